@@ -1,0 +1,1 @@
+"""Numbers read off a graph: shapes, parameters, MACs, memory, receptive fields."""

@@ -1,0 +1,1 @@
+"""What a layer computes: convolution, correlation, pooling, padding, geometry. NumPy, to be read."""

@@ -1,0 +1,92 @@
+"""The `convlens` command: finds the command's file, and turns errors into one line and an exit code."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnknownCommandError
+
+from convlens import __version__
+from convlens.errors import ConvlensError, unknown_name
+
+USER_ERROR = 2
+OUR_ERROR = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+# command -> (function that runs it, one line for `convlens --help`); imported only when the command is used
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+def build_app() -> App:
+    """Build the command line application without importing any command."""
+    app = App(
+        name="convlens",
+        help="See through convolutional networks: understand, train, choose, ship and explain them.",
+        help_epilogue="Example: convlens demo",
+        version=__version__,
+        default_parameter=None,
+    )
+    for name, (target, summary) in COMMANDS.items():
+        app.command(target, name=name, help=summary)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after `convlens`; `sys.argv` when None.
+
+    Returns:
+        The exit code: 0 success, 2 what the user got wrong, 1 what we got wrong or what partly failed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except ConvlensError as error:
+        return _complain(str(error))
+    except UnknownCommandError as error:
+        return _complain(f"{unknown_name('command', _first_word(error, words), COMMANDS)} See convlens --help.")
+    except CycloptsError as error:
+        return _complain(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        return _explain_os_error(error)
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())
+
+
+def _first_word(error: UnknownCommandError, words: list[str]) -> str:
+    return str((error.unused_tokens or words)[0])
+
+
+def _complain(message: str) -> int:
+    print(f"convlens: {message}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _explain_os_error(error: OSError) -> int:
+    """Disks fill and folders are locked: that is the user's to mend. Anything else is a fault of ours."""
+    mendable = {
+        errno.ENOSPC: "free some space and run the command again",
+        errno.EDQUOT: "raise the quota or free some space, then run the command again",
+        errno.EACCES: "choose another folder or change its permissions",
+        errno.EROFS: "choose a folder that can be written to",
+    }
+    if error.errno in mendable:
+        where = f" ({error.filename})" if error.filename else ""
+        return _complain(f"{error.strerror}{where}; {mendable[error.errno]}")
+    traceback.print_exception(error)
+    return OUR_ERROR

@@ -1,0 +1,36 @@
+"""The errors that a user can mend, and the search for the name that was meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ConvlensError(Exception):
+    """Something that the user can mend.
+
+    The message is one line: what was wrong, its value, what to do. The command line prints it and exits with code 2.
+    """
+
+
+class UnknownNameError(ConvlensError):
+    """A name that is not in a table; the message offers the nearest ones."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
+    """Build the error for a misspelt name, with the nearest valid names.
+
+    Args:
+        kind: what the name should have named, such as `"network"`.
+        name: what was given.
+        valid: every name that would have been right.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    >>> str(unknown_name("network", "resnet19", ["resnet18", "lenet5"]))
+    "unknown network 'resnet19'; did you mean resnet18?"
+    """
+    known = list(valid)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    if near:
+        return UnknownNameError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
+    return UnknownNameError(f"unknown {kind} {name!r}; valid: {', '.join(known)}")

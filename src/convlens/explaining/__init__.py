@@ -1,0 +1,1 @@
+"""Class activation, feature maps, occlusion."""

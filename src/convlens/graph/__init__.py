@@ -1,0 +1,1 @@
+"""Any module becomes the graph of one forward pass."""

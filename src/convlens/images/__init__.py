@@ -1,0 +1,1 @@
+"""Files to image tensors and back, and the one definition of preprocessing."""

@@ -1,0 +1,20 @@
+import os
+
+import pytest
+
+from convlens.files import replacing, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "run.yaml"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.yaml"]
+
+
+def test_folders_are_made_and_unicode_survives(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {"class": "кошка"})
+    assert "кошка" in (tmp_path / "a" / "b.json").read_text(encoding="utf-8")
