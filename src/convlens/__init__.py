@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convlens.errors import ConvlensError as ConvlensError
+    from convlens.networks import create as create
 
 __version__ = "0.1.0"
 
 # name -> the module that defines it
 _SURFACE = {
     "ConvlensError": "convlens.errors",
+    "create": "convlens.networks",
 }
 
 # sub-packages that `import convlens` gives access to
@@ -37,7 +39,7 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["ConvlensError", "__version__"]
+__all__ = ["ConvlensError", "__version__", "create"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,101 @@
+"""One card a network: paper, sizes, cost and published accuracy, read from `cards.csv`.
+
+Every figure on a card is recomputed from the network by `tests/networks/test_cards.py`. Nothing here needs torch.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+from convlens.errors import unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What is published about one network.
+
+    Attributes:
+        name: the name that `convlens.create` takes.
+        family: the module of `convlens.networks` that has its layers.
+        paper: where it was described, with the section or table.
+        year: of the paper.
+        classes: default number of classes.
+        channels: default number of input channels.
+        input_size: (height, width) of the images that the figures below are for.
+        smallest_size: (height, width) below which the geometry leaves nothing of the image.
+        parameters: trainable parameters at `classes`, `channels` and `input_size`.
+        macs: multiply-adds of convolutions and linear layers for one image of `input_size`.
+        top1: published accuracy in percent, None where none was published.
+        top5: published top-5 accuracy in percent, None where none was published.
+        accuracy_source: dataset, protocol and table of the accuracy.
+    """
+
+    name: str
+    family: str
+    paper: str
+    year: int
+    classes: int
+    channels: int
+    input_size: tuple[int, int]
+    smallest_size: tuple[int, int]
+    parameters: int
+    macs: int
+    top1: float | None
+    top5: float | None
+    accuracy_source: str
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every network, family by family.
+
+    >>> "resnet18" in names()
+    True
+    """
+    return tuple(_cards())
+
+
+def card(name: str) -> Card:
+    """Return the card of one network.
+
+    Raises:
+        UnknownNameError: no network is called that; the nearest names are offered.
+
+    >>> card("lenet5").parameters
+    61706
+    """
+    try:
+        return _cards()[name]
+    except KeyError:
+        raise unknown_name("network", name, names()) from None
+
+
+@cache
+def _cards() -> Mapping[str, Card]:
+    text = files("convlens.networks").joinpath("cards.csv").read_text(encoding="utf-8")
+    return MappingProxyType({row["name"]: _read_card(row) for row in csv.DictReader(text.splitlines())})
+
+
+def _read_card(row: dict[str, str]) -> Card:
+    return Card(
+        name=row["name"],
+        family=row["family"],
+        paper=row["paper"],
+        year=int(row["year"]),
+        classes=int(row["classes"]),
+        channels=int(row["channels"]),
+        input_size=_read_size(row["input"]),
+        smallest_size=_read_size(row["smallest"]),
+        parameters=int(row["parameters"]),
+        macs=int(row["macs"]),
+        top1=float(row["top1"]) if row["top1"] else None,
+        top5=float(row["top5"]) if row["top5"] else None,
+        accuracy_source=row["accuracy_source"],
+    )
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    height, width = text.split("x")
+    return int(height), int(width)
