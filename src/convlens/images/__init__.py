@@ -1,1 +1,12 @@
-"""Files to image tensors and back, and the one definition of preprocessing."""
+"""Files to image tensors, and the one definition of preprocessing."""
+
+from convlens.images.preprocessing import Interpolation as Interpolation
+from convlens.images.preprocessing import Preprocessing as Preprocessing
+from convlens.images.reading import FORMATS as FORMATS
+from convlens.images.reading import MAX_BYTES as MAX_BYTES
+from convlens.images.reading import MAX_PIXELS as MAX_PIXELS
+from convlens.images.reading import SUFFIXES as SUFFIXES
+from convlens.images.reading import ImageError as ImageError
+from convlens.images.reading import read as read
+
+__all__ = ["FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "ImageError", "Interpolation", "Preprocessing", "read"]

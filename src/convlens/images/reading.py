@@ -1,0 +1,177 @@
+"""Any image file to a uint8 tensor (H, W, C): upright, without transparency, within limits."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from convlens.errors import ConvlensError
+
+# Only these decoders are tried, so that a file from a stranger cannot reach an obscure one.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# fmt: off
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+})
+# fmt: on
+MAX_PIXELS = 80_000_000  # 240 MB as RGB; below the count at which Pillow starts to warn
+MAX_BYTES = 200_000_000
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+
+
+class ImageError(ConvlensError):
+    """A file that cannot be turned into an image; the message says why."""
+
+
+def read(
+    source: str | Path | bytes | BinaryIO,
+    *,
+    channels: int = 3,
+    at_least: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> NDArray[np.uint8]:
+    """Read an image as a tensor.
+
+    EXIF orientation is applied, transparency is laid over white, 16-bit values are scaled to 8 bits, palettes and
+    CMYK become RGB, and of an animation the first frame is taken.
+
+    Args:
+        source: a path, the bytes of a file, or a file open for reading.
+        channels: 3 for RGB, 1 for gray (luma).
+        at_least: (H, W) below which the image must not be scaled; a larger JPEG may then be decoded at 1/2, 1/4
+            or 1/8 of its size, which is several times faster. None decodes in full.
+        max_pixels: larger images are refused before they are decoded.
+        max_bytes: larger files are refused before they are decoded.
+
+    Returns:
+        uint8 (H, W, C), values 0..255.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, too large or no image.
+
+    >>> from PIL import Image
+    >>> file = BytesIO()
+    >>> Image.new("RGBA", (4, 2), (255, 0, 0, 0)).save(file, "png")
+    >>> read(file.getvalue()).shape, int(read(file.getvalue(), channels=1).min())
+    ((2, 4, 3), 255)
+    """
+    if channels not in (1, 3):
+        raise ImageError(f"channels={channels}; use 3 for RGB or 1 for gray")
+    name = _name(source)
+    content = _bytes_of(source, name, max_bytes)
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            _refuse_too_many_pixels(image, name, max_pixels)
+            _decode_scaled(image, channels, at_least)
+            return _to_tensor(_upright(image), channels)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"{name} declares more than {max_pixels:,} pixels; shrink it or raise max_pixels") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is no image that can be read{_what_it_looks_like(content)}") from None
+    # Decoders meet hostile bytes with nearly every built-in exception; each means that this file cannot be read.
+    except Exception as error:
+        raise ImageError(f"{name} cannot be decoded: {_reason(error)}") from None
+
+
+def _name(source: str | Path | bytes | BinaryIO) -> str:
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return "the image" if isinstance(source, bytes) else str(getattr(source, "name", "the image"))
+
+
+def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) -> bytes:
+    try:
+        if isinstance(source, bytes):
+            content = source
+        elif isinstance(source, (str, Path)):
+            with Path(source).open("rb") as file:
+                content = file.read(max_bytes + 1)
+        else:
+            content = source.read(max_bytes + 1)
+    except OSError as error:
+        raise ImageError(f"{name} cannot be opened: {error.strerror or error}") from None
+    if not content:
+        raise ImageError(f"{name} is empty (0 bytes)")
+    if len(content) > max_bytes:
+        raise ImageError(f"{name} has more than {max_bytes:,} bytes; shrink it or raise max_bytes")
+    return content
+
+
+def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}; "
+            "shrink it or raise max_pixels"
+        )
+
+
+def _decode_scaled(image: Image.Image, channels: int, at_least: tuple[int, int] | None) -> None:
+    """Let libjpeg scale while it decodes, and skip the colours when only gray is wanted; no-op for other formats."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    height, width = at_least or (image.height, image.width)
+    if at_least and _orientation(image) in _SIDEWAYS:
+        height, width = width, height
+    image.draft("L" if channels == 1 and image.mode == "RGB" else None, (width, height))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block says nothing about the picture
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # a TIFF is turned by its decoder, and then says that it stands upright
+    return ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+
+
+def _to_tensor(image: Image.Image, channels: int) -> NDArray[np.uint8]:
+    if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        colours = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode not in (wanted, "L"):
+        image = image.convert("RGB")  # gray is computed from RGB, whatever the file held
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    pixels = np.array(image, dtype=np.uint8)
+    return pixels[:, :, np.newaxis] if channels == 1 else pixels
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        kind = "floats" if image.mode == "F" else "integers"
+        raise ValueError(f"its pixels are 32-bit {kind}, whose range no file states; save it with 8 or 16 bits")
+    values = np.asarray(image).astype(np.uint32)
+    return Image.fromarray(((values * 255 + 32767) // 65535).clip(0, 255).astype(np.uint8))
+
+
+def _what_it_looks_like(content: bytes) -> str:
+    start = content[:512].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "; it is a web page"
+    if start.startswith((b"<svg", b"<?xml")):
+        return "; it is SVG or XML, so save it as PNG"
+    if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "; it is HEIC or AVIF, so save it as JPEG or PNG"
+    if start and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in start):
+        return "; it is a text file"
+    return f"; the formats are {', '.join(FORMATS)}"
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"truncated ({text})" if "truncated" in text and not text.startswith("truncated") else text
