@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convlens.errors import ConvlensError as ConvlensError
     from convlens.networks import create as create
+    from convlens.surface import Run as Run
+    from convlens.surface import load as load
+    from convlens.surface import open_run as open_run
 
 __version__ = "0.1.0"
 
 # name -> the module that defines it
 _SURFACE = {
     "ConvlensError": "convlens.errors",
+    "Run": "convlens.surface",
     "create": "convlens.networks",
+    "load": "convlens.surface",
+    "open_run": "convlens.surface",
 }
 
 # sub-packages that `import convlens` gives access to
@@ -39,7 +45,7 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["ConvlensError", "__version__", "create"]
+__all__ = ["ConvlensError", "Run", "__version__", "create", "load", "open_run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,1 +1,95 @@
 """The nouns of the Python surface that join several rooms: training, and a run that can be used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlens import runs
+from convlens.errors import ConvlensError
+
+if TYPE_CHECKING:
+    import torch
+
+    from convlens.evaluation import Evaluation, FilePrediction, Predictor
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or interrupted training: what `train` returns and `open_run` opens."""
+
+    folder: runs.RunFolder
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the network's outputs."""
+        return self.folder.classes
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What the training reached: epochs, the best one and its figures."""
+        return self.folder.description.result
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row an epoch."""
+        return self.folder.metrics()
+
+    def network(self, which: runs.Which = "best") -> "torch.nn.Module":
+        """The trained network, in evaluation mode."""
+        return self.folder.load_network(which)
+
+    def predictor(self, *, device: str = "auto", which: runs.Which = "best") -> "Predictor":
+        """What runs the network on preprocessed images."""
+        from convlens.evaluation import TorchPredictor
+
+        return TorchPredictor(self.network(which), self.classes, self.folder.preprocessing, device)
+
+    def predict(
+        self, paths: str | Path | Sequence[str | Path], *, top: int = 5, batch: int = 32, device: str = "auto"
+    ) -> "list[FilePrediction]":
+        """Predict files, folders and patterns; see `convlens.evaluation.predict_files`."""
+        from convlens.evaluation import predict_files
+
+        wanted = [paths] if isinstance(paths, (str, Path)) else paths
+        return predict_files(self.predictor(device=device), wanted, top=top, batch=batch)
+
+    def evaluate(
+        self, data: str | Path | None = None, *, split: str | None = None, batch: int = 64, device: str = "auto"
+    ) -> "Evaluation":
+        """Evaluate on a data set, by default that of the training; see `convlens.evaluation.evaluate`."""
+        from convlens.data import open_dataset
+        from convlens.evaluation import evaluate
+
+        source = self.folder.description.data.source if data is None else data
+        return evaluate(self.predictor(device=device), open_dataset(source), split, batch=batch)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder and check that it is whole.
+
+    Raises:
+        RunError: saying what is missing, cannot be read or does not match.
+    """
+    return Run(runs.open_folder(path))
+
+
+def load(path: str | Path, *, device: str = "auto") -> "Predictor":
+    """Open anything that predicts: a run folder.
+
+    Args:
+        path: the run folder.
+        device: where to run it; `"auto"` takes a GPU if there is one.
+
+    Raises:
+        ConvlensError: if `path` is nothing that predicts, or is not whole.
+    """
+    if runs.is_run(path) or Path(path).is_dir():
+        return open_run(path).predictor(device=device)
+    if not Path(path).exists():
+        raise ConvlensError(f"no run {str(path)!r}; give the folder that convlens train printed")
+    raise ConvlensError(f"{str(path)!r} is no run folder; give the folder that convlens train printed")

@@ -1,1 +1,25 @@
-"""Metrics and the report."""
+"""How good a network is: predictors, predictions, metrics."""
+
+from convlens.evaluation.evaluation import Evaluation, Mistake, choose_split, evaluate, summarise
+from convlens.evaluation.metrics import ClassMetrics, Reliability, wilson_interval
+from convlens.evaluation.prediction import FilePrediction, Guess, find_files, predict_files, rank
+from convlens.evaluation.predictor import Predictor, TorchPredictor, choose_device
+
+__all__ = [
+    "ClassMetrics",
+    "Evaluation",
+    "FilePrediction",
+    "Guess",
+    "Mistake",
+    "Predictor",
+    "Reliability",
+    "TorchPredictor",
+    "choose_device",
+    "choose_split",
+    "evaluate",
+    "find_files",
+    "predict_files",
+    "rank",
+    "summarise",
+    "wilson_interval",
+]

@@ -1,0 +1,147 @@
+"""Predictions for image files: found by path, folder or pattern, read in parallel, answered one by one."""
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens.errors import ConvlensError
+from convlens.evaluation.predictor import Predictor
+from convlens.images import SUFFIXES, Preprocessing
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and how likely it is."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePrediction:
+    """The answer for one file: its likeliest classes, best first, or why there is none."""
+
+    file: str
+    classes: tuple[Guess, ...] = ()
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the answer as `predict --json` prints it."""
+        if self.error is not None:
+            return {"file": self.file, "error": self.error}
+        return {"file": self.file, "classes": [vars(guess) for guess in self.classes]}
+
+
+def find_files(paths: Sequence[str | Path]) -> list[Path]:
+    """List the files that `paths` name: files as they are, images below folders, what patterns match, in order, once.
+
+    A path that names nothing is kept, so that its prediction can say so.
+
+    Raises:
+        ConvlensError: if there are no paths, or a folder holds no image.
+    """
+    if not paths:
+        raise ConvlensError("no images to predict; give files, folders or patterns such as 'photos/*.jpg'")
+    found = [file for path in paths for file in _files_of(Path(path))]
+    return list(dict.fromkeys(found))
+
+
+def predict_files(
+    predictor: Predictor,
+    paths: Sequence[str | Path],
+    *,
+    top: int = 5,
+    batch: int = 32,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[FilePrediction]:
+    """Predict the classes of image files, folders of them, or patterns.
+
+    Args:
+        predictor: what runs the network.
+        paths: what to predict; see `find_files`.
+        top: how many classes to give for each file.
+        batch: how many images go through the network at a time.
+        on_progress: called with how many files are done and how many there are.
+
+    Returns:
+        One answer a file, in order. A file that cannot be read has an error instead of classes.
+    """
+    if top < 1:
+        raise ConvlensError(f"top is {top}; ask for at least 1 class")
+    if batch < 1:
+        raise ConvlensError(f"batch is {batch}; use at least 1")
+    files = find_files(paths)
+    answers: list[FilePrediction] = []
+    for chunk, inputs in _read_ahead(predictor.preprocessing, files, batch):
+        answers.extend(_answer(predictor, chunk, inputs, top))
+        if on_progress:
+            on_progress(len(answers), len(files))
+    return answers
+
+
+def rank(probabilities_K: NDArray[np.float32], classes: Sequence[str], top: int) -> tuple[Guess, ...]:
+    """The `top` likeliest classes, best first; ties keep the order of the classes."""
+    order = np.argsort(-probabilities_K, kind="stable")[:top]
+    return tuple(Guess(classes[i], float(probabilities_K[i])) for i in order)
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, path))
+        if not inside:
+            raise ConvlensError(
+                f"no images in {str(path)!r}; give a folder that holds JPEG, PNG, WebP, BMP, TIFF or GIF files"
+            )
+        return inside
+    if not path.exists() and glob.has_magic(str(path)):
+        return sorted(Path(match) for match in glob.glob(str(path), recursive=True)) or [path]  # noqa: PTH207
+    return [path]
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+Input = NDArray[np.float32] | str  # what the network takes, or why the file gives nothing
+
+
+def _open(preprocessing: Preprocessing, path: Path) -> Input:
+    if not path.exists():
+        return f"no such file: {path}"
+    try:
+        return preprocessing.open(path)
+    except ConvlensError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _read_ahead(
+    preprocessing: Preprocessing, files: Sequence[Path], batch: int
+) -> Iterator[tuple[Sequence[Path], list[Input]]]:
+    """Read the next chunk of files while the caller works on this one."""
+    chunks = [files[start : start + batch] for start in range(0, len(files), batch)]
+    with ThreadPoolExecutor() as pool:
+        ahead = [pool.submit(_open, preprocessing, path) for path in chunks[0]]
+        for number, chunk in enumerate(chunks):
+            inputs = [future.result() for future in ahead]
+            following = chunks[number + 1] if number + 1 < len(chunks) else []
+            ahead = [pool.submit(_open, preprocessing, path) for path in following]
+            yield chunk, inputs
+
+
+def _answer(predictor: Predictor, files: Sequence[Path], inputs: Sequence[Input], top: int) -> list[FilePrediction]:
+    whole = [x for x in inputs if not isinstance(x, str)]
+    rows = iter(predictor.probabilities(np.stack(whole))) if whole else iter(())
+    return [
+        FilePrediction(file=str(file), error=x)
+        if isinstance(x, str)
+        else FilePrediction(file=str(file), classes=rank(next(rows), predictor.classes, top))
+        for file, x in zip(files, inputs, strict=True)
+    ]

@@ -1,0 +1,70 @@
+"""Weights of a run: written whole, read only if they are whole and fit the network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from convlens import files
+from convlens.runs.description import RunError
+
+if TYPE_CHECKING:
+    from convlens.runs.folder import RunFolder
+
+
+def save_weights(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Write the tensors of `state` to a safetensors file, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with files.replacing(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file into `network`.
+
+    Raises:
+        RunError: if the file is missing, truncated, or holds other tensors than the network has.
+    """
+    _check_shapes(_shapes(path), network, path)
+    network.load_state_dict(load_file(path))
+
+
+def check_weights(folder: "RunFolder") -> None:
+    """Check, without reading them, that the best and the last weights are whole and are those of the run's network."""
+    with torch.device("meta"):
+        network = folder.build_network()
+    for which in ("best", "last"):
+        path = folder.weights_path(which)
+        _check_shapes(_shapes(path), network, path)
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    if not path.is_file():
+        raise RunError(f"the run has no {path}; copy the run folder again, or finish it with convlens train --resume")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        size = path.stat().st_size
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path} ({size:,} bytes) is truncated or no weights file ({reason}); copy it again") from None
+
+
+def _check_shapes(found: Mapping[str, tuple[int, ...]], network: nn.Module, path: Path) -> None:
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise RunError(
+                f"{path} does not match the run's network: {name} is {_shape(found.get(name))} in the file and "
+                f"{_shape(wanted.get(name))} in the network; copy the weights that belong to this run"
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    if shape is None:
+        return "missing"
+    return "×".join(map(str, shape)) or "a single number"
