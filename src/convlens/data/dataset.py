@@ -67,6 +67,7 @@ class Dataset:
         notes: what was ignored, split or missing, each a sentence for the user.
         mirrors: whether a mirror image shows the same class; not so for digits.
 
+    >>> from convlens.data import open_dataset
     >>> digits = open_dataset("digits")
     >>> digits.classes[:3], len(digits.splits["test"]), digits.read(digits.splits["test"][0], channels=1).shape
     (('0', '1', '2'), 360, (8, 8, 1))
