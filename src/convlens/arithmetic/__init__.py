@@ -1,1 +1,26 @@
 """What a layer computes: convolution, correlation, pooling, padding, geometry. NumPy, to be read."""
+
+from convlens.arithmetic import geometry
+from convlens.arithmetic.convolution import conv2d
+from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.padding import pad
+from convlens.arithmetic.pooling import avg_pool2d, max_pool2d
+from convlens.arithmetic.signals import autocorrelate, convolve, correlate
+from convlens.arithmetic.stepping import pool_steps, steps
+from convlens.arithmetic.walk import Step, Walk
+
+__all__ = [
+    "ArithmeticSettingError",
+    "Step",
+    "Walk",
+    "autocorrelate",
+    "avg_pool2d",
+    "conv2d",
+    "convolve",
+    "correlate",
+    "geometry",
+    "max_pool2d",
+    "pad",
+    "pool_steps",
+    "steps",
+]
