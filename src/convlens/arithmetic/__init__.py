@@ -1,12 +1,13 @@
 """What a layer computes: convolution, correlation, pooling, padding, geometry. NumPy, to be read."""
 
-from convlens.arithmetic import geometry
+from convlens.arithmetic import geometry, routes
 from convlens.arithmetic.convolution import conv2d
 from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.padding import pad
 from convlens.arithmetic.pooling import avg_pool2d, max_pool2d
 from convlens.arithmetic.signals import autocorrelate, convolve, correlate
-from convlens.arithmetic.stepping import pool_steps, steps
+from convlens.arithmetic.stepping import pool_steps, steps, transposed_steps
+from convlens.arithmetic.transposed import conv_transpose2d
 from convlens.arithmetic.walk import Step, Walk
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "autocorrelate",
     "avg_pool2d",
     "conv2d",
+    "conv_transpose2d",
     "convolve",
     "correlate",
     "geometry",
     "max_pool2d",
     "pad",
     "pool_steps",
+    "routes",
     "steps",
+    "transposed_steps",
 ]

@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from convlens.arithmetic.convolution import direct_sum, prepared
 from convlens.arithmetic.dtypes import sum_dtypes
 from convlens.arithmetic.errors import ArithmeticSettingError
-from convlens.arithmetic.padding import Sides, gather, sources
+from convlens.arithmetic.geometry import dilated_extent
+from convlens.arithmetic.padding import NO_SOURCE, Sides, gather, sources
 from convlens.arithmetic.pooling import maxima, means, tile
 from convlens.arithmetic.sliding import Padding, Pair
+from convlens.arithmetic.transposed import PreparedTransposed, conv_transpose2d, prepared_transposed
 from convlens.arithmetic.walk import Walk
 from convlens.errors import unknown_name
 
@@ -80,6 +82,83 @@ def steps(
         bias=layer.bias,
         groups=groups,
     )
+
+
+def transposed_steps(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Pair = 1,
+    padding: int | tuple[int, int] | Sides = 0,
+    output_padding: Pair = 0,
+    groups: int = 1,
+    dilation: Pair = 1,
+) -> Walk:
+    """Lay a transposed convolution out window by window, as seen from its output.
+
+    It is a convolution of the stretched input: `stride − 1` zeros between the cells, and around them as many as let the
+    flipped kernel reach every output cell. The walk's `padded` is that stretched input, its `stride` is 1, and its
+    `padding` may be negative where cells are cut off. Arguments as in `conv_transpose2d`.
+
+    >>> walk = transposed_steps([[1, 2]], [[1, 1, 1]], stride=2)
+    >>> walk.padded.tolist(), walk.output.tolist()
+    ([[0, 0, 1, 0, 2, 0, 0]], [[1, 1, 3, 2, 2]])
+    """
+    image, taps = _one_image(x), np.asarray(kernel)
+    layer = prepared_transposed(
+        x, taps, bias, stride=stride, padding=padding, output_padding=output_padding, groups=groups, dilation=dilation
+    )
+    arrays = [layer.x, layer.weight] + ([] if layer.bias is None else [layer.bias])
+    adding, _ = sum_dtypes(*arrays)
+    rows, columns = (_stretched(layer, axis) for axis in (0, 1))
+    padded = gather(layer.x.astype(adding), rows, columns)
+    window = layer.window
+    return Walk(
+        operation="transposed",
+        x=image,
+        padded=padded.reshape(*image.shape[:-2], len(rows), len(columns)),
+        source_rows=rows,
+        source_columns=columns,
+        kernel_size=window.kernel_size,
+        stride=(1, 1),
+        dilation=window.dilation,
+        padding=(_around(layer, 0, len(rows)), _around(layer, 1, len(columns))),
+        output=conv_transpose2d(
+            x, taps, bias, stride=stride, padding=padding, output_padding=output_padding, groups=groups,
+            dilation=dilation,
+        ),
+        kernel=taps,
+        applied_kernel=_turned(layer).astype(adding),
+        bias=layer.bias,
+        groups=groups,
+    )  # fmt: skip
+
+
+def _stretched(layer: PreparedTransposed, axis: int) -> NDArray[np.intp]:
+    """For every cell that the flipped kernel reads along an axis, the input cell that it copies."""
+    extent = dilated_extent(layer.window.kernel_size[axis], layer.window.dilation[axis])
+    stride, before = layer.window.stride[axis], layer.window.padding[axis][0]
+    place = np.arange(layer.output_size[axis] + extent - 1) - (extent - 1 - before)
+    source, between = np.divmod(place, stride)
+    copied = (between == 0) & (source >= 0) & (source < layer.x.shape[2 + axis])
+    return np.where(copied, source, NO_SOURCE)
+
+
+def _around(layer: PreparedTransposed, axis: int, length: int) -> tuple[int, int]:
+    """Zeros before and after the stretched input; negative where it is cut."""
+    extent = dilated_extent(layer.window.kernel_size[axis], layer.window.dilation[axis])
+    before = extent - 1 - layer.window.padding[axis][0]
+    stretched = (layer.x.shape[2 + axis] - 1) * layer.window.stride[axis] + 1
+    return before, length - before - stretched
+
+
+def _turned(layer: PreparedTransposed) -> NDArray[Any]:
+    """The kernels with input and output channels swapped, `(O, C / groups, kH, kW)`, and flipped."""
+    channels, kernels, rows, columns = layer.weight.shape
+    grouped = layer.weight.reshape(layer.groups, channels // layer.groups, kernels, rows, columns)
+    turned = grouped.swapaxes(1, 2).reshape(layer.groups * kernels, channels // layer.groups, rows, columns)
+    return turned[..., ::-1, ::-1]
 
 
 def pool_steps(
