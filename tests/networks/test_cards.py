@@ -1,24 +1,73 @@
+"""Every figure on every card, recomputed from the network; the published ones against `published_figures.csv`."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from convlens.networks import card, create, names
 
-
-@pytest.mark.parametrize("name", names())
-def test_the_parameters_on_the_card_are_those_of_the_network(name):
-    with torch.device("meta"):
-        network = create(name)
-    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == card(name).parameters
+# torchvision 0.28.0's metadata: parameters and G-MACs at the crop size
+FIGURES = Path(__file__).parents[1] / "facts" / "imagenet_figures.csv"
+PUBLISHED = {row["network"]: row for row in csv.DictReader(FIGURES.read_text().splitlines())}
 
 
-@pytest.mark.parametrize("name", names())
-def test_the_macs_on_the_card_are_those_of_the_network(name):
+@cache
+def measure(name):
     sheet = card(name)
     with torch.device("meta"):
         network = create(name).eval()
         x = torch.zeros(1, sheet.channels, *sheet.input_size)
-    from torch.utils.flop_counter import FlopCounterMode
-
     with FlopCounterMode(display=False) as counter:
         network(x)
-    assert counter.get_total_flops() == 2 * sheet.macs
+    parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return parameters, counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_figures_on_the_card_are_those_of_the_network(name):
+    assert measure(name) == (card(name).parameters, card(name).macs)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_have_the_published_size_and_cost(name):
+    assert card(name).parameters == int(PUBLISHED[name]["parameters"])
+    assert card(name).macs / 1e9 == pytest.approx(float(PUBLISHED[name]["gmacs"]), rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("lenet5_1998", 60_000),
+        ("lenet5", 61_706),
+        ("alexnet_2012", 60_965_224),
+        ("mlp", 28 * 28 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10),
+    ],
+)
+def test_papers_networks_have_the_papers_size(name, parameters):
+    assert card(name).parameters == parameters
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+def test_cifar_networks_have_the_size_of_table_6(depth, millions):
+    assert round(card(f"resnet{depth}").parameters / 1e6, 1 if depth == 110 else 2) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "gmacs"), [("resnet50_v1", 3.8), ("resnet101_v1", 7.6), ("resnet152_v1", 11.3), ("plain34", 3.6)]
+)
+def test_the_papers_residual_networks_cost_what_table_1_says(name, gmacs):
+    assert card(name).macs / 1e9 == pytest.approx(gmacs, abs=0.06)
+
+
+def test_every_card_says_where_its_accuracy_is_from_and_prepares_images_of_its_size():
+    for name in names():
+        sheet = card(name)
+        assert sheet.accuracy_source
+        assert sheet.preprocessing.size == sheet.input_size
+        assert sheet.preprocessing.channels == sheet.channels
+        for weights in sheet.weights.values():
+            assert weights.url.endswith(f"-{weights.sha256_prefix}.pth")

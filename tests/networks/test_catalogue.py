@@ -3,20 +3,51 @@ import torch
 
 import convlens
 from convlens.errors import ConvlensError
-from convlens.networks import card, check_size, create, names
+from convlens.networks import WithAuxiliary, card, check_size, create, names
+
+CATALOGUE = (
+    "mlp lenet5_1998 lenet5 alexnet_2012 alexnet vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn "
+    "googlenet_2014 googlenet resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1 resnet101_v1 resnet152_v1 "
+    "plain18 plain34 resnet20 resnet32 resnet44 resnet56 resnet110 efficientnet_b0 efficientnet_b1 efficientnet_b2 "
+    "efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6 efficientnet_b7"
+)
 
 
 def test_the_catalogue_is_this():
-    assert names() == ("mlp", "lenet5", "resnet18")
+    assert names() == tuple(CATALOGUE.split())
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_network_gives_one_score_a_class_at_any_size_it_is_made_for(name):
-    smallest = card(name).smallest_size
-    network = convlens.create(name, classes=7, channels=2, size=(40, 33), dropout=0.5).eval()
-    assert network(torch.zeros(2, 2, 40, 33)).shape == (2, 7)
-    small = create(name, size=smallest).eval()
-    assert small(torch.zeros(1, card(name).channels, *smallest)).shape == (1, card(name).classes)
+def test_a_network_gives_one_score_a_class_at_any_size_that_the_geometry_allows(name):
+    with torch.device("meta"):
+        network = convlens.create(name, classes=7, channels=2, size=(97, 83), dropout=0.5).eval()
+        assert network(torch.zeros(2, 2, 97, 83)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_smallest_size_on_the_card_is_the_smallest_that_works_in_training(name):
+    height, width = smallest = card(name).smallest_size
+    x = torch.zeros(2, card(name).channels, height, width, device="meta")
+    with torch.device("meta"):
+        network = create(name, size=smallest)
+        scores = network(x)
+    logits = scores.logits if isinstance(scores, WithAuxiliary) else scores
+    assert logits.shape == (2, card(name).classes)
+    if height > 1:
+        with torch.device("meta"), pytest.raises(ConvlensError, match=f"at least {height}×{width}|made for {height}×"):
+            network(x[:, :, 1:])
+        with pytest.raises(ConvlensError, match=rf"{name} cannot take images of {height - 1}×{width} pixels"):
+            check_size(name, (height - 1, width))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_2012", "vgg11", "googlenet"])
+def test_below_the_smallest_size_the_layers_themselves_fail(name, monkeypatch):
+    monkeypatch.setattr("convlens.networks.geometry._sizes_are_symbols", lambda: True)
+    height, width = card(name).smallest_size
+    with torch.device("meta"):
+        network = create(name).eval()
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, 3, height - 1, width))
 
 
 def test_a_misspelt_name_gets_the_nearest_ones():
@@ -35,18 +66,16 @@ def test_dropout_is_a_probability():
         create("resnet18", dropout=1.5)
 
 
+@pytest.mark.parametrize("name", ["alexnet", "vgg11", "googlenet", "efficientnet_b0", "resnet18", "mlp", "lenet5"])
+def test_dropout_reaches_the_classifier(name):
+    with torch.device("meta"):
+        rates = {module.p for module in create(name, dropout=0.37).modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.37}
+
+
 def test_a_keyword_that_does_not_exist_is_an_error():
     with pytest.raises(TypeError, match="num_class"):
         create("resnet18", num_class=10)
-
-
-def test_an_image_below_the_smallest_is_an_error_that_names_it():
-    with pytest.raises(
-        ConvlensError, match="lenet5 cannot take images of 15×40 pixels; its layers need at least 16×16"
-    ):
-        check_size("lenet5", (15, 40))
-    with pytest.raises(ConvlensError, match="at least 16×16"):
-        create("lenet5", size=(8, 8))
 
 
 def test_an_image_of_another_size_than_the_linear_layers_says_what_to_do():

@@ -1,7 +1,46 @@
 """The networks from LeNet-5 to EfficientNet: one paper a file, a catalogue, published weights."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from convlens.networks.cards import Card, card, names
 from convlens.networks.catalogue import check_size, create
 from convlens.networks.outputs import WithAuxiliary
+from convlens.networks.published import PublishedWeights
+from convlens.networks.scaling import Scale, compound_scale
 
-__all__ = ["Card", "WithAuxiliary", "card", "check_size", "create", "names"]
+if TYPE_CHECKING:
+    from convlens.networks.efficientnet import scale_efficientnet as scale_efficientnet
+    from convlens.networks.inception import Inception as Inception
+    from convlens.networks.inception import InceptionNaive as InceptionNaive
+    from convlens.networks.inception import InceptionWidths as InceptionWidths
+
+# imported when first used, so that cards can be read without torch
+_WITH_TORCH = {
+    "Inception": "inception",
+    "InceptionNaive": "inception",
+    "InceptionWidths": "inception",
+    "scale_efficientnet": "efficientnet",
+}
+
+__all__ = [
+    "Card",
+    "Inception",
+    "InceptionNaive",
+    "InceptionWidths",
+    "PublishedWeights",
+    "Scale",
+    "WithAuxiliary",
+    "card",
+    "check_size",
+    "compound_scale",
+    "create",
+    "names",
+    "scale_efficientnet",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(import_module(f"convlens.networks.{_WITH_TORCH[name]}"), name)
+    raise AttributeError(f"module 'convlens.networks' has no attribute {name!r}")

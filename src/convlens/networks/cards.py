@@ -1,4 +1,4 @@
-"""One card a network: paper, sizes, cost and published accuracy, read from `cards.csv`.
+"""One card a network: paper, sizes, cost, accuracy, preprocessing and published weights, read from two tables.
 
 Every figure on a card is recomputed from the network by `tests/networks/test_cards.py`. Nothing here needs torch.
 """
@@ -11,6 +11,8 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from convlens.errors import unknown_name
+from convlens.images import Preprocessing
+from convlens.networks.published import PublishedWeights, published_weights, read_preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +28,13 @@ class Card:
         channels: default number of input channels.
         input_size: (height, width) of the images that the figures below are for.
         smallest_size: (height, width) below which the geometry leaves nothing of the image.
-        parameters: trainable parameters at `classes`, `channels` and `input_size`.
-        macs: multiply-adds of convolutions and linear layers for one image of `input_size`.
+        parameters: trainable parameters at `classes`, `channels` and `input_size`, with auxiliary heads where it has
+        some. macs: multiply-adds of convolutions and linear layers for one image of `input_size`, in eval mode.
         top1: published accuracy in percent, None where none was published.
         top5: published top-5 accuracy in percent, None where none was published.
         accuracy_source: dataset, protocol and table of the accuracy.
+        preprocessing: what happens to an image before the network, unless published weights say otherwise.
+        weights: name -> published weights.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Card:
     top1: float | None
     top5: float | None
     accuracy_source: str
+    preprocessing: Preprocessing
+    weights: Mapping[str, PublishedWeights]
 
 
 def names() -> tuple[str, ...]:
@@ -79,6 +85,7 @@ def _cards() -> Mapping[str, Card]:
 
 
 def _read_card(row: dict[str, str]) -> Card:
+    size = _read_size(row["input"])
     return Card(
         name=row["name"],
         family=row["family"],
@@ -86,13 +93,15 @@ def _read_card(row: dict[str, str]) -> Card:
         year=int(row["year"]),
         classes=int(row["classes"]),
         channels=int(row["channels"]),
-        input_size=_read_size(row["input"]),
+        input_size=size,
         smallest_size=_read_size(row["smallest"]),
         parameters=int(row["parameters"]),
         macs=int(row["macs"]),
         top1=float(row["top1"]) if row["top1"] else None,
         top5=float(row["top5"]) if row["top5"] else None,
         accuracy_source=row["accuracy_source"],
+        preprocessing=read_preprocessing(row, size),
+        weights=published_weights(row["name"]),
     )
 
 

@@ -18,9 +18,9 @@ def check_smallest(x_NCHW: Tensor, smallest: tuple[int, int]) -> None:
         )
 
 
-def check_exact(x_NCHW: Tensor, size: tuple[int, int]) -> None:
+def check_exact(x_NCHW: Tensor, size: tuple[int, int] | None) -> None:
     """Raise if an image has another size than the one that the linear layers were made for."""
-    if _sizes_are_symbols():
+    if size is None or _sizes_are_symbols():
         return
     height, width = x_NCHW.shape[-2:]
     if (height, width) != size:

@@ -1,15 +1,16 @@
-"""LeNet-5 (LeCun et al., Gradient-based learning applied to document recognition, 1998, section II-B, figure 2)."""
+"""LeNet-5 as it is drawn today (after LeCun et al., Gradient-based learning …, 1998, figure 2)."""
 
 from torch import Tensor, nn
 
 from convlens.networks.catalogue import Builder, Request
 from convlens.networks.geometry import check_exact
+from convlens.networks.layouts import Layout
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 as it is drawn today: full connections in C3, ReLU, max pooling and a linear output.
+    """LeNet-5 with what replaced its parts: full connections in C3, ReLU, max pooling and a linear output.
 
-    The layers keep the paper's names. Weights start as He et al. (2015) propose for ReLU, biases at zero.
+    The layers keep the paper's names. Weights start as He et al. (2015, arXiv:1502.01852) propose, biases at zero.
     `size` sets the width of the first linear layer: 16·5·5 for the paper's 32×32 images.
     """
 
@@ -17,7 +18,7 @@ class LeNet5(nn.Module):
         self, *, classes: int = 10, channels: int = 1, size: tuple[int, int] = (32, 32), dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.size = size
+        self.size: tuple[int, int] | None = size
         height, width = (((side - 4) // 2 - 4) // 2 for side in size)
         self.c1 = nn.Conv2d(channels, 6, kernel_size=5)
         self.s2 = nn.MaxPool2d(2)
@@ -30,10 +31,9 @@ class LeNet5(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(84, classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Map images (N, channels, H, W) to scores (N, classes)."""
@@ -42,8 +42,7 @@ class LeNet5(nn.Module):
         x = self.s4(self.relu(self.c3(x)))
         x = self.relu(self.c5(self.flatten(x)))
         x = self.relu(self.f6(x))
-        scores: Tensor = self.output(self.dropout(x))
-        return scores
+        return self.output(self.dropout(x))  # type: ignore[no-any-return]
 
 
 def _lenet5(asked: Request) -> nn.Module:
@@ -51,3 +50,5 @@ def _lenet5(asked: Request) -> nn.Module:
 
 
 NETWORKS: dict[str, Builder] = {"lenet5": _lenet5}
+
+LAYOUTS: dict[str, Layout] = {}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from convlens.networks.catalogue import Builder, Request
 from convlens.networks.geometry import check_exact
+from convlens.networks.layouts import Layout
 
 
 class MLP(nn.Module):
@@ -30,7 +31,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.size = size
+        self.size: tuple[int, int] | None = size
         widths = (channels * size[0] * size[1], *hidden)
         self.flatten = nn.Flatten()
         self.hidden = nn.Sequential()
@@ -56,3 +57,5 @@ def _mlp(asked: Request) -> nn.Module:
 
 
 NETWORKS: dict[str, Builder] = {"mlp": _mlp}
+
+LAYOUTS: dict[str, Layout] = {}
