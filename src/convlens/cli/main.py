@@ -18,7 +18,9 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 # command -> (function that runs it, one line for `convlens --help`); imported only when the command is used
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "explore": ("convlens.cli.explore:explore", "open the web pages: the lecture as something to touch"),
+}
 
 
 def build_app() -> App:

@@ -1,1 +1,1 @@
-"""The web pages."""
+"""The web pages: the lecture as something to touch, on one's own network and image."""

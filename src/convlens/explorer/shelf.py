@@ -1,0 +1,150 @@
+"""The pictures that the pages can use: bundled ones, the one given on the command line, and uploads.
+
+Uploads stay in memory, are bounded in number and in bytes, and are gone when the explorer stops.
+"""
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens import images
+from convlens.errors import ConvlensError, unknown_name
+
+MOST_UPLOADS = 16
+MOST_UPLOAD_BYTES = 20 * 2**20
+LONGEST_SIDE = 1024
+"""An uploaded picture is kept at most this large: pages need no more, and sixteen of them stay under 50 MB."""
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture and where it is from.
+
+    Attributes:
+        name: its name in an address.
+        pixels: uint8 `(H, W, C)`.
+        credit: whose it is, to be shown beside it; empty for the user's own.
+    """
+
+    name: str
+    pixels: Image
+    credit: str = ""
+
+
+def _photograph(file: str) -> Image:
+    from sklearn.datasets import load_sample_image
+
+    return np.asarray(load_sample_image(file), dtype=np.uint8)
+
+
+def _digit() -> Image:
+    from sklearn.datasets import load_digits
+
+    # 8 x 8 with values 0..16; each pixel is repeated so that the squares can be seen
+    values = np.asarray(load_digits().images[0]) * (255 / 16)
+    return np.kron(255 - np.rint(values), np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
+
+
+# name -> (how to make it, whose it is); the photographs come with scikit-learn
+_BUNDLED: dict[str, tuple[Callable[[], Image], str]] = {
+    "temple": (lambda: _photograph("china.jpg"), "danielbuechele, flickr, CC BY 2.0"),
+    "flower": (lambda: _photograph("flower.jpg"), "vultilion, flickr, CC BY 2.0"),
+    "digit": (_digit, "UCI handwritten digits"),
+}
+
+
+@cache
+def _bundled(name: str) -> Picture:
+    make, credit = _BUNDLED[name]
+    return Picture(name=name, pixels=make(), credit=credit)
+
+
+class ImageShelf:
+    """Pictures by name; safe to use from several threads."""
+
+    def __init__(self, start: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        self._own: OrderedDict[str, Picture] = OrderedDict()
+        self._start: Picture | None = None
+        if start is not None:
+            self._start = Picture(name="start", pixels=_bounded(images.read(start, channels=3)))
+
+    def names(self) -> list[str]:
+        """The names that `get` knows, the picture from the command line first."""
+        with self._lock:
+            own = list(self._own)
+        return [*(["start"] if self._start else []), *_BUNDLED, *own]
+
+    def get(self, name: str) -> Picture:
+        """Return a picture.
+
+        Raises:
+            ConvlensError: there is none of that name; uploads are forgotten when the explorer stops.
+        """
+        if name == "start" and self._start:
+            return self._start
+        if name in _BUNDLED:
+            return _bundled(name)
+        with self._lock:
+            if name in self._own:
+                self._own.move_to_end(name)
+                return self._own[name]
+        if name.startswith("upload-"):
+            raise ConvlensError(f"the picture {name!r} is not in memory any more; upload it again")
+        raise unknown_name("picture", name, self.names())
+
+    def add(self, content: bytes) -> Picture:
+        """Keep an uploaded file in memory; the oldest makes room.
+
+        Raises:
+            ConvlensError: the file is too large, or no picture can be read from it.
+        """
+        if len(content) > MOST_UPLOAD_BYTES:
+            raise ConvlensError(
+                f"the file has {len(content)} bytes; the limit is {MOST_UPLOAD_BYTES}: use a smaller one"
+            )
+        pixels = _bounded(images.read(content, channels=3))
+        picture = Picture(name=f"upload-{sha256(content).hexdigest()[:12]}", pixels=pixels)
+        with self._lock:
+            self._own[picture.name] = picture
+            self._own.move_to_end(picture.name)
+            while len(self._own) > MOST_UPLOADS:
+                self._own.popitem(last=False)
+        return picture
+
+
+def scaled(pixels: Image, longest: int) -> Image:
+    """Shrink a picture, keeping its shape, so that no side is longer than `longest`; a smaller one stays as it is."""
+    height, width = pixels.shape[:2]
+    factor = longest / max(height, width)
+    if factor >= 1:
+        return pixels
+    from PIL import Image as PillowImage
+
+    picture = PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    shrunk = np.asarray(picture.resize(size, PillowImage.Resampling.LANCZOS))
+    return shrunk[:, :, np.newaxis] if shrunk.ndim == 2 else shrunk
+
+
+def png(pixels: Image) -> bytes:
+    """Encode uint8 `(H, W, C)` with C = 1, 3 or 4 as a PNG file."""
+    from PIL import Image as PillowImage
+
+    buffer = io.BytesIO()
+    PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _bounded(pixels: Image) -> Image:
+    return scaled(pixels, LONGEST_SIDE)

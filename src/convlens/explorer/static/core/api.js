@@ -1,0 +1,54 @@
+// Asking the library. An answer that is not wanted any more is dropped; what went wrong is an ApiError with one line.
+
+export class ApiError extends Error {}
+
+export function get(path, query = {}, signal) {
+  const text = new URLSearchParams(query).toString();
+  return ask(path + (text ? `?${text}` : ""), { signal });
+}
+
+export function post(path, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+/** Send a file as it is. */
+export function send(path, file, signal) {
+  const headers = { "Content-Type": "application/octet-stream" };
+  return ask(path, { method: "POST", headers, body: file, signal });
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(`/api${path}`, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("Convlens does not answer. Is `convlens explore` still running?");
+  }
+  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
+  if (answer.ok) return isJson ? answer.json() : answer.blob();
+  const reason = isJson ? (await answer.json()).error : undefined;
+  throw new ApiError(reason ?? `Convlens failed with status ${answer.status}; see the terminal.`);
+}
+
+/** Of several runs of `work`, only the newest matters: an older one is aborted when the next starts. */
+export class Newest {
+  #controller = null;
+
+  constructor(pageSignal) {
+    pageSignal?.addEventListener("abort", () => this.#controller?.abort());
+  }
+
+  async run(work, done) {
+    this.#controller?.abort();
+    const controller = new AbortController();
+    this.#controller = controller;
+    try {
+      const result = await work(controller.signal);
+      if (!controller.signal.aborted) done(result);
+    } catch (error) {
+      if (!controller.signal.aborted && error.name !== "AbortError") throw error;
+    }
+  }
+}

@@ -1,0 +1,140 @@
+// The shell: language, theme, navigation, and showing the page that the address names.
+
+import { ApiError } from "./api.js";
+import { h } from "./dom.js";
+import { PAGES } from "./pages.js";
+import { Settings, SHARED } from "./settings.js";
+import { chosenLanguage, LANGUAGES, loadLanguage, remember, t } from "./text.js";
+
+let leave = null; // ends the page that is shown
+
+start();
+
+async function start() {
+  await loadLanguage(chosenLanguage());
+  addEventListener("popstate", () => show());
+  addEventListener("unhandledrejection", (event) => {
+    if (!(event.reason instanceof ApiError)) return;
+    event.preventDefault();
+    notify(event.reason.message);
+  });
+  document.addEventListener("click", follow);
+  build();
+  await show();
+}
+
+function build() {
+  const menu = h("button", { class: "menu-button", type: "button", "aria-expanded": "false", "aria-controls": "navigation" }, t("shell.menu"));
+  menu.addEventListener("click", () => openMenu(menu.getAttribute("aria-expanded") !== "true"));
+  document.body.replaceChildren(
+    h("a", { class: "skip", href: "#content" }, t("shell.skip")),
+    h("header", { class: "side" },
+      h("div", { class: "side-top" }, h("a", { class: "wordmark", href: "/" }, h("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), "Convlens"), menu),
+      h("div", { class: "side-fold", id: "navigation" },
+        h("nav", { "aria-label": t("shell.pages") }, parts()),
+        h("div", { class: "side-choices" }, languages(), themes()))),
+    h("main", { id: "content", tabindex: "-1" }),
+  );
+}
+
+function parts() {
+  return [...new Set(PAGES.map((page) => page.part))].map((part) => [
+    h("h2", {}, t(`shell.part.${part}`)),
+    h("ol", {}, PAGES.filter((page) => page.part === part).map((page) =>
+      h("li", {}, h("a", { href: `/${page.name}`, "data-page": page.name }, h("span", { class: "page-number" }, page.number), t(`${page.name}.name`))))),
+  ]);
+}
+
+function languages() {
+  return h("div", { class: "segments", role: "group", "aria-label": t("shell.language") },
+    Object.entries(LANGUAGES).map(([code, name]) =>
+      h("button", { type: "button", lang: code, "aria-pressed": String(code === document.documentElement.lang), "aria-label": name, onclick: () => chooseLanguage(code) }, code.toUpperCase())));
+}
+
+async function chooseLanguage(code) {
+  remember("convlens-language", code);
+  dropFromAddress("lang");
+  await loadLanguage(code);
+  build();
+  await show();
+}
+
+function themes() {
+  const chosen = document.documentElement.dataset.theme ?? "system";
+  return h("div", { class: "segments", role: "group", "aria-label": t("shell.theme.label") },
+    ["system", "light", "dark"].map((theme) =>
+      h("button", { type: "button", "aria-pressed": String(theme === chosen), onclick: () => chooseTheme(theme) }, t(`shell.theme.${theme}`))));
+}
+
+async function chooseTheme(theme) {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  remember("convlens-theme", theme);
+  dropFromAddress("theme");
+  build();
+  await show(); // what is drawn on a canvas has the old colours
+}
+
+function dropFromAddress(name) {
+  leave?.();
+  const query = new URLSearchParams(location.search);
+  query.delete(name);
+  history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
+}
+
+function openMenu(open) {
+  document.querySelector(".menu-button").setAttribute("aria-expanded", String(open));
+  document.querySelector(".side").classList.toggle("open", open);
+}
+
+/** Links between pages change the address without loading the document anew; the language and theme stay in it. */
+function follow(event) {
+  const link = event.target.closest?.("a[href^='/']");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0 || link.target || link.download) return;
+  const target = new URL(link.href);
+  if (target.pathname.startsWith("/api/") || target.pathname.startsWith("/static/")) return;
+  event.preventDefault();
+  leave?.(); // writes the address of the page that is left
+  const now = new URLSearchParams(location.search);
+  for (const name of SHARED) if (now.has(name) && !target.searchParams.has(name)) target.searchParams.set(name, now.get(name));
+  history.pushState(null, "", target);
+  openMenu(false);
+  show({ focus: true });
+}
+
+async function show({ focus = false } = {}) {
+  leave?.({ write: false }); // the address is already that of the page to show
+  const name = location.pathname.slice(1) || PAGES[0].name;
+  const page = PAGES.find((candidate) => candidate.name === name) ?? PAGES[0];
+  const ending = new AbortController();
+  const module = await import(`../pages/${page.name}.js`);
+  const settings = new Settings(module.settings, location.search);
+  leave = ({ write = true } = {}) => {
+    settings.stop({ write });
+    ending.abort();
+    leave = null;
+  };
+  const main = document.getElementById("content");
+  delete main.dataset.shown;
+  const title = h("h1", { tabindex: "-1" }, t(`${page.name}.title`));
+  const body = h("div", { class: `page page-${page.name}` });
+  main.replaceChildren(h("div", { class: "page-head" }, title, h("p", { class: "lede" }, t(`${page.name}.lede`))), h("div", { id: "notices", role: "status" }), body);
+  document.title = `${t(`${page.name}.name`)} · Convlens`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.page === page.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (settings.refused.length) notify(t("shell.refused", { what: settings.refused.join(", ") }));
+  await module.show(body, { settings, signal: ending.signal, notify });
+  main.dataset.shown = page.name;
+  if (focus) {
+    title.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+}
+
+/** Say something above the page, in one line, until it is closed or the next page is shown. */
+function notify(message) {
+  const notice = h("div", { class: "notice" }, h("span", {}, message), h("button", { type: "button", class: "quiet", "aria-label": t("shell.close"), onclick: () => notice.remove() }, "×"));
+  document.getElementById("notices").replaceChildren(notice);
+}

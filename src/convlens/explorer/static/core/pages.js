@@ -1,0 +1,5 @@
+// The pages in the order of the lecture. `name` is the address, the module in pages/, and the key of the words.
+
+export const PAGES = [
+  { name: "convolution", part: "layer", number: 2 },
+];

@@ -1,0 +1,130 @@
+// A plane of numbers in squares: to be edited, to be picked from, or only to be read. Built anew when its shape changes;
+// a step of the window only moves an overlay and changes a few classes, so sliding stays smooth.
+
+import { h, readable } from "../core/dom.js";
+import { t } from "../core/text.js";
+
+export class NumberGrid {
+  #cells = [];
+  #shape = "";
+  #marked = [];
+  #frame = h("div", { class: "grid-window", hidden: true });
+
+  /**
+   * tone: "input" | "kernel" | "output"; onEdit(row, column, number) makes cells editable; onPick(row, column) makes
+   * them buttons. Rows and columns count without the margin.
+   */
+  constructor({ label, tone, onEdit, onPick }) {
+    this.tone = tone;
+    this.onEdit = onEdit;
+    this.onPick = onPick;
+    this.element = h("div", { class: `number-grid tone-${tone}`, role: "group", "aria-label": label });
+    this.element.addEventListener("keydown", (event) => this.#move(event));
+  }
+
+  /** values: rows of numbers, margin (padding) included; margin: [top, right, bottom, left] cells that are padding. */
+  draw(values, margin = [0, 0, 0, 0]) {
+    const shape = JSON.stringify([values.length, values[0].length, margin]);
+    if (shape !== this.#shape) this.#build(values, margin);
+    this.#shape = shape;
+    values.forEach((line, row) => line.forEach((value, column) => this.#write(this.#cells[row][column], value)));
+  }
+
+  /** Show the window at a cell (margin included), `height` x `width` cells large; null hides it. */
+  window(place) {
+    this.#frame.hidden = !place;
+    if (!place) return;
+    const style = this.#frame.style;
+    style.setProperty("--row", place.row);
+    style.setProperty("--column", place.column);
+    style.setProperty("--height", place.height);
+    style.setProperty("--width", place.width);
+  }
+
+  /** Mark cells: [{row, column, kind, note}]; `note` is a small number in the corner, such as the kernel's. */
+  mark(marks) {
+    for (const cell of this.#marked) {
+      cell.classList.remove("tap", "now", "done");
+      delete cell.dataset.note;
+    }
+    this.#marked = marks.map(({ row, column, kind = "tap", note }) => {
+      const cell = this.#cells[row]?.[column];
+      cell?.classList.add(kind);
+      if (note !== undefined && cell) cell.dataset.note = readable(note, 3);
+      return cell;
+    }).filter(Boolean);
+  }
+
+  #build(values, [top, right, bottom, left]) {
+    const [rows, columns] = [values.length, values[0].length];
+    this.element.style.setProperty("--rows", rows);
+    this.element.style.setProperty("--columns", columns);
+    this.#marked = [];
+    let first = true;
+    this.#cells = values.map((line, row) => line.map((_, column) => {
+      const inside = row >= top && row < rows - bottom && column >= left && column < columns - right;
+      const cell = this.#cell(row - top, column - left, inside, first);
+      if (inside) first = false;
+      return cell;
+    }));
+    this.element.replaceChildren(...this.#cells.flat(), this.#frame);
+  }
+
+  #cell(row, column, inside, first) {
+    const place = t("grid.cell", { row: row + 1, column: column + 1 });
+    // a cell is wrapped, because a note in its corner needs ::after, which an input does not have
+    const wrap = h("span", { class: inside ? "cell" : "cell padded" });
+    const tabindex = first ? "0" : "-1";
+    if (inside && this.onEdit) {
+      const input = h("input", { inputmode: "text", size: 1, autocomplete: "off", "aria-label": place, tabindex, "data-row": row, "data-column": column });
+      input.addEventListener("input", () => this.#edited(input, row, column));
+      input.addEventListener("focus", () => input.select());
+      input.addEventListener("blur", () => {
+        input.value = wrap.dataset.value;
+        input.removeAttribute("aria-invalid");
+      });
+      wrap.append(input);
+    } else if (inside && this.onPick) {
+      wrap.append(h("button", { type: "button", tabindex, "data-place": place, onclick: () => this.onPick(row, column) }));
+    }
+    return wrap;
+  }
+
+  #write(wrap, value) {
+    const text = readable(value, 3);
+    wrap.dataset.value = text;
+    const inner = wrap.firstElementChild;
+    if (!inner) wrap.textContent = text;
+    else if (inner.tagName === "BUTTON") {
+      inner.textContent = text;
+      inner.setAttribute("aria-label", `${inner.dataset.place}: ${text}`);
+    } else if (inner !== document.activeElement) inner.value = text;
+    wrap.classList.toggle("long", text.length > 3);
+  }
+
+  #edited(input, row, column) {
+    const text = input.value.trim().replace("−", "-").replace(",", ".");
+    const value = Number(text);
+    const valid = text !== "" && Number.isFinite(value) && Math.abs(value) < 1e6;
+    if (valid) input.removeAttribute("aria-invalid");
+    else input.setAttribute("aria-invalid", "true");
+    if (!valid) return;
+    input.parentElement.dataset.value = readable(value, 3);
+    this.onEdit(row, column, value);
+  }
+
+  /** Arrow keys go from cell to cell, as in a spreadsheet; Tab leaves the grid. */
+  #move(event) {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], Enter: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step || (event.key === "Enter" && event.target.tagName === "BUTTON")) return;
+    const row = this.#cells.findIndex((line) => line.some((cell) => cell.contains(event.target)));
+    const column = this.#cells[row]?.findIndex((cell) => cell.contains(event.target));
+    const next = this.#cells[row + step[0]]?.[column + step[1]]?.firstElementChild;
+    event.stopPropagation(); // the page uses arrows for stepping
+    if (!next) return;
+    event.preventDefault();
+    event.target.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  }
+}

@@ -1,0 +1,112 @@
+"""The convolution page in a real browser: the lecture's numbers, the gestures, the address."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def numbers(page, tone: str) -> list[str]:
+    cells = page.locator(f".number-grid.tone-{tone}").first.locator(".cell")
+    shown = cells.evaluate_all("cells => cells.map(cell => cell.dataset.value)")
+    return [number.replace("−", "-") for number in shown]
+
+
+def total(page) -> str:
+    return page.locator(".sum-total").inner_text()
+
+
+def shown(page, text: str) -> None:
+    page.wait_for_function("text => document.querySelector('.sum-total').innerText.includes(text)", arg=text)
+
+
+def test_the_lecture_example_is_what_one_sees_first(visit, screenshot):
+    page = visit("/convolution")
+    assert numbers(page, "output") == ["12", "12", "17", "10", "17", "19", "9", "6", "14"]
+    assert total(page) == "7 + 0 + 5 = 12"
+    assert page.locator(".formula .of-output").all_inner_texts() == ["3", "3"]
+    screenshot(page, "convolution")
+
+
+def test_stepping_moves_the_window_and_the_address_follows(visit):
+    page = visit("/convolution")
+    page.get_by_role("button", name="One step forward").click()
+    page.get_by_role("button", name="One step forward").click()
+    assert total(page).endswith("= 17")
+    page.wait_for_url(re.compile(r"\?step=2$"))
+    page.locator(".number-grid.tone-output").get_by_role("button", name="row 2, column 3").click()
+    assert total(page).endswith("= 19")
+
+
+def test_an_address_restores_what_was_seen(visit):
+    page = visit("/convolution?operation=convolution&stride=2&padding=1&mode=reflect&step=3&input=1,2,3;4,5,6;7,8,9")
+    seen = (numbers(page, "input"), numbers(page, "output"), total(page))
+    page.get_by_role("button", name="One step forward").click()
+    page.get_by_role("button", name="One step back").click()
+    page.reload()
+    page.locator("#content[data-shown]").wait_for()
+    assert (numbers(page, "input"), numbers(page, "output"), total(page)) == seen
+    assert "mode=reflect" in page.url
+    assert "input=1,2,3;4,5,6;7,8,9" in page.url
+
+
+def test_editing_a_number_changes_the_sum(visit):
+    page = visit("/convolution")
+    cell = page.get_by_role("group", name="Kernel, plane 1").get_by_label("row 1, column 1")
+    cell.fill("-2")
+    shown(page, "= 6")  # 12 + 3 · (−2)
+    cell.fill("two")
+    assert cell.get_attribute("aria-invalid") == "true"
+    assert total(page).endswith("= 6")
+
+
+def test_keyboard_alone_is_enough(visit):
+    page = visit("/convolution")
+    page.locator("h1").focus()
+    page.keyboard.press("ArrowRight")
+    assert total(page).startswith("4 + 2 + 6")
+    page.keyboard.press("End")
+    assert total(page).endswith("= 14")
+    page.keyboard.press("Home")
+    first = page.get_by_role("group", name="Input, channel 1").get_by_label("row 1, column 1")
+    first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.type("5")
+    shown(page, "= 22")  # the cell in row 2, column 2 has weight 2 in the first window
+
+
+def test_playing_walks_to_the_end_and_stops(visit):
+    page = visit("/convolution?input=1,2,3;4,5,6&kernel=1,1;1,1")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => document.querySelector('.player-where').textContent === '2 of 2'")
+    page.get_by_role("button", name="Play").wait_for()
+    assert total(page) == "5 + 11 = 16"
+
+
+def test_channels_filters_and_groups(visit):
+    page = visit("/convolution")
+    page.get_by_text("Sizes, channels and groups").click()
+    page.get_by_role("button", name="Input channels: more").click()
+    page.get_by_role("button", name="Filters (output channels): more").click()
+    page.get_by_role("button", name="Groups: more").click()
+    page.wait_for_function("() => document.querySelectorAll('.number-grid.tone-output').length === 2")
+    assert page.locator(".number-grid.tone-kernel").count() == 1  # with two groups a filter reads one channel
+    page.wait_for_url(re.compile("groups=2"))
+
+
+def test_what_does_not_fit_is_said_in_one_line(visit):
+    page = visit("/convolution?input=1,2;3,4")
+    message = page.get_by_role("status").inner_text()
+    assert "spans 3" in message
+    visit.tolerated()  # Chromium itself writes every answer with status 400 to the console
+
+
+def test_the_kernel_is_applied_to_a_picture(visit):
+    page = visit("/convolution?picture=digit")
+    after = page.get_by_alt_text("The picture after the kernel")
+    before = after.get_attribute("src")
+    page.get_by_role("button", name="Laplace").click()
+    page.wait_for_function("before => document.querySelector('.pair figure:last-child img').src !== before", arg=before)
+    assert after.evaluate("image => image.naturalWidth") == 62

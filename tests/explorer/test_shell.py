@@ -1,0 +1,78 @@
+"""The shell: addresses, navigation, languages, themes, keyboard, and what it refuses."""
+
+import json
+import re
+
+import pytest
+
+from convlens.explorer.app import STATIC, page_names
+
+pytestmark = pytest.mark.browser
+
+
+def _listed() -> list[str]:
+    return re.findall(r'name: "(\w+)"', (STATIC / "core" / "pages.js").read_text())
+
+
+def test_every_page_is_listed_and_has_a_module():
+    assert sorted(_listed()) == sorted(page_names())
+
+
+def test_both_languages_have_the_same_words():
+    def keys(branch, path=""):
+        if isinstance(branch, str):
+            return {path}
+        return {key for name, below in branch.items() for key in keys(below, f"{path}.{name}")}
+
+    words = {language: json.loads((STATIC / "text" / f"{language}.json").read_text()) for language in ("en", "ru")}
+    assert keys(words["en"]) == keys(words["ru"])
+    assert all(text.strip() for text in _texts(words["ru"]))
+
+
+def _texts(branch):
+    return [branch] if isinstance(branch, str) else [text for below in branch.values() for text in _texts(below)]
+
+
+@pytest.mark.parametrize("name", _listed())
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_page_shows_in_both_languages_and_fits_a_phone(visit, name, language):
+    page = visit(f"/{name}", width=390, language=language)
+    assert page.locator("html").get_attribute("lang") == language
+    assert page.locator("nav a[aria-current=page]").get_attribute("data-page") == name
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    if language == "ru":
+        assert re.search("[а-я]", page.locator("h1").inner_text())
+        assert page.title().endswith("Convlens")
+
+
+@pytest.mark.parametrize("name", _listed())
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_accessible(visit, name, theme):
+    from axe_core_python.sync_playwright import Axe
+
+    page = visit(f"/{name}", theme=theme)
+    found = Axe().run(page)["violations"]
+    assert not found, json.dumps([(each["id"], each["nodes"][0]["failureSummary"]) for each in found], indent=1)
+
+
+def test_language_and_theme_are_chosen_and_remembered(visit):
+    page = visit("/convolution")
+    page.get_by_role("button", name="Русский").click()
+    page.get_by_role("heading", level=1, name="Ядро скользит").wait_for()
+    page.get_by_role("button", name="Тёмные").click()
+    page.reload()
+    page.get_by_role("heading", level=1, name="Ядро скользит").wait_for()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 20, 26)"
+
+
+def test_what_an_address_gets_wrong_is_said(visit):
+    page = visit("/convolution?stride=99&colour=red")
+    assert "stride=99, colour" in page.get_by_role("status").inner_text()
+
+
+def test_the_skip_link_leads_to_the_page(visit):
+    page = visit("/convolution")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
