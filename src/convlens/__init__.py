@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from convlens.surface import Run as Run
     from convlens.surface import load as load
     from convlens.surface import open_run as open_run
+    from convlens.surface import resume as resume
+    from convlens.surface import train as train
 
 __version__ = "0.1.0"
 
@@ -22,6 +24,8 @@ _SURFACE = {
     "create": "convlens.networks",
     "load": "convlens.surface",
     "open_run": "convlens.surface",
+    "resume": "convlens.surface",
+    "train": "convlens.surface",
 }
 
 # sub-packages that `import convlens` gives access to
@@ -45,7 +49,7 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["ConvlensError", "Run", "__version__", "create", "load", "open_run"]
+__all__ = ["ConvlensError", "Run", "__version__", "create", "load", "open_run", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from convlens.evaluation import Evaluation, FilePrediction, Predictor
+    from convlens.training.train import Outcome
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,57 @@ def load(path: str | Path, *, device: str = "auto") -> "Predictor":
     if not Path(path).exists():
         raise ConvlensError(f"no run {str(path)!r}; give the folder that convlens train printed")
     raise ConvlensError(f"{str(path)!r} is no run folder; give the folder that convlens train printed")
+
+
+def trained_on(path: str | Path) -> str:
+    """The data set that a run was trained on, as it was named then.
+
+    Raises:
+        ConvlensError: if `path` is no run.
+    """
+    return runs.read_folder(path).description.data.source
+
+
+def train(data: str | Path | None = None, *, config: str | Path | None = None, **settings: Any) -> Run:
+    """Train a network and leave a run folder.
+
+    Every field of `convlens.training.TrainConfig` is an argument of the same name; see there for what they mean.
+
+    Args:
+        data: a folder of images with a folder a class, or `"digits"`.
+        config: a YAML file of settings with the same names; arguments win over it.
+        settings: fields of `TrainConfig`; `quiet=True` prints nothing.
+
+    Returns:
+        The run, with its best weights.
+
+    Raises:
+        ConvlensError: a setting that does not exist, answered with the nearest ones, or wrong data.
+        KeyboardInterrupt: after Ctrl-C, once the step at hand is finished and the checkpoint written.
+    """
+    from convlens.training.config import TrainConfig, read_settings
+    from convlens.training.progress import choose_watcher
+    from convlens.training.train import start
+
+    watcher = choose_watcher(bool(settings.pop("quiet", False)))
+    values = (read_settings(config) if config else {}) | settings | ({} if data is None else {"data": str(data)})
+    return _finished(start(TrainConfig.from_dict(values), watcher))
+
+
+def resume(path: str | Path, *, quiet: bool = False) -> Run:
+    """Go on with an interrupted training, to the same weights that it would have had without the interruption.
+
+    Raises:
+        ConvlensError: if the run is not whole, or its data has changed.
+        KeyboardInterrupt: after Ctrl-C, once the step at hand is finished and the checkpoint written.
+    """
+    from convlens.training.progress import choose_watcher
+    from convlens.training.train import go_on
+
+    return _finished(go_on(path, {}, choose_watcher(quiet)))
+
+
+def _finished(outcome: "Outcome") -> Run:
+    if outcome.stopped_by:
+        raise KeyboardInterrupt(f"stopped; go on with convlens.resume({str(outcome.folder.path)!r})")
+    return Run(outcome.folder)

@@ -20,6 +20,9 @@ BROKEN_PIPE = 141
 # command -> (function that runs it, one line for `convlens --help`); imported only when the command is used
 COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("convlens.cli.explore:explore", "open the web pages: the lecture as something to touch"),
+    "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
+    "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
+    "predict": ("convlens.cli.predict:predict", "Say what is on images."),
 }
 
 

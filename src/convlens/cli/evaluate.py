@@ -1,0 +1,82 @@
+"""`convlens evaluate`: how good a run is on a data set."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from convlens.evaluation import Evaluation
+
+
+def evaluate(
+    run: Path,
+    data: str | None = None,
+    *,
+    split: str | None = None,
+    batch: int = 64,
+    device: str = "auto",
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Measure a trained network on labelled images: accuracy with its 95 % interval, and where it fails.
+
+    Example: convlens evaluate runs/train/photos photos/ --split test
+
+    Args:
+        run: The run folder, or a shipped artifact.
+        data: The labelled images; those of the training if not given.
+        split: train, val, test or all; test, val or train, whichever is there, if not given.
+        batch: Images that go through the network at a time.
+        device: auto, cpu, cuda or cuda:1.
+        json_: Print the figures as JSON and nothing else.
+        quiet: Print nothing but the figures.
+    """
+    from convlens.cli.bar import bar
+    from convlens.data import open_dataset
+    from convlens.errors import ConvlensError
+    from convlens.evaluation import evaluate as evaluate_on
+    from convlens.surface import load, trained_on
+
+    if batch < 1:
+        raise ConvlensError(f"batch is {batch}; use at least 1")
+    predictor = load(run, device=device)
+    dataset = open_dataset(data or trained_on(run))
+    with bar("evaluating", quiet or json_) as on_progress:
+        done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)
+    if json_:
+        print(json.dumps(done.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        _show(done)
+    return 0
+
+
+def _show(done: "Evaluation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for note in done.notes:
+        console.print(note, highlight=False, markup=False)
+    interval = f"{done.top1_low:.2%} to {done.top1_high:.2%}"
+    console.print(f"{done.data}, split {done.split}: {done.images:,} images", highlight=False, markup=False)
+    console.print(f"accuracy {done.top1:.2%}  (95 % interval {interval})", highlight=False)
+    console.print(
+        f"top 5 {done.top5:.2%}  macro F1 {done.macro_f1:.4f}  log loss {done.log_loss:.4f}  "
+        f"calibration error {done.calibration_error:.4f}",
+        highlight=False,
+    )
+    table = Table("class", *(("precision", "recall", "F1", "images")))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in done.per_class:
+        table.add_row(row.label, _share(row.precision), _share(row.recall), _share(row.f1), f"{row.images:,}")
+    console.print(table)
+    for mistake in done.mistakes[:5]:
+        text = f"{mistake.file}: {mistake.label} taken for {mistake.predicted} ({mistake.probability:.1%} sure)"
+        console.print(text, highlight=False, markup=False)
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"

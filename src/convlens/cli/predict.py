@@ -1,0 +1,75 @@
+"""`convlens predict`: the classes of image files."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convlens.evaluation import FilePrediction
+
+
+def predict(
+    run: Path,
+    *paths: str,
+    top: int = 5,
+    batch: int = 32,
+    device: str = "auto",
+    csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Say what is on images: their likeliest classes, by name.
+
+    Example: convlens predict runs/train/photos holiday/*.jpg --top 3 --json
+
+    A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
+
+    Args:
+        run: The run folder, or a shipped artifact.
+        paths: Image files, folders of them, or patterns.
+        top: How many classes to print for each file.
+        batch: Images that go through the network at a time.
+        device: auto, cpu, cuda or cuda:1.
+        csv_: Print rows of file, rank, label, probability, error.
+        json_: Print JSON.
+        quiet: Show no progress bar.
+    """
+    from convlens.cli.bar import bar
+    from convlens.errors import ConvlensError
+    from convlens.evaluation import predict_files
+    from convlens.surface import load
+
+    if csv_ and json_:
+        raise ConvlensError("--csv and --json exclude each other; leave one out")
+    predictor = load(run, device=device)
+    with bar("predicting", quiet) as on_progress:
+        answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
+    if json_:
+        print(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2))
+    elif csv_:
+        _write_csv(answers)
+    else:
+        _write_lines(answers)
+    return 1 if any(answer.error for answer in answers) else 0
+
+
+def _write_csv(answers: "Sequence[FilePrediction]") -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["file", "rank", "label", "probability", "error"])
+    for answer in answers:
+        if answer.error:
+            writer.writerow([answer.file, "", "", "", answer.error])
+        for rank, guess in enumerate(answer.classes, start=1):
+            writer.writerow([answer.file, rank, guess.label, f"{guess.probability:.6f}", ""])
+
+
+def _write_lines(answers: "Sequence[FilePrediction]") -> None:
+    for answer in answers:
+        guesses = ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in answer.classes)
+        print(f"{answer.file}: {guesses or 'error: ' + str(answer.error)}")

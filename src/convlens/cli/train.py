@@ -1,0 +1,99 @@
+"""`convlens train`: its flags are the fields of `TrainConfig`."""
+
+import inspect
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from convlens.training.config import TrainConfig, default_of, field_types, read_settings
+
+
+def train(
+    data: str | None = None,
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    quiet: bool = False,
+    **given: Any,
+) -> int:
+    """Train a network on a folder of images, and leave a run that can be evaluated and used.
+
+    DATA is a folder with one folder a class, or with train/, val/ and test/ above them, or `digits`.
+
+    Example: convlens train photos/ --network resnet18 --epochs 30
+
+    Flags win over the file of --config. Ctrl-C ends after the current step; convlens train --resume RUN goes on
+    exactly where it was cut, even after a power failure.
+    """
+    settings = (read_settings(config) if config else {}) | {k: v for k, v in given.items() if v is not None}
+    if data is not None:
+        settings["data"] = data
+
+    from convlens.training.progress import choose_watcher
+    from convlens.training.train import go_on, start
+
+    watcher = choose_watcher(quiet)
+    outcome = go_on(resume, settings, watcher) if resume else start(TrainConfig.from_dict(settings), watcher)
+    folder = outcome.folder
+    if outcome.stopped_by:
+        print(f"stopped; go on with: convlens train --resume {folder.path}", file=sys.stderr)
+        return 128 + outcome.stopped_by
+    if not quiet:
+        _say_what_next(folder)
+    return 0
+
+
+def _say_what_next(folder: Any) -> None:
+    best = folder.description.result["best"]
+    if "val_top1" in best:
+        print(f"best validation accuracy {best['val_top1']:.2%} in epoch {best['epoch']}")
+    source = folder.description.config["data"]
+    print(f"run       {folder.path}")
+    print(f"evaluate  convlens evaluate {folder.path} {source}")
+    print(f"predict   convlens predict {folder.path} IMAGES")
+
+
+def _signature() -> inspect.Signature:
+    """The command's parameters: those of the file and the run, then one a field of the configuration."""
+    types = field_types()
+    about_data = str(TrainConfig.__dataclass_fields__["data"].metadata["help"])
+    own = [
+        ("config", Path | None, None, "YAML file of settings, with the same names as the flags."),
+        ("resume", Path | None, None, "Run folder to go on with."),
+        ("quiet", bool, False, "Print nothing but errors."),
+    ]
+    settings = [(f.name, types[f.name] | None, None, _help(f)) for f in fields(TrainConfig) if f.name != "data"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                "data",
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=None,
+                annotation=Annotated[str | None, Parameter(help=about_data)],
+            ),
+            *(
+                inspect.Parameter(name, keyword, default=default, annotation=_option(name, kind, text))
+                for name, kind, default, text in [*own, *settings]
+            ),
+        ],
+        return_annotation=int,
+    )
+
+
+def _option(name: str, kind: Any, text: str) -> Any:
+    if name == "size":  # one number stands for a square
+        kind = tuple[int, int] | int | None
+    return Annotated[kind, Parameter(help=text, negative_iterable=(), negative=() if name == "quiet" else None)]
+
+
+def _help(entry: Any) -> str:
+    default = default_of(entry)
+    return str(entry.metadata["help"]) + (f" [default: {default}]" if default is not None else "")
+
+
+train.__signature__ = _signature()  # type: ignore[attr-defined]
+train.__annotations__ = {name: p.annotation for name, p in _signature().parameters.items()} | {"return": int}

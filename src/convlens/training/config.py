@@ -1,0 +1,180 @@
+"""The training configuration, defined once: a field here is a flag, a YAML key and a Python argument."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from convlens.errors import ConvlensError, unknown_name
+
+Optimizer = Literal["sgd", "adamw"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Augment = Literal["auto", "none"]
+Monitor = Literal["top1", "macro_f1", "log_loss"]
+
+
+def _option(default: Any, text: str) -> Any:
+    """A field with its default and the sentence that the command line shows for it."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides what a training does; checked when it is made.
+
+    Raises:
+        ConvlensError: naming the field, its value and what it may be.
+    """
+
+    data: str = field(metadata={"help": "A folder of images with a folder a class, or digits."})
+    network: str = _option("resnet18", "Name of the network; convlens networks lists them.")
+    size: tuple[int, int] | None = _option(
+        None,
+        "Height and width of the input in pixels, one number for a square; from the images if not given.",
+    )
+    channels: int | None = _option(None, "3 for RGB, 1 for gray; from the images if not given.")
+    dropout: float | None = _option(None, "Share of the last layer's inputs that is dropped; the paper's if not given.")
+    epochs: int = _option(30, "How often training sees all images.")
+    batch: int = _option(32, "Images a step.")
+    optimizer: Optimizer = _option("adamw", "sgd (Nesterov momentum 0.9) or adamw.")
+    lr: float | None = _option(None, "Largest learning rate; 0.001 for adamw and 0.05 for sgd if not given.")
+    weight_decay: float | None = _option(
+        None, "Pull of weights towards zero; 0.05 for adamw and 0.0005 for sgd if not given."
+    )
+    warmup: float = _option(0.05, "Share of all steps in which the learning rate rises, before it falls as a cosine.")
+    label_smoothing: float = _option(0.1, "Share of the target that is spread over all classes.")
+    clip_norm: float = _option(2.0, "Largest norm of the gradient; 0 for no limit.")
+    augment: Augment = _option("auto", "auto: shifts or crops, and flips where a mirror image keeps its class; none.")
+    monitor: Monitor = _option("top1", "Figure on the validation split that decides which epoch is the best.")
+    patience: int = _option(0, "Stop after so many epochs without a better one; 0 for never.")
+    precision: Precision = _option("auto", "auto takes bfloat16 where a few timed steps show that it is faster.")
+    seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
+    device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
+    workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
+    max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
+    name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
+    runs: str = _option("runs/train", "Folder that the run folder is made in.")
+    checkpoint_seconds: float = _option(60.0, "Write a checkpoint at least this often, besides one an epoch.")
+    checkpoint_steps: int = _option(0, "Write a checkpoint every so many steps, too; 0 for none.")
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
+        for name, (lowest, highest, meaning) in _RANGES.items():
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            if value is not None and not all(lowest <= number <= highest for number in values):
+                raise ConvlensError(f"{name} is {value!r}; use {meaning}")
+
+    @property
+    def learning_rate(self) -> float:
+        """The largest learning rate: the one given, or the optimiser's usual one."""
+        return {"adamw": 1e-3, "sgd": 0.05}[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def decay(self) -> float:
+        """The weight decay: the one given, or the optimiser's usual one."""
+        return {"adamw": 0.05, "sgd": 5e-4}[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the configuration as plain values for YAML."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Make a configuration from YAML keys or arguments; what is missing keeps its default.
+
+        Raises:
+            ConvlensError: an unknown key, answered with the nearest ones, or a value that cannot be.
+        """
+        known = {entry.name for entry in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise unknown_name("training setting", str(key), sorted(known))
+        if values.get("data") in (None, ""):
+            raise ConvlensError("no data to train on; give a folder of images, or digits")
+        return cls(**dict(values))
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Read the settings of a YAML file.
+
+    Raises:
+        ConvlensError: if the file is missing or holds no mapping of settings.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConvlensError(f"{path} cannot be read: {error.strerror}; give a YAML file of training settings") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConvlensError(f"{path} cannot be understood: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConvlensError(f"{path} holds no settings; write lines such as 'epochs: 30'")
+    return content
+
+
+_INFINITE = float("inf")
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "size": (1, 65_536, "one or two whole numbers of pixels of at least 1"),
+    "channels": (1, 3, "3 for RGB or 1 for gray"),
+    "dropout": (0, 0.99, "a probability from 0 to below 1"),
+    "epochs": (1, _INFINITE, "at least 1"),
+    "batch": (1, _INFINITE, "at least 1"),
+    "lr": (1e-12, 1e6, "a number above 0, such as 0.001"),
+    "weight_decay": (0, _INFINITE, "0 or more"),
+    "warmup": (0, 1, "a share from 0 to 1"),
+    "label_smoothing": (0, 0.99, "a share from 0 to below 1"),
+    "clip_norm": (0, _INFINITE, "0 or more"),
+    "patience": (0, _INFINITE, "0 or more"),
+    "seed": (0, 2**63 - 1, "a whole number from 0 to 2^63 - 1"),
+    "workers": (0, 1024, "0 or more"),
+    "max_bad": (0, 1, "a share from 0 to 1"),
+    "checkpoint_seconds": (0, _INFINITE, "0 or more"),
+    "checkpoint_steps": (0, _INFINITE, "0 or more"),
+}
+
+
+def field_types() -> dict[str, Any]:
+    """The type of every field of `TrainConfig`, for the command line."""
+    return get_type_hints(TrainConfig)
+
+
+def default_of(entry: "Field[Any]") -> Any:
+    """A field's default, or None where it must be given."""
+    return None if entry.default is MISSING else entry.default
+
+
+def _checked(entry: "Field[Any]", value: Any) -> Any:
+    """The value in the field's type; YAML and JSON know no tuples, and a size may be one number."""
+    if entry.name == "size" and value is not None:
+        return _size(value)
+    kinds = [kind for kind in (get_args(entry.type) or (entry.type,)) if get_origin(kind) is not tuple]
+    if get_origin(entry.type) is Literal:
+        if value not in kinds:
+            raise unknown_name(entry.name, str(value), [str(kind) for kind in kinds])
+        return value
+    if value is None and type(None) in kinds:
+        return None
+    if isinstance(value, bool) and bool not in kinds:
+        raise ConvlensError(f"{entry.name} is {value!r}; use {_kind_name(kinds)}")
+    if float in kinds and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, tuple(kinds)):
+        raise ConvlensError(f"{entry.name} is {value!r}; use {_kind_name(kinds)}")
+    return value
+
+
+def _size(value: Any) -> tuple[int, int]:
+    sides = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        raise ConvlensError(f"size is {value!r}; use one or two whole numbers of pixels")
+    return (sides[0], sides[1])
+
+
+def _kind_name(kinds: list[Any]) -> str:
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return " or ".join(words[kind] for kind in kinds if kind in words)

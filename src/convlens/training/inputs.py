@@ -1,0 +1,64 @@
+"""Input size and preprocessing, from the images themselves where the user names none."""
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens import networks
+from convlens.data import Dataset
+from convlens.images import Preprocessing
+from convlens.training.config import TrainConfig
+
+_SAMPLE = 256  # images that mean, deviation and shape are measured on
+_MULTIPLE = 32  # the stride of most networks: sizes are multiples of it
+_NEARLY_SQUARE = 1.15
+
+
+def choose_preprocessing(config: TrainConfig, dataset: Dataset) -> Preprocessing:
+    """Decide what happens to an image before the network sees it; a function of configuration and data only.
+
+    Images that are about square are resized as they are; of others the middle square is taken, undistorted.
+    """
+    channels = config.channels or dataset.channels
+    images = _sample(dataset, channels)
+    size = config.size or _fitting_size(config.network, images)
+    networks.check_size(config.network, size)
+    mean, std = _mean_and_deviation(images)
+    aspects = [max(image.shape[:2]) / min(image.shape[:2]) for image in images]
+    distorts = size[0] == size[1] and float(np.quantile(aspects, 0.9)) > _NEARLY_SQUARE
+    return Preprocessing(
+        size=size,
+        resize=size[0] if distorts else size,
+        crop="center" if distorts else None,
+        mean=mean,
+        std=std,
+        channels=channels,
+    )
+
+
+def _sample(dataset: Dataset, channels: int) -> list[NDArray[np.uint8]]:
+    """Training images at even distances; large JPEGs at a fraction of their size, which changes no aspect ratio."""
+    records = dataset.records("train")
+    chosen = [records[i] for i in np.linspace(0, len(records) - 1, min(_SAMPLE, len(records))).astype(int)]
+    return [dataset.read(record, channels=channels, at_least=(224, 224)) for record in chosen]
+
+
+def _fitting_size(network: str, images: list[NDArray[np.uint8]]) -> tuple[int, int]:
+    """The size that the network is published for, or a smaller one if the images have no more to show."""
+    card = networks.card(network)
+    shorter_side = float(np.median([min(image.shape[:2]) for image in images]))
+    enough = _MULTIPLE * ceil(shorter_side / _MULTIPLE)
+    height, width = (
+        max(smallest, min(usual, enough)) for smallest, usual in zip(card.smallest_size, card.input_size, strict=True)
+    )
+    return height, width
+
+
+def _mean_and_deviation(images: list[NDArray[np.uint8]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per channel, of values 0..1, over the pixels of all images, each image counting the same."""
+    values = [image.reshape(-1, image.shape[2]) / 255 for image in images]
+    mean = np.mean([v.mean(axis=0) for v in values], axis=0)
+    variance = np.mean([((v - mean) ** 2).mean(axis=0) for v in values], axis=0)
+    deviation = np.maximum(np.sqrt(variance), 1 / 255)  # images of one colour have none
+    return tuple(mean.round(4).tolist()), tuple(deviation.round(4).tolist())

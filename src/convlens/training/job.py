@@ -1,0 +1,211 @@
+"""A training made ready: data, network, optimiser and run folder, for a fresh start or to go on with a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convlens import networks, runs
+from convlens.data import Augmentation, Dataset, Loader, open_dataset
+from convlens.evaluation import choose_device
+from convlens.images import Preprocessing
+from convlens.runs import environment
+from convlens.training.config import TrainConfig
+from convlens.training.inputs import choose_preprocessing
+from convlens.training.numerics import Numerics, choose_numerics, prepare_device
+from convlens.training.optimisers import make_optimizer
+from convlens.training.state import State, load_checkpoint
+from convlens.training.step import Step
+
+Say = Callable[[str], None]
+
+# what may differ when a run is resumed: none of it touches results
+_FREE_ON_RESUME = frozenset({"data", "device", "workers", "max_bad", "checkpoint_seconds", "checkpoint_steps"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that the training loop needs."""
+
+    config: TrainConfig
+    folder: runs.RunFolder
+    dataset: Dataset
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: Step
+    train_loader: Loader
+    val_loader: Loader | None
+    device: torch.device
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds the state of, besides the state itself."""
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.epochs * self.train_loader.steps
+
+
+def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
+    """Make a new training ready, and its run folder as the last thing, so that wrong input leaves none behind.
+
+    Raises:
+        ConvlensError: data, network, size or batch that cannot be trained with.
+    """
+    networks.card(config.network)  # a misspelt name is said before the data is read
+    device = choose_device(config.device)
+    prepare_device(device)
+    dataset = _open_data(config, say)
+    preprocessing = choose_preprocessing(config, dataset)
+    choice = runs.NetworkChoice(
+        name=config.network,
+        classes=len(dataset.classes),
+        channels=preprocessing.channels,
+        size=preprocessing.size,
+        dropout=config.dropout,
+    )
+    loaders = _loaders(config, dataset, preprocessing)
+    network = _fresh_network(choice, config.seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = _step(config, "float32")
+    batch = next(loaders[0].epoch(0, device=device))
+    numerics = choose_numerics(network, batch.images, batch.labels, config.precision, step)
+    description = runs.Description(
+        name=config.name or dataset.name,
+        created=environment.now(),
+        network=choice,
+        classes=dataset.classes,
+        preprocessing=preprocessing,
+        config=config.to_dict(),
+        data=_summary(config, dataset),
+        numerics=numerics.to_dict(),
+        versions=environment.versions(),
+        git_commit=environment.git_commit(),
+    )
+    folder = runs.create_folder(config.runs, config.name or dataset.name, description)
+    folder.write_bad_files([(bad.key, bad.reason) for bad in dataset.bad_files])
+    return _assemble(config, folder, dataset, network, loaders, numerics, device), _fresh_state(device)
+
+
+def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, State]:
+    """Make an interrupted training ready to go on exactly where its checkpoint was written.
+
+    Args:
+        path: the run folder.
+        given: settings that the user gave again; those that touch results must be the run's own.
+        say: takes notes for the user.
+
+    Raises:
+        ConvlensError: another data set, network or setting than the run's, or a folder that is not whole.
+    """
+    folder = runs.open_folder(path, weights=False)
+    config = _same_config(folder, given)
+    device = choose_device(config.device)
+    prepare_device(device)
+    dataset = _open_data(config, say)
+    if dataset.fingerprint() != folder.fingerprint or dataset.classes != folder.classes:
+        raise runs.RunError(
+            f"{config.data} is not the data that {path} was trained on (fingerprint {dataset.fingerprint()[:12]}, "
+            f"the run's {folder.fingerprint[:12]}); give that data, or start a new run"
+        )
+    numerics = Numerics(**folder.description.numerics)
+    loaders = _loaders(config, dataset, folder.preprocessing)
+    network = _fresh_network(folder.description.network, config.seed)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    job = _assemble(config, folder, dataset, network, loaders, numerics, device)
+    if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
+        return job, _fresh_state(device)
+    return job, load_checkpoint(folder.checkpoint_path, job.parts, device)
+
+
+def _open_data(config: TrainConfig, say: Say) -> Dataset:
+    dataset = open_dataset(config.data, max_bad=config.max_bad)
+    for note in dataset.notes:
+        say(note)
+    if dataset.bad_files:
+        first = dataset.bad_files[0]
+        say(f"{len(dataset.bad_files)} unreadable files are left out (bad_files.csv); the first: {first.reason}")
+    return dataset
+
+
+def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:
+    usual = Augmentation.usual_for(dataset, preprocessing.size)
+    train = Loader(
+        dataset,
+        "train",
+        preprocessing,
+        batch_size=config.batch,
+        augmentation=usual if config.augment == "auto" else Augmentation(),
+        seed=config.seed,
+        workers=config.workers,
+    )
+    if not dataset.splits.get("val"):
+        return train, None
+    return train, Loader(dataset, "val", preprocessing, batch_size=max(config.batch, 64), workers=config.workers)
+
+
+def _fresh_network(choice: runs.NetworkChoice, seed: int) -> nn.Module:
+    """Initial weights depend on the seed alone, and the caller's random numbers are left as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return networks.create(
+            choice.name, classes=choice.classes, channels=choice.channels, size=choice.size, dropout=choice.dropout
+        )
+
+
+def _step(config: TrainConfig, precision: Any) -> Step:
+    return Step(label_smoothing=config.label_smoothing, clip_norm=config.clip_norm, precision=precision)
+
+
+def _fresh_state(device: torch.device) -> State:
+    return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device))
+
+
+def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
+    return runs.DataSummary(
+        source=config.data if config.data == "digits" else str(Path(config.data).resolve()),
+        fingerprint=dataset.fingerprint(),
+        splits={name: len(records) for name, records in dataset.splits.items()},
+        bad_files=len(dataset.bad_files),
+        notes=dataset.notes,
+    )
+
+
+def _assemble(
+    config: TrainConfig,
+    folder: runs.RunFolder,
+    dataset: Dataset,
+    network: nn.Module,
+    loaders: tuple[Loader, Loader | None],
+    numerics: Numerics,
+    device: torch.device,
+) -> Job:
+    return Job(
+        config=config,
+        folder=folder,
+        dataset=dataset,
+        network=network,
+        optimizer=make_optimizer(network, config),
+        step=_step(config, numerics.precision),
+        train_loader=loaders[0],
+        val_loader=loaders[1],
+        device=device,
+    )
+
+
+def _same_config(folder: runs.RunFolder, given: Mapping[str, Any]) -> TrainConfig:
+    """The run's configuration, with what the user may change; anything else must be what it was."""
+    stored = TrainConfig.from_dict(folder.config)
+    asked = TrainConfig.from_dict(dict(folder.config) | dict(given))
+    for name in given:
+        was, now = getattr(stored, name), getattr(asked, name)
+        if was != now and name not in _FREE_ON_RESUME:
+            raise runs.RunError(
+                f"{folder.path} was made with {name}={was} and cannot go on with {name}={now}; "
+                f"leave {name} out, or start a new run"
+            )
+    return asked

@@ -1,0 +1,135 @@
+"""The training loop. Everything random in it is a function of the seed and the position, so it can be cut anywhere."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from convlens.data import Loader
+from convlens.evaluation import Evaluation, summarise
+from convlens.runs.weights import save_weights
+from convlens.training.job import Job
+from convlens.training.optimisers import set_rate
+from convlens.training.progress import Watcher
+from convlens.training.schedule import rate_at
+from convlens.training.state import State, save_checkpoint
+
+
+def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int]) -> bool:
+    """Train from `state` to the end.
+
+    Args:
+        job: all that is fixed.
+        state: where training stands; changed in place.
+        watcher: is told about every step and epoch.
+        asked_to_stop: non-zero once the user wants to stop; the step at hand is finished and a checkpoint written.
+
+    Returns:
+        Whether the end was reached.
+    """
+    config, network, optimizer = job.config, job.network, job.optimizer
+    saved = time.monotonic()
+    with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
+        while not _finished(job, state):
+            network.train()
+            for batch in job.train_loader.epoch(state.epoch, start_step=state.step, device=job.device):
+                started = time.monotonic()
+                position = state.epoch * job.train_loader.steps + state.step
+                rate = rate_at(position, job.total_steps, peak=config.learning_rate, warmup=config.warmup)
+                set_rate(optimizer, rate)
+                torch.manual_seed(_seed_of(config.seed, position))  # for dropout
+                state.loss_sum += job.step(network, optimizer, batch.images, batch.labels)
+                state.step += 1
+                state.seconds += time.monotonic() - started
+                watcher.step(state)
+                if asked_to_stop():
+                    _save(job, state)
+                    return False
+                if _due(job, state, saved):
+                    _save(job, state)
+                    saved = time.monotonic()
+            _finish_epoch(job, state, watcher, rate)
+            _save(job, state)
+            saved = time.monotonic()
+    return True
+
+
+def validate(job: Job, loader: Loader) -> Evaluation:
+    """Evaluate the network as it is on the split of a loader without augmentation, in float32."""
+    job.network.eval()
+    with torch.inference_mode():
+        scores = [job.network(batch.images).float().softmax(dim=1) for batch in loader.epoch(0, device=job.device)]
+    return summarise(job.dataset, "val", torch.cat(scores).cpu().numpy())
+
+
+def better(row: dict[str, Any], best: dict[str, Any] | None, monitor: str) -> bool:
+    """Whether an epoch beats the best one: by the monitored figure, and where that is equal by the smaller loss.
+
+    Without validation images the last epoch is the best.
+    """
+    if best is None or "val_log_loss" not in row:
+        return True
+
+    def rank(candidate: dict[str, Any]) -> tuple[float, float]:
+        figure = candidate[f"val_{monitor}"]
+        return (-figure if monitor == "log_loss" else figure), -candidate["val_log_loss"]
+
+    return rank(row) > rank(best)
+
+
+def _finished(job: Job, state: State) -> bool:
+    patience = job.config.patience
+    return state.epoch >= job.config.epochs or bool(patience and state.stale >= patience)
+
+
+def _seed_of(seed: int, position: int) -> int:
+    return int(np.random.SeedSequence([seed, position]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _due(job: Job, state: State, saved: float) -> bool:
+    config = job.config
+    by_steps = config.checkpoint_steps and state.step % config.checkpoint_steps == 0
+    return bool(by_steps) or time.monotonic() - saved >= config.checkpoint_seconds
+
+
+def _finish_epoch(job: Job, state: State, watcher: Watcher, rate: float) -> None:
+    row = _row(job, state, rate)
+    is_better = better(row, state.best, job.config.monitor)
+    state.finish_epoch(row, better=is_better)
+    if is_better:
+        save_weights(job.network.state_dict(), job.folder.weights_path("best"))
+    save_weights(job.network.state_dict(), job.folder.weights_path("last"))
+    job.folder.write_metrics(state.history)
+    watcher.epoch(row, is_better)
+
+
+def _row(job: Job, state: State, rate: float) -> dict[str, Any]:
+    """What is known about an epoch, as it is written to metrics.jsonl."""
+    images = state.step * job.config.batch
+    row = {
+        "epoch": state.epoch + 1,
+        "loss": state.loss_sum.item() / state.step,
+        "lr": rate,
+        "images_per_second": round(images / max(state.seconds, 1e-9), 1),
+    }
+    if job.val_loader is None:
+        return row
+    done = validate(job, job.val_loader)
+    return row | {
+        "val_log_loss": done.log_loss,
+        "val_top1": done.top1,
+        "val_top5": done.top5,
+        "val_macro_f1": done.macro_f1,
+        "val_calibration_error": done.calibration_error,
+    }
+
+
+def _save(job: Job, state: State) -> None:
+    """Write the checkpoint; a run that is stopped before its first epoch ends has weights to use all the same."""
+    for which in ("best", "last"):
+        path = job.folder.weights_path(which)
+        if not path.exists():
+            save_weights(job.network.state_dict(), path)
+    save_checkpoint(job.folder.checkpoint_path, state, job.parts)

@@ -1,0 +1,69 @@
+"""How far a training is, and the checkpoint that holds all of it."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convlens import files
+from convlens.runs import RunError
+
+_FORMAT = 1
+
+
+@dataclass(kw_only=True)
+class State:
+    """Where training stands. Everything else is a function of the configuration and of this.
+
+    Attributes:
+        epoch: epochs that are finished.
+        step: steps that are done in the epoch at hand.
+        loss_sum: of the steps of this epoch, float64 on the training device, so that no step waits for it.
+        seconds: of this epoch so far.
+        history: one row a finished epoch.
+        best: the row of the best epoch so far.
+        stale: epochs since then.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    stale: int = 0
+
+    def finish_epoch(self, row: dict[str, Any], *, better: bool) -> None:
+        """Take the row of a finished epoch and begin the next one."""
+        self.history.append(row)
+        self.best, self.stale = (row, 0) if better else (self.best, self.stale + 1)
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
+        self.loss_sum = torch.zeros_like(self.loss_sum)
+
+
+def save_checkpoint(path: Path, state: State, parts: Mapping[str, Any]) -> None:
+    """Write the state and the state dicts of `parts`, whole or not at all; `torch.load(weights_only=True)` reads it."""
+    content = {"format": _FORMAT, "state": asdict(state), **{name: part.state_dict() for name, part in parts.items()}}
+    with files.replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_checkpoint(path: Path, parts: Mapping[str, Any], device: torch.device) -> State:
+    """Read what `save_checkpoint` wrote, into `parts`, and give the state.
+
+    Raises:
+        RunError: if the file is truncated or belongs to another network or optimiser.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content["format"] != _FORMAT:
+            raise RunError(f"{path} has format {content['format']!r}, not {_FORMAT}; use the Convlens that wrote it")
+        for name, part in parts.items():
+            part.load_state_dict(content[name])
+        return State(**content["state"])
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{path} is truncated or of another training ({reason}); copy the run folder again") from None

@@ -1,0 +1,68 @@
+"""From a configuration to a finished run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from convlens import runs
+from convlens.training.config import TrainConfig
+from convlens.training.interruption import requests_to_stop
+from convlens.training.job import Job, prepare, resume
+from convlens.training.loop import fit
+from convlens.training.numerics import threads_of
+from convlens.training.progress import Plan, Watcher
+from convlens.training.state import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a training ended: its run, and the signal that stopped it, 0 if it reached its end."""
+
+    folder: runs.RunFolder
+    stopped_by: int
+
+
+def start(config: TrainConfig, watcher: Watcher) -> Outcome:
+    """Train from the beginning in a new run folder."""
+    with watcher:
+        return _train(*prepare(config, watcher.say), watcher)
+
+
+def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher) -> Outcome:
+    """Go on with an interrupted run, to the same weights that it would have had without the interruption."""
+    with watcher:
+        return _train(*resume(path, given, watcher.say), watcher)
+
+
+def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
+    watcher.say(_opening(job, state))
+    steps = job.train_loader.steps
+    done = state.epoch * steps + state.step
+    watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
+    with requests_to_stop() as asked_to_stop, threads_of(job.folder.description.numerics):
+        finished = fit(job, state, watcher, asked_to_stop)
+        signal = 0 if finished else asked_to_stop()
+    result = {
+        "status": "finished" if finished else "stopped",
+        "epochs": state.epoch,
+        "best_epoch": state.best["epoch"] if state.best else None,
+        "best": dict(state.best or {}),
+    }
+    folder = job.folder.write_description(replace(job.folder.description, result=result))
+    return Outcome(folder=folder, stopped_by=signal)
+
+
+def _opening(job: Job, state: State) -> str:
+    """One line: what is trained on what, and how."""
+    network, numerics = job.folder.description.network, job.folder.description.numerics
+    images = len(job.train_loader.records)
+    height, width = network.size
+    line = (
+        f"{network.name} on {images:,} images of {network.classes} classes at {height}×{width}×{network.channels}, "
+        f"{numerics['device']}, {numerics['precision']}"
+    )
+    times = numerics["milliseconds"]
+    if times:
+        line += f" (a step: float32 {times['float32']:.1f} ms, bfloat16 {times['bfloat16']:.1f} ms)"
+    return line if state.epoch == state.step == 0 else f"{line}; going on at epoch {state.epoch + 1}, step {state.step}"

@@ -1,0 +1,72 @@
+import inspect
+from dataclasses import fields
+
+import pytest
+import yaml
+
+from convlens.cli.train import train as command
+from convlens.errors import ConvlensError
+from convlens.training import TrainConfig
+from convlens.training.config import read_settings
+
+
+def test_a_flag_a_key_and_an_argument_are_the_same_field():
+    names = {entry.name for entry in fields(TrainConfig)}
+    assert set(inspect.signature(command).parameters) == names | {"config", "resume", "quiet"}
+
+
+def test_every_field_says_what_it_is():
+    assert all(entry.metadata["help"].endswith(".") for entry in fields(TrainConfig))
+
+
+def test_a_configuration_survives_yaml():
+    config = TrainConfig(data="digits", size=(32, 48), lr=0.1)
+    assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+
+
+def test_one_number_is_a_square_and_a_whole_number_is_a_number():
+    config = TrainConfig.from_dict({"data": "digits", "size": 32, "lr": 1})
+    assert config.size == (32, 32)
+    assert config.lr == 1.0
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest():
+    with pytest.raises(ConvlensError, match="unknown training setting 'epoch'; did you mean epochs"):
+        TrainConfig.from_dict({"data": "digits", "epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; use at least 1"),
+        ({"epochs": 1.5}, "epochs is 1.5; use a whole number"),
+        ({"epochs": "3"}, "epochs is '3'; use a whole number"),
+        ({"epochs": True}, "epochs is True; use a whole number"),
+        ({"batch": -1}, "batch is -1; use at least 1"),
+        ({"lr": 0}, "lr is 0.0; use a number above 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"optimizer": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd"),
+        ({"size": "32"}, "size is '32'"),
+        ({"size": [1, 2, 3]}, "size is"),
+        ({"size": 0}, r"size is \(0, 0\); use one or two whole numbers"),
+        ({"warmup": 1.2}, "warmup is 1.2; use a share"),
+        ({"data": ""}, "no data to train on"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_what_may_be(settings, message):
+    with pytest.raises(ConvlensError, match=message):
+        TrainConfig.from_dict({"data": "digits"} | settings)
+
+
+def test_a_file_of_settings_that_is_none(tmp_path):
+    file = tmp_path / "settings.yaml"
+    with pytest.raises(ConvlensError, match="cannot be read"):
+        read_settings(file)
+    file.write_text("- epochs")
+    with pytest.raises(ConvlensError, match="holds no settings"):
+        read_settings(file)
+    file.write_text("epochs: [3")
+    with pytest.raises(ConvlensError, match="cannot be understood"):
+        read_settings(file)
+    file.write_text("")
+    assert read_settings(file) == {}
