@@ -6,19 +6,29 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from convlens.errors import ConvlensError
 
-# Only these decoders are tried, so that a file from a stranger cannot reach an obscure one.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# Only these decoders are tried, so that a file from a stranger cannot reach an obscure one. Pillow registers the first
+# five by itself, and would import all of its decoders to find the others.
+Image.preinit()
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "GIF",
+    "PPM",
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+)
 # fmt: off
 SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
     ".ppm", ".pgm", ".pbm", ".pnm",
 })
 # fmt: on
-MAX_PIXELS = 80_000_000  # 240 MB as RGB; below the count at which Pillow starts to warn
+MAX_PIXELS = 178_956_970  # where Pillow refuses too: half a gigabyte as RGB
 MAX_BYTES = 200_000_000
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -74,7 +84,10 @@ def read(
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name} declares more than {max_pixels:,} pixels; shrink it or raise max_pixels") from None
+        limit = min(max_pixels, MAX_PIXELS)
+        raise ImageError(
+            f"{name} declares more than {limit:,} pixels: a decompression bomb, or one to shrink"
+        ) from None
     except UnidentifiedImageError:
         raise ImageError(f"{name} is no image that can be read{_what_it_looks_like(content)}") from None
     # Decoders meet hostile bytes with nearly every built-in exception; each means that this file cannot be read.
@@ -109,8 +122,8 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) 
 def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise ImageError(
-            f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}; "
-            "shrink it or raise max_pixels"
+            f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}: "
+            "a decompression bomb, or one to shrink"
         )
 
 
