@@ -130,6 +130,8 @@ class Dataset:
         notes = [
             f"class {name!r} is unknown to the network; its {left_out[name]} images are left out" for name in strange
         ]
+        here = {record.label for record in self.records("all")}
+        notes += [f"class {name!r} of the network has no image here" for name in classes if name not in here]
         return replace(self, classes=tuple(classes), splits=splits, notes=(*self.notes, *notes))
 
     def fingerprint(self) -> str:

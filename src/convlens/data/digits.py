@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.data.dataset import Dataset, Record
+from convlens.data.dataset import Record
+from convlens.data.listing import Listing
 
 _SPLIT_SEED = 0  # of the split, which is part of what `digits` means and so never changes
 
@@ -24,8 +25,8 @@ class DigitsSource:
         return np.repeat(_pixels()[record.place[0]][:, :, np.newaxis], channels, axis=2)
 
 
-def open_digits() -> Dataset:
-    """Open the digits with their fixed stratified split: a fifth for test, an eighth of the rest for validation."""
+def list_digits() -> Listing:
+    """List the digits with their fixed stratified split: a fifth for test, an eighth of the rest for validation."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -39,14 +40,7 @@ def open_digits() -> Dataset:
         )
         for name, members in (("train", train), ("val", val), ("test", test))
     }
-    return Dataset(
-        name="digits",
-        classes=tuple(str(digit) for digit in range(10)),
-        splits=splits,
-        source=DigitsSource(),
-        channels=1,
-        mirrors=False,
-    )
+    return Listing(name="digits", splits=splits, source=DigitsSource(), channels=1, mirrors=False)
 
 
 @cache

@@ -6,28 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convlens.data.dataset import DataError, Record
-from convlens.images import SUFFIXES, read
-
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
+from convlens.data.files import FileSource, size_of
+from convlens.data.listing import SPLIT_NAMES, Listing
+from convlens.images import SUFFIXES
 
 
-class FileSource:
-    """Reads images that are files by themselves."""
+def list_folder(root: Path) -> Listing:
+    """List the images of a folder; nothing is opened.
 
-    def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
-        """Read one file, uint8 (H, W, C)."""
-        return read(record.path, channels=channels, at_least=at_least)
+    Raises:
+        DataError: there is no such folder, or no image in a class folder.
+    """
+    found = find_images(root)
+    splits = {split: tuple(records) for split, records in found.splits.items() if records}
+    return Listing(name=root.resolve().name, splits=splits, source=FileSource(), notes=tuple(found.notes()))
 
 
 @dataclass(kw_only=True)
@@ -59,17 +52,11 @@ class Found:
 
 
 def find_images(root: Path) -> Found:
-    """Walk a folder and sort its images into splits and classes; nothing is opened.
-
-    Raises:
-        DataError: there is no such folder, or no image in a class folder.
-    """
-    if not root.exists():
-        raise DataError(f"{root} does not exist; give a folder of images, a .csv or .parquet table, or digits")
+    """Walk a folder and sort its images into splits and classes."""
     found = Found()
     folders = _subfolders(root, found)
-    by_split = {folder: SPLIT_FOLDERS[folder.name.lower()] for folder in folders if _is_split(folder)}
-    if "train" in by_split.values():
+    by_split = {folder: SPLIT_NAMES[folder.name.lower()] for folder in folders if _is_split(folder)}
+    if by_split and (len(by_split) == len(folders) or "train" in by_split.values()):
         for folder in folders:
             if folder in by_split:
                 split = found.splits.setdefault(by_split[folder], [])
@@ -108,7 +95,7 @@ def _subfolders(folder: Path, found: Found) -> list[Path]:
 
 def _is_split(folder: Path) -> bool:
     """A split has class folders; a class that happens to be called train has images."""
-    if folder.name.lower() not in SPLIT_FOLDERS:
+    if folder.name.lower() not in SPLIT_NAMES:
         return False
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     return any(entry.is_dir() for entry in entries) and not any(entry.suffix.lower() in SUFFIXES for entry in entries)
@@ -124,7 +111,7 @@ def _records_of(class_folder: Path, root: Path, found: Found) -> list[Record]:
             key=Path(file.path).relative_to(root).as_posix(),
             label=class_folder.name,
             path=file.path,
-            size_bytes=_size_of(file),
+            size_bytes=size_of(Path(file.path)),
         )
         for file in _image_files(class_folder, found, seen=set())
     ]
@@ -146,14 +133,8 @@ def _image_files(folder: Path, found: Found, seen: set[str]) -> Iterator[os.DirE
             found.hidden += 1
         elif entry.is_dir():
             yield from _image_files(Path(entry.path), found, seen)
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
+        # A link to nothing is kept, so that it is reported as unreadable; a pipe is not, for it would never end.
+        elif Path(entry.name).suffix.lower() in SUFFIXES and (entry.is_file() or entry.is_symlink()):
             yield entry
         else:
             found.other_files[Path(entry.name).suffix.lower() or entry.name] += 1
-
-
-def _size_of(file: os.DirEntry[str]) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # a broken link: reading it will say so
-        return 0

@@ -1,35 +1,42 @@
-"""From what a user names to a dataset: find the source, split, check, and say what was left out."""
+"""From what a user names to a dataset: find the source, check, split, and say what was left out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from convlens.data.dataset import BadFile, DataError, Dataset, ImageSource, Record
-from convlens.data.digits import open_digits
-from convlens.data.folder import FileSource, find_images
+from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Record
+from convlens.data.digits import list_digits
+from convlens.data.exclusions import read_exclusions
+from convlens.data.folder import list_folder
+from convlens.data.listing import Listing
 from convlens.data.reading import find_bad
 from convlens.data.splitting import Shares, split_by_key
+from convlens.data.table import TABLE_SUFFIXES, list_table
+
+_Splits = dict[str, tuple[Record, ...]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What a source says before anything is checked; the split `""` is to be divided."""
-
-    name: str
-    splits: Mapping[str, tuple[Record, ...]]
-    source: ImageSource
-    channels: int = 3
-    notes: tuple[str, ...] = ()
-    mirrors: bool = True
-
-
-def open_dataset(source: str | Path, *, max_bad: float = 0.05, check_files: bool = True) -> Dataset:
+def open_dataset(
+    source: str | Path,
+    *,
+    max_bad: float = 0.05,
+    check_files: bool = True,
+    exclude: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
     """Open labelled images.
 
     Args:
-        source: `"digits"`, or a folder `train/<class>/…` (with `val` or `valid`, and `test`) or `<class>/…`.
+        source: `"digits"`; a folder `train/<class>/…` (with `val` or `valid`, and `test`) or `<class>/…`; or a .csv or
+            .parquet table with the columns path, label and, if it divides them, split.
         max_bad: share of files (0..1) that may be unreadable; above it nothing is opened.
         check_files: whether every image is decoded once, to find the unreadable ones and leave them out.
+        exclude: a file with one key a line, as `convlens check --write-list` writes it: these are left out.
+        classes: of a network that is there already; names are matched, and neither a training split nor two classes
+            are asked for. None takes the classes from the training split.
+        on_progress: called with how many files are checked and how many there are.
 
     Raises:
         DataError: nothing there, a single class, or too many unreadable files.
@@ -39,77 +46,110 @@ def open_dataset(source: str | Path, *, max_bad: float = 0.05, check_files: bool
     """
     if not 0 <= max_bad <= 1:
         raise DataError(f"max_bad={max_bad}; give a share between 0 and 1, such as 0.05")
+    listing = _without_excluded(list_source(source), exclude)
+    records = [record for members in listing.splits.values() for record in members]
+    unreadable = find_bad(listing.source, records, on_progress=on_progress) if check_files else ()
+    _refuse_too_many_bad(listing, listing.bad + unreadable, max_bad)
+    dataset = _dataset(listing, unreadable, for_training=classes is None)
+    return dataset if classes is None else dataset.matched_to(classes)
+
+
+def list_source(source: str | Path) -> Listing:
+    """List what a source holds, before anything is split or checked."""
     if str(source) == "digits":
-        return open_digits()
-    listing = _list_folder(Path(source))
-    bad = find_bad(listing.source, [r for records in listing.splits.values() for r in records]) if check_files else ()
-    return _finish(listing, bad, max_bad)
-
-
-def _list_folder(root: Path) -> Listing:
-    found = find_images(root)
-    return Listing(
-        name=root.resolve().name,
-        splits={split: tuple(records) for split, records in found.splits.items() if records},
-        source=FileSource(),
-        notes=tuple(found.notes()),
+        return list_digits()
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source} does not exist; give a folder of images, a .csv or .parquet table, or digits")
+    if path.is_dir():
+        return list_folder(path)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return list_table(path)
+    raise DataError(
+        f"{source} is neither a folder of images nor a .csv or .parquet table; give one of these, or digits"
     )
 
 
-def _finish(listing: Listing, bad: tuple[BadFile, ...], max_bad: float) -> Dataset:
-    notes = list(listing.notes)
-    total = sum(map(len, listing.splits.values()))
+def _without_excluded(listing: Listing, exclude: str | Path | None) -> Listing:
+    if exclude is None:
+        return listing
+    keys = read_exclusions(exclude)
+    splits = {name: tuple(r for r in records if r.key not in keys) for name, records in listing.splits.items()}
+    there = sum(map(len, listing.splits.values())) - sum(map(len, splits.values()))
+    note = f"left out {there} of the {len(keys)} image(s) listed in {exclude}"
+    return replace(listing, splits=splits, notes=(*listing.notes, note))
+
+
+def _refuse_too_many_bad(listing: Listing, bad: tuple[BadFile, ...], max_bad: float) -> None:
+    total = sum(map(len, listing.splits.values())) + len(listing.bad)
     if len(bad) > max_bad * total:
         raise DataError(
             f"{len(bad)} of {total} files of {listing.name} cannot be read, more than {max_bad:.0%}; the first: "
             f"{bad[0].key} ({bad[0].reason}); mend or remove them, or raise --max-bad"
         )
-    unreadable = {file.key for file in bad}
-    good = {name: tuple(r for r in rs if r.key not in unreadable) for name, rs in listing.splits.items()}
-    splits = _with_all_splits({name: records for name, records in good.items() if records}, notes)
-    classes = tuple(sorted({record.label for record in splits.get("train", ())}))
-    if len(classes) < 2:
-        raise DataError(f"{listing.name} has {len(classes)} class(es) to train on{_named(classes)}; give at least two")
+
+
+def _dataset(listing: Listing, unreadable: tuple[BadFile, ...], *, for_training: bool) -> Dataset:
+    keys = {file.key for file in unreadable}
+    good = {name: tuple(r for r in records if r.key not in keys) for name, records in listing.splits.items()}
+    splits, notes = _with_all_splits({name: records for name, records in good.items() if records}, for_training)
+    named_by = ("train",) if for_training else SPLITS
+    classes = tuple(sorted({record.label for split in named_by for record in splits.get(split, ())}))
+    if for_training:
+        _refuse_single_class(listing.name, splits, classes)
+        splits, said = _without_unseen(splits, classes)
+        notes += [*said, *_emptied(listing, classes, keys)]
     return Dataset(
         name=listing.name,
         classes=classes,
-        splits=_without_unseen(splits, classes, notes),
+        splits={name: splits[name] for name in SPLITS if name in splits},
         source=listing.source,
         channels=listing.channels,
-        bad_files=bad,
-        notes=tuple(notes),
+        bad_files=listing.bad + unreadable,
+        notes=(*listing.notes, *notes),
         mirrors=listing.mirrors,
     )
 
 
-def _with_all_splits(given: dict[str, tuple[Record, ...]], notes: list[str]) -> dict[str, tuple[Record, ...]]:
+def _with_all_splits(given: _Splits, for_training: bool) -> tuple[_Splits, list[str]]:
     """Divide what came without splits, and take validation from training where only that is missing."""
     if "" in given:
-        splits, said = split_by_key(given[""], Shares())
-    elif "val" not in given and "train" in given:
-        divided, said = split_by_key(given["train"], Shares(val=0.1, test=0.0))
+        splits, notes = split_by_key(given[""], Shares())
+    elif for_training and "train" in given and "val" not in given:
+        divided, notes = split_by_key(given["train"], Shares(test=0.0))
         splits = {**given, **divided}
     else:
-        return given
-    sizes = ", ".join(f"{len(splits[name])} {name}" for name in ("train", "val", "test") if name in splits)
-    notes += [*said, f"split automatically, by a hash of each name: {sizes}"]
-    return splits
+        return given, []
+    sizes = ", ".join(f"{len(splits[name])} {name}" for name in SPLITS if name in splits)
+    return splits, [*notes, f"split automatically, by a hash of each name: {sizes}"]
 
 
-def _without_unseen(
-    splits: dict[str, tuple[Record, ...]], classes: tuple[str, ...], notes: list[str]
-) -> dict[str, tuple[Record, ...]]:
+def _refuse_single_class(name: str, splits: _Splits, classes: tuple[str, ...]) -> None:
+    if "train" not in splits:
+        raise DataError(
+            f"{name} has no training split, only {', '.join(splits) or 'nothing'}; add train/<class>/<image>"
+        )
+    if len(classes) < 2:
+        raise DataError(f"{name} has a single class to train on, {classes[0]!r}; give at least two")
+
+
+def _without_unseen(splits: _Splits, classes: tuple[str, ...]) -> tuple[_Splits, list[str]]:
     """Say by name which classes a split lacks, and leave out those that training never sees."""
-    kept = {}
+    kept, notes = {}, []
     for split, records in splits.items():
-        there = {record.label for record in records}
-        for name in sorted(there - set(classes)):
-            count = sum(record.label == name for record in records)
-            notes.append(f"class {name!r} of {split} is not in train; its {count} image(s) are left out")
-        notes += [f"class {name!r} has no image in {split}" for name in classes if name not in there]
+        count = Counter(record.label for record in records)
+        for name in sorted(set(count) - set(classes)):
+            notes.append(f"class {name!r} of {split} is not in train; its {count[name]} image(s) are left out")
+        notes += [f"class {name!r} has no image in {split}" for name in classes if name not in count]
         kept[split] = tuple(record for record in records if record.label in classes)
-    return {split: records for split, records in kept.items() if records}
+    return {split: records for split, records in kept.items() if records}, notes
 
 
-def _named(classes: tuple[str, ...]) -> str:
-    return f" ({', '.join(classes)})" if classes else ""
+def _emptied(listing: Listing, classes: tuple[str, ...], unreadable: set[str]) -> list[str]:
+    """Classes that are gone because no image of theirs can be read."""
+    records = [record for members in listing.splits.values() for record in members]
+    readable = {record.label for record in records if record.key not in unreadable}
+    return [
+        f"class {name!r} is left out: none of its images can be read"
+        for name in sorted({record.label for record in records} - readable - set(classes))
+    ]

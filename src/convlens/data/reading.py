@@ -1,17 +1,21 @@
 """Find the images that cannot be read, before anything depends on them."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 from convlens.data.dataset import BadFile, ImageSource, Record
+from convlens.data.digits import DigitsSource
+from convlens.data.parallel import in_order
 from convlens.images import ImageError
 
 _SMALL = (1, 1)  # a JPEG is decoded at an eighth of its size, which still reads every byte
 
 
-def find_bad(source: ImageSource, records: Sequence[Record]) -> tuple[BadFile, ...]:
+def find_bad(
+    source: ImageSource, records: Sequence[Record], *, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[BadFile, ...]:
     """Decode every image once, in parallel, and return those that fail, in the order of `records`."""
+    if isinstance(source, DigitsSource):  # they are part of an installed package
+        return ()
 
     def reason(record: Record) -> str | None:
         try:
@@ -20,7 +24,10 @@ def find_bad(source: ImageSource, records: Sequence[Record]) -> tuple[BadFile, .
             return str(error)
         return None
 
-    # Pillow lets go of the interpreter while it decodes, so threads are enough.
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        reasons = pool.map(reason, records)
-        return tuple(BadFile(key=r.key, reason=why) for r, why in zip(records, reasons, strict=True) if why)
+    bad = []
+    for done, (record, why) in enumerate(zip(records, in_order(reason, records), strict=True), start=1):
+        if why:
+            bad.append(BadFile(key=record.key, reason=why))
+        if on_progress:
+            on_progress(done, len(records))
+    return tuple(bad)

@@ -1,0 +1,52 @@
+"""What a source says it holds, before anything is split or checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from convlens.data.dataset import BadFile, DataError, ImageSource, Record
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The records of a source.
+
+    Args:
+        name: of the data, for messages.
+        splits: by `"train"`, `"val"`, `"test"`; `""` holds what the source does not divide.
+        source: reads the pixels.
+        channels: 1 when the source is gray throughout.
+        notes: what was passed over, each a sentence for the user.
+        bad: what is known to be unusable without opening it, such as a row without a label.
+        mirrors: whether a mirror image shows the same class.
+    """
+
+    name: str
+    splits: Mapping[str, tuple[Record, ...]]
+    source: ImageSource
+    channels: int = 3
+    notes: tuple[str, ...] = ()
+    bad: tuple[BadFile, ...] = ()
+    mirrors: bool = True
+
+
+def split_named(name: str, where: str) -> str:
+    """The split that a word such as `valid` means.
+
+    Raises:
+        DataError: it means none.
+    """
+    split = SPLIT_NAMES.get(name.strip().lower())
+    if split is None:
+        raise DataError(f"{where}: split {name!r}; use train, val or test")
+    return split
