@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convlens.anatomy import Anatomy as Anatomy
+    from convlens.anatomy import inspect as inspect
     from convlens.errors import ConvlensError as ConvlensError
     from convlens.networks import create as create
     from convlens.surface import Run as Run
@@ -19,8 +21,10 @@ __version__ = "0.1.0"
 
 # name -> the module that defines it
 _SURFACE = {
+    "Anatomy": "convlens.anatomy",
     "ConvlensError": "convlens.errors",
     "Run": "convlens.surface",
+    "inspect": "convlens.anatomy",
     "create": "convlens.networks",
     "load": "convlens.surface",
     "open_run": "convlens.surface",
@@ -49,7 +53,7 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["ConvlensError", "Run", "__version__", "create", "load", "open_run", "resume", "train"]
+__all__ = ["Anatomy", "ConvlensError", "Run", "__version__", "create", "inspect", "load", "open_run", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

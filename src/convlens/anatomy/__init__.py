@@ -1,1 +1,9 @@
-"""Numbers read off a graph: shapes, parameters, MACs, memory, receptive fields."""
+"""What can be read off the graph of any module: shapes, parameters, costs, memory, receptive fields."""
+
+from convlens.anatomy.memory import InferenceMemory
+from convlens.anatomy.rows import Row
+from convlens.anatomy.sheet import Anatomy, inspect
+from convlens.anatomy.tree import ModuleNode
+from convlens.anatomy.wrong_shape import WrongShapeError
+
+__all__ = ["Anatomy", "InferenceMemory", "ModuleNode", "Row", "WrongShapeError", "inspect"]

@@ -1,1 +1,6 @@
-"""Any module becomes the graph of one forward pass."""
+"""What one forward pass of any module does: operations, tensors, and the module each belongs to."""
+
+from convlens.graph.record import record
+from convlens.graph.structure import Failure, Graph, ModuleCall, Operation, Ref, Storage, Tensor
+
+__all__ = ["Failure", "Graph", "ModuleCall", "Operation", "Ref", "Storage", "Tensor", "record"]

@@ -1,0 +1,65 @@
+"""How many bytes one inference holds at once, from the lifetimes of its storages."""
+
+from dataclasses import dataclass
+
+from convlens.graph import Graph
+
+
+@dataclass(frozen=True)
+class InferenceMemory:
+    """Bytes of one inference, each part apart.
+
+    Attributes:
+        parameters, buffers, inputs: what is there before the forward pass.
+        peak: the most that the forward pass holds beside these at any moment.
+        peak_operation: index of the operation during which it does, None if it allocates nothing.
+    """
+
+    parameters: int
+    buffers: int
+    inputs: int
+    peak: int
+    peak_operation: int | None
+
+    @property
+    def total(self) -> int:
+        """Everything: parameters, buffers, inputs and the peak."""
+        return self.parameters + self.buffers + self.inputs + self.peak
+
+
+def inference_memory(graph: Graph) -> InferenceMemory:
+    """Add up the storages that live at the same time.
+
+    A storage lives from the operation that allocates it until the code lets go of the last tensor on it; so a block's
+    input is held until its shortcut is added, and an in-place operation allocates nothing.
+    """
+    timeline = live_bytes(graph)
+    peak = max(timeline, default=0)
+    return InferenceMemory(
+        parameters=_bytes(graph, "parameter"),
+        buffers=_bytes(graph, "buffer"),
+        inputs=_bytes(graph, "input"),
+        peak=peak,
+        peak_operation=timeline.index(peak) if peak else None,
+    )
+
+
+def live_bytes(graph: Graph) -> list[int]:
+    """Bytes allocated by the forward pass and alive during each operation."""
+    changes = [0] * (len(graph.operations) + 1)
+    for storage in graph.storages:
+        if storage.born < 0:
+            continue
+        changes[storage.born] += storage.nbytes
+        if storage.died is not None:
+            changes[max(storage.died, storage.born) + 1] -= storage.nbytes
+    alive, timeline = 0, []
+    for change in changes[:-1]:
+        alive += change
+        timeline.append(alive)
+    return timeline
+
+
+def _bytes(graph: Graph, role: str) -> int:
+    storages = {tensor.storage for tensor in graph.tensors if tensor.role == role}
+    return sum(graph.storages[index].nbytes for index in storages)

@@ -1,0 +1,144 @@
+"""The anatomy of a module: everything that can be read off one forward pass."""
+
+from collections import Counter
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from convlens.anatomy.memory import InferenceMemory, inference_memory
+from convlens.anatomy.rows import Row, rows_of
+from convlens.anatomy.tables import as_html, as_json, as_text
+from convlens.anatomy.tree import ModuleNode, tree_of
+from convlens.graph import Graph, record
+from convlens.graph.structure import refs
+
+
+class Anatomy:
+    """Shapes, parameters, costs, memory and receptive fields of one module on one input. Made by `inspect`.
+
+    Attributes:
+        graph: the forward pass it was read from.
+        name: the class of the module.
+    """
+
+    def __init__(self, graph: Graph, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.graph = graph
+        self.name = type(module).__name__
+        self._module = module
+        self._inputs = inputs
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """One row for each operation, in order, then one for each module with parameters that nothing used."""
+        return rows_of(self.graph)
+
+    @cached_property
+    def modules(self) -> ModuleNode:
+        """The outermost module; its `children` are the modules inside."""
+        return tree_of(self.graph, self.rows)
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all parameters, a shared one counted once: `sum(p.numel() for p in module.parameters())`."""
+        return self.trainable + self.frozen
+
+    @property
+    def trainable(self) -> int:
+        """Elements of the parameters that require a gradient."""
+        return sum(row.trainable for row in self.rows)
+
+    @property
+    def frozen(self) -> int:
+        """Elements of the parameters that do not."""
+        return sum(row.frozen for row in self.rows)
+
+    @property
+    def buffers(self) -> int:
+        """Elements of the buffers, such as the running statistics of a normalisation."""
+        return sum(row.buffers for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of convolutions and matrix products, for the whole batch; without what is `not_counted`."""
+        return sum(row.macs or 0 for row in self.rows)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, a MAC being two, for the whole batch; without what is `not_counted`."""
+        return sum(row.flops or 0 for row in self.rows)
+
+    @cached_property
+    def not_counted(self) -> dict[str, int]:
+        """Operators without a formula, each with how often it occurs."""
+        missing = [row for row in self.rows if row.operation is not None and (row.macs is None or row.flops is None)]
+        return dict(Counter(self.graph.operations[row.operation or 0].target for row in missing))
+
+    @cached_property
+    def memory(self) -> InferenceMemory:
+        """The memory of one inference, part by part."""
+        return inference_memory(self.graph)
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes that one inference allocates at its peak, beside parameters, buffers and input; see `memory`."""
+        return self.memory.peak
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the tensors that went in."""
+        return tuple(self.graph.tensors[index].shape for index in self.graph.inputs)
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the tensors that came out."""
+        return tuple(self.graph.tensors[index].shape for index in refs(self.graph.results))
+
+    def to_text(self, depth: int | None = None, width: int | None = None) -> str:
+        """The table of modules down to `depth`, with the totals, for a terminal."""
+        return as_text(self, depth, width)
+
+    def to_html(self, depth: int | None = None) -> str:
+        """The table of modules as a piece of HTML."""
+        return as_html(self, depth)
+
+    def to_json(self) -> str:
+        """Totals, modules and operations as a JSON text."""
+        return as_json(self)
+
+    def to_pandas(self) -> Any:
+        """The rows as a `pandas.DataFrame`, one operation a line."""
+        from pandas import DataFrame
+
+        from convlens.anatomy.tables import records
+
+        return DataFrame(records(self))
+
+    def __repr__(self) -> str:
+        return self.to_text(depth=2)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def inspect(module: nn.Module, *inputs: Any) -> Anatomy:
+    """Work out the anatomy of any module for one input, without computing a number of it.
+
+    Args:
+        module: any `nn.Module`. It is looked at in evaluation mode and left as it was.
+        inputs: for each argument of `forward` a size such as `(3, 224, 224)`, a batch of 1 being added, a tensor, or
+            nests of these; see `convlens.graph.record`.
+
+    Raises:
+        WrongShapeError: the forward pass fails on such an input; its `anatomy` goes up to the failure.
+
+    >>> sheet = inspect(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), (3, 32, 32))
+    >>> sheet.parameters, sheet.macs
+    (224, 221184)
+    """
+    sheet = Anatomy(record(module, *inputs), module, inputs)
+    if sheet.graph.failure is not None:
+        from convlens.anatomy.wrong_shape import explain_failure
+
+        raise explain_failure(sheet)
+    return sheet

@@ -1,0 +1,102 @@
+"""Record one forward pass under fake tensors: nothing is computed, nothing is allocated, the module is not changed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from convlens.errors import ConvlensError
+from convlens.graph.interception import Recorder
+from convlens.graph.module_calls import watched_calls
+from convlens.graph.stand_in import StandIns, refuse_lazy, replaced
+from convlens.graph.structure import Graph
+
+
+def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None = None, training: bool = False) -> Graph:
+    """Record what one forward pass of `module` does.
+
+    The module runs under fake tensors: shapes and dtypes are worked out, no number is. Its parameters are not copied;
+    its mode, gradients, buffers, hooks and attributes are afterwards what they were before. A forward pass that fails
+    leaves the graph up to the failure, with `Graph.failure` saying why.
+
+    Args:
+        module: any `nn.Module`; parameters on any device, the meta device too.
+        inputs: one for each argument of `forward`: a size such as `(3, 224, 224)`, to which a batch of 1 is added (four
+            or more numbers are taken as they are), a tensor, of which only shape and dtype are used, a list, tuple or
+            dict of these, or any other value, which is passed on.
+        keywords: keyword arguments of `forward`, of the same kinds.
+        training: record the training mode instead of the evaluation mode.
+
+    Raises:
+        ConvlensError: a lazy module that was never run, or a size that is not made of positive whole numbers.
+
+    >>> graph = record(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 32, 32))
+    >>> [operation.name for operation in graph.operations]
+    ['0.convolution', '1.relu']
+    >>> graph.tensors[graph.outputs[0]].shape
+    (1, 8, 30, 30)
+    """
+    refuse_lazy(module)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    stand_ins = StandIns(mode)
+    dtype = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
+    arguments = tuple(_stand_in(each, mode, stand_ins, dtype) for each in inputs)
+    named = {name: _stand_in(each, mode, stand_ins, dtype) for name, each in (keywords or {}).items()}
+    recorder = Recorder(module, stand_ins)
+    results, error = None, None
+    with replaced(module, stand_ins, training=training, gradients=False), _plainly():
+        recorder.meet_inputs((arguments, named))
+        recorder.meet_state()
+        with torch.no_grad(), mode, recorder, watched_calls(recorder):
+            try:
+                results = module(*arguments, **named)
+            except Exception as failure:
+                error = failure
+    return recorder.graph((arguments, named), results, error)
+
+
+def _stand_in(value: Any, mode: FakeTensorMode, stand_ins: StandIns, dtype: torch.dtype) -> Any:
+    """Turn sizes and tensors, however nested, into fake tensors; leave everything else alone."""
+    if isinstance(value, torch.Tensor):
+        return stand_ins.of(value.detach() if value.requires_grad else value)
+    if _is_size(value):
+        return _from_size(tuple(value), mode, dtype)
+    if isinstance(value, Mapping):
+        return {name: _stand_in(each, mode, stand_ins, dtype) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_stand_in(each, mode, stand_ins, dtype) for each in value]
+        if hasattr(value, "_fields"):
+            return type(value)(*items)
+        return tuple(items) if isinstance(value, tuple) else items
+    return value
+
+
+def _is_size(value: Any) -> bool:
+    if isinstance(value, torch.Size):
+        return True
+    return isinstance(value, list | tuple) and bool(value) and all(type(each) is int for each in value)
+
+
+def _from_size(size: tuple[int, ...], mode: FakeTensorMode, dtype: torch.dtype) -> Any:
+    if min(size) < 1:
+        raise ConvlensError(f"input size {size} must be made of positive numbers, such as (3, 224, 224)")
+    with mode:
+        return torch.empty(size if len(size) > 3 else (1, *size), dtype=dtype, device="cpu")
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Attention step by step instead of in one fused kernel, and failures kept for us to report, not logged."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    fast, silent = torch.backends.mha.get_fastpath_enabled(), logger.disabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        logger.disabled = silent

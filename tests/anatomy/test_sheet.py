@@ -1,0 +1,116 @@
+"""Numbers read off a graph, against formulas written out by hand and against the module itself."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from convlens.anatomy import WrongShapeError, inspect
+
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.left = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.right = nn.Sequential(nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(12, 10)
+        self.unused = nn.Linear(5, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = torch.cat([self.left(x), self.right(x)], 1)
+        return self.head(x.mean((2, 3)))
+
+
+def test_macs_and_flops_by_hand():
+    sheet = inspect(Branches(), (3, 32, 32))
+    stem, left, right = 256 * 8 * 27, 256 * 8 * 9, 256 * 4 * 8
+    assert sheet.macs == stem + left + right + 120
+    norm, relu, mean = 2 * 256 * 4, 256 * 4, 256 * 12
+    biases = 256 * 8 + 256 * 4 + 10
+    assert sheet.flops == 2 * sheet.macs + biases + norm + relu + mean
+    assert sheet.not_counted == {}
+
+
+def test_rows_add_up_to_the_parameters_of_the_module():
+    net = Branches()
+    net.left.weight.requires_grad_(False)
+    sheet = inspect(net, (3, 32, 32))
+    assert sheet.parameters == sum(p.numel() for p in net.parameters()) == sum(row.parameters for row in sheet.rows)
+    assert sheet.frozen == 72
+    assert sheet.buffers == sum(b.numel() for b in net.buffers())
+    assert sheet.rows[-1].kind == "unused"
+    assert sheet.rows[-1].parameters == 30
+
+
+def test_a_shared_module_is_counted_once_in_parameters_and_twice_in_macs():
+    conv = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+    sheet = inspect(nn.Sequential(conv, conv), (3, 8, 8))
+    assert sheet.parameters == 81
+    assert sheet.macs == 2 * 64 * 81
+
+
+def test_the_tree_adds_up_at_every_depth():
+    sheet = inspect(nn.Sequential(Branches(), nn.Linear(10, 2)), (3, 32, 32))
+    for node in sheet.modules.walk():
+        if node.children and node.path != "0":  # Branches does work of its own: cat and mean
+            assert node.macs == sum(child.macs for child in node.children)
+        if node.children:
+            assert node.parameters == sum(child.parameters for child in node.children)
+    assert sheet.modules.find("0.right.0").macs == 256 * 32
+    assert sheet.modules.find("0.unused").calls == 0
+
+
+def test_what_has_no_formula_is_named_and_is_not_zero():
+    class Spectral(nn.Module):
+        def forward(self, x):
+            return torch.fft.rfft2(x).abs()
+
+    sheet = inspect(Spectral(), (1, 8, 8))
+    assert list(sheet.not_counted) == ["aten._fft_r2c.default"]
+    row = next(row for row in sheet.rows if row.kind == "_fft_r2c")
+    assert row.macs is None
+    assert row.flops is None
+    assert "not counted" in repr(sheet)
+
+
+def test_bytes_and_intensity():
+    sheet = inspect(nn.Conv2d(2, 4, 1, bias=False), (2, 8, 8))
+    (row,) = sheet.rows
+    assert row.bytes_read == 4 * (2 * 64 + 8)
+    assert row.bytes_written == 4 * 4 * 64
+    assert row.intensity == 2 * 4 * 64 * 2 / (row.bytes_read + row.bytes_written)
+
+
+def test_peak_memory_holds_the_shortcut():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+
+        def forward(self, x):
+            x = self.first(x)
+            return x + self.second(torch.relu(x))
+
+    one = 4 * 4 * 64
+    assert inspect(Residual(), (4, 8, 8)).peak_memory == 3 * one  # x, and either relu's two or the sum's two
+    assert inspect(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace=True)), (4, 8, 8)).peak_memory == one
+
+
+def test_a_failing_forward_keeps_its_sheet():
+    with pytest.raises(WrongShapeError, match="Linear") as caught:
+        inspect(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 4)), (3, 32, 32))
+    assert [row.kind for row in caught.value.anatomy.rows] == ["convolution", "view", "t", "unused"]
+    assert "0" in repr(caught.value.anatomy)
+
+
+def test_written_forms():
+    sheet = inspect(Branches(), (3, 32, 32))
+    content = json.loads(sheet.to_json())
+    assert content["macs"] == sheet.macs
+    assert content["modules"]["children"][0]["path"] == "stem"
+    assert sum(row["parameters"] for row in content["rows"]) == sheet.parameters
+    assert len(sheet.to_pandas()) == len(sheet.rows)
+    assert sheet._repr_html_().count("<tr>") == 1 + len(list(sheet.modules.walk()))
