@@ -2,4 +2,5 @@
 
 export const PAGES = [
   { name: "convolution", part: "layer", number: 2 },
+  { name: "accuracy", part: "field", number: 9 },
 ];

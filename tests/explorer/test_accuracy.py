@@ -1,0 +1,59 @@
+"""Size against accuracy: the literature's numbers, read by pointer and by keyboard, and true to the catalogue."""
+
+import re
+
+import pytest
+
+from convlens import networks
+from convlens.explorer.api.accuracy import stated
+
+
+def test_the_table_agrees_with_the_catalogue_of_published_weights():
+    rows = {(row["network"], row["note"].split(",")[0]): row for row in stated() if row["set"] == "weights"}
+    compared = 0
+    for name in networks.names():
+        for weights in networks.card(name).weights.values():
+            row = next(
+                (row for (shown, note), row in rows.items() if note == weights.name and _plain(shown) == name), None
+            )
+            if row is None:
+                assert weights.top1 is None, f"{name} {weights.name} is missing"
+                continue
+            compared += 1
+            assert (row["top1"], row["top5"]) == (weights.top1, weights.top5)
+            if name != "googlenet":  # its card counts the auxiliary heads, the published file's metadata does not
+                assert row["parameters"] == pytest.approx(networks.card(name).parameters, rel=1e-6)
+            assert row["macs"] == pytest.approx(networks.card(name).macs, rel=5e-3)
+    assert compared == len(rows)
+
+
+def _plain(shown: str) -> str:
+    name = shown.removesuffix(" v2").replace(" BN", "_bn").replace("EfficientNet-B", "efficientnet_b")
+    return name.replace("ResNet-", "resnet").replace("VGG-", "vgg").lower()
+
+
+@pytest.mark.browser
+def test_the_keyboard_goes_from_network_to_network(visit, screenshot):
+    page = visit("/accuracy")
+    told = page.locator(".told")
+    page.locator("svg.scatter").focus()
+    page.keyboard.press("ArrowRight")
+    assert told.inner_text().startswith("EfficientNet-B0: 5.3 M parameters, 390 M multiply-adds, top-1 77.1 %")
+    page.keyboard.press("ArrowRight")
+    assert told.inner_text().startswith("EfficientNet-B1: 7.8 M")
+    page.wait_for_url(re.compile("at=EfficientNet-B1"))
+    screenshot(page, "accuracy")
+
+
+@pytest.mark.browser
+def test_pointing_at_a_network_tells_its_numbers(visit):
+    page = visit("/accuracy?set=weights")
+    page.locator("svg.scatter circle.dot.vgg").last.hover()
+    assert "VGG-19" in page.locator(".told").inner_text()
+
+
+@pytest.mark.browser
+def test_what_a_source_does_not_state_is_a_dash(visit):
+    page = visit("/accuracy?set=papers")
+    row = page.get_by_role("row", name=re.compile("^AlexNet"))
+    assert row.get_by_role("cell").all_inner_texts()[:4] == ["60 M", "–", "–", "–"]
