@@ -17,12 +17,13 @@ OUR_ERROR = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-# command -> (function that runs it, one line for `convlens --help`); imported only when the command is used
+# command -> (function that runs it, one line for `convlens --help`), in the order of the work that people do;
+# imported only when the command is used
 COMMANDS: dict[str, tuple[str, str]] = {
-    "explore": ("convlens.cli.explore:explore", "open the web pages: the lecture as something to touch"),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
     "predict": ("convlens.cli.predict:predict", "Say what is on images."),
+    "explore": ("convlens.cli.explore:explore", "Open the web pages: the lecture as something to touch."),
 }
 
 
@@ -35,8 +36,8 @@ def build_app() -> App:
         version=__version__,
         default_parameter=None,
     )
-    for name, (target, summary) in COMMANDS.items():
-        app.command(target, name=name, help=summary)
+    for position, (name, (target, summary)) in enumerate(COMMANDS.items()):
+        app.command(target, name=name, help=summary, sort_key=position)
     return app
 
 
