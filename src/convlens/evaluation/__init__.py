@@ -2,8 +2,10 @@
 
 from convlens.evaluation.evaluation import Evaluation, Mistake, choose_split, evaluate, summarise
 from convlens.evaluation.metrics import ClassMetrics, Reliability, wilson_interval
-from convlens.evaluation.prediction import FilePrediction, Guess, find_files, predict_files, rank
+from convlens.evaluation.prediction import FilePrediction, find_files, predict_files
 from convlens.evaluation.predictor import Predictor, TorchPredictor, choose_device
+from convlens.evaluation.ranking import Guess, rank
+from convlens.evaluation.settled import Settled
 
 __all__ = [
     "ClassMetrics",
@@ -13,6 +15,7 @@ __all__ = [
     "Mistake",
     "Predictor",
     "Reliability",
+    "Settled",
     "TorchPredictor",
     "choose_device",
     "choose_split",

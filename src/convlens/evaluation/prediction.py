@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
 from convlens.evaluation.predictor import Predictor
+from convlens.evaluation.ranking import Guess
+from convlens.evaluation.settled import Settled
 from convlens.images import SUFFIXES, Preprocessing
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A class and how likely it is."""
-
-    label: str
-    probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,18 +71,13 @@ def predict_files(
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
     files = find_files(paths)
+    settled = Settled(predictor)
     answers: list[FilePrediction] = []
     for chunk, inputs in _read_ahead(predictor.preprocessing, files, batch):
-        answers.extend(_answer(predictor, chunk, inputs, top))
+        answers.extend(_answer(settled, chunk, inputs, top))
         if on_progress:
             on_progress(len(answers), len(files))
     return answers
-
-
-def rank(probabilities_K: NDArray[np.float32], classes: Sequence[str], top: int) -> tuple[Guess, ...]:
-    """The `top` likeliest classes, best first; ties keep the order of the classes."""
-    order = np.argsort(-probabilities_K, kind="stable")[:top]
-    return tuple(Guess(classes[i], float(probabilities_K[i])) for i in order)
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -136,12 +125,12 @@ def _read_ahead(
             yield chunk, inputs
 
 
-def _answer(predictor: Predictor, files: Sequence[Path], inputs: Sequence[Input], top: int) -> list[FilePrediction]:
+def _answer(settled: Settled, files: Sequence[Path], inputs: Sequence[Input], top: int) -> list[FilePrediction]:
     whole = [x for x in inputs if not isinstance(x, str)]
-    rows = iter(predictor.probabilities(np.stack(whole))) if whole else iter(())
+    rows = iter(settled.guesses(np.stack(whole), top)) if whole else iter(())
     return [
         FilePrediction(file=str(file), error=x)
         if isinstance(x, str)
-        else FilePrediction(file=str(file), classes=rank(next(rows), predictor.classes, top))
+        else FilePrediction(file=str(file), classes=next(rows))
         for file, x in zip(files, inputs, strict=True)
     ]
