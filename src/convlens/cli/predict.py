@@ -66,7 +66,7 @@ def _write_csv(answers: "Sequence[FilePrediction]") -> None:
         if answer.error:
             writer.writerow([answer.file, "", "", "", answer.error])
         for rank, guess in enumerate(answer.classes, start=1):
-            writer.writerow([answer.file, rank, guess.label, f"{guess.probability:.6f}", ""])
+            writer.writerow([answer.file, rank, guess.label, f"{guess.probability:.4f}", ""])
 
 
 def _write_lines(answers: "Sequence[FilePrediction]") -> None:

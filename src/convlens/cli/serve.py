@@ -1,0 +1,72 @@
+"""`convlens serve`: a run as an HTTP service."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from convlens.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from convlens.serving.service import Loaded
+
+
+def serve(run: Path, /, *, settings: Annotated[Settings, Parameter(name="*")] = Settings()) -> int:  # noqa: B008
+    """Answer images over HTTP, until Ctrl-C or SIGTERM.
+
+    Example: convlens serve runs/train/photos --port 8000, then: curl -F file=@cat.jpg http://127.0.0.1:8000/predict
+
+    Args:
+        run: the run folder, or a shipped artifact.
+        settings: where the server listens, how much it takes on, and when it gives up.
+    """
+    from convlens import runs
+    from convlens.serving.server import bind
+    from convlens.serving.server import serve as serve_alone
+    from convlens.serving.tokens import read_token
+    from convlens.serving.workers import serve_with_workers
+
+    if run.is_dir():
+        runs.open_folder(run)  # what is wrong with it is said here, once, and not by every worker
+    if settings.token_file:
+        read_token(settings.token_file)
+    listener = bind(settings.host, settings.port)
+    load = partial(load_served, run, settings.threads_per_worker)
+    print(f"serving {run} on {_address(settings.host, listener.getsockname()[1])} (Ctrl-C stops)", file=sys.stderr)
+    if settings.workers > 1:
+        return serve_with_workers(settings, load, listener)
+    serve_alone(settings, load, listener)
+    return 0
+
+
+def load_served(path: Path, threads: int) -> "Loaded":
+    """Load what a worker serves.
+
+    Raises:
+        ConvlensError: `path` is nothing that predicts, or is not whole.
+    """
+    import torch
+
+    from convlens.serving.service import Loaded
+    from convlens.surface import load
+
+    torch.set_num_threads(threads)
+    predictor = load(path)
+    device = getattr(predictor, "device", None)
+    runtime = f"torch {torch.__version__} on {device}" if device is not None else type(predictor).__name__
+    return Loaded(predictor=predictor, about={"source": path.name, **_description(path), "runtime": runtime})
+
+
+def _description(path: Path) -> dict[str, Any]:
+    from convlens import runs
+
+    if not runs.is_run(path):
+        return {}
+    folder = runs.read_folder(path)
+    return {"network": folder.network_name, "fingerprint": folder.fingerprint}
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,131 @@
+"""The HTTP interface, as FastAPI describes it in /openapi.json."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from convlens import __version__
+from convlens.serving import answers, pages
+from convlens.serving.bodies import discard
+from convlens.serving.description import ANSWER, PREDICT_BODY, REFUSALS
+from convlens.serving.gate import Gate
+from convlens.serving.measurements import CONTENT_TYPE
+from convlens.serving.pipeline import Pipeline
+from convlens.serving.refusals import RefusalError
+from convlens.serving.service import Service
+from convlens.serving.uploads import media_type, parse
+
+
+def build(service: Service, on_start: Callable[[], None] = lambda: None) -> Gate:
+    """Build the ASGI application.
+
+    Args:
+        service: what the worker knows.
+        on_start: called inside the event loop when it starts; begins to load the network.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        on_start()
+        yield
+        await service.close()
+
+    api = FastAPI(
+        title="Convlens", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        description="Classes of images, by a convolutional network.",
+    )  # fmt: skip
+    _add_predict(api, service)
+    _add_state(api, service)
+    pages.add(api)
+    _add_failures(api)
+    return Gate(api, service)
+
+
+def _add_predict(api: FastAPI, service: Service) -> None:
+    @api.post("/predict", responses={200: ANSWER, **REFUSALS}, openapi_extra={"requestBody": PREDICT_BODY})
+    async def predict(
+        request: Request,
+        top: Annotated[int | None, Query(ge=1, description="How many classes to give for each image.")] = None,
+    ) -> Response:
+        """Give the likeliest classes of one or many images, as `convlens predict --json` prints them."""
+        pipeline = _pipeline(service)
+        pipeline.refuse_when_full()
+        content_type = request.headers.get("content-type")
+        media_type(content_type)
+        with service.bodies.reserving() as reservation:
+            body = await service.bodies.read(request.receive, request.headers, reservation)
+            uploads = parse(body, content_type, max_files=service.settings.max_files)
+            given = await pipeline.answer(uploads, top or service.settings.top)
+        _note(request, service, given, len(body))
+        return answers.predictions(given)
+
+
+def _add_state(api: FastAPI, service: Service) -> None:
+    @api.get("/health")
+    async def health() -> dict[str, str]:
+        """Say that the process is alive."""
+        return {"status": "alive"}
+
+    @api.get("/ready", responses={503: REFUSALS[503]})
+    async def ready() -> dict[str, str]:
+        """Say whether requests are answered: 503 until the network is warm, and again once the server is stopping."""
+        _pipeline(service)
+        if service.draining:
+            raise RefusalError(503, "the server is being stopped")
+        return {"status": "ready"}
+
+    @api.get("/info", responses={503: REFUSALS[503]})
+    async def info() -> dict[str, Any]:
+        """Say what answers: network, classes, preprocessing, fingerprint, runtime, limits."""
+        _pipeline(service)
+        return service.info()
+
+    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def metrics() -> Response:
+        """Give the counts that Prometheus collects."""
+        return Response(service.measurements.text(), media_type=CONTENT_TYPE)
+
+
+def _add_failures(api: FastAPI) -> None:
+    async def refuse(request: Request, refusal: RefusalError) -> Response:
+        await discard(request.receive, request.headers)
+        return answers.failure(refusal, request.scope["state"]["request_id"])
+
+    async def refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusalError)
+        return await refuse(request, error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = {
+            404: "there is nothing at this address; see /docs",
+            405: "this address takes another method; see /docs",
+        }
+        text = message.get(error.status_code, str(error.detail))
+        return await refuse(request, RefusalError(error.status_code, text, dict(error.headers or {})))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        text = f"{first['loc'][-1]} is {str(first.get('input'))[:40]!r}; {first['msg'].lower()}"
+        return await refuse(request, RefusalError(400, text))
+
+    api.add_exception_handler(RefusalError, refusal)
+    api.add_exception_handler(HTTPException, http)
+    api.add_exception_handler(RequestValidationError, invalid)
+
+
+def _pipeline(service: Service) -> Pipeline:
+    if service.pipeline is None:
+        raise RefusalError(503, "the network is being loaded; try again shortly", {"Retry-After": "1"})
+    return service.pipeline
+
+
+def _note(request: Request, service: Service, given: list[dict[str, Any]], size: int) -> None:
+    unreadable = sum("error" in answer for answer in given)
+    service.measurements.images(len(given) - unreadable, unreadable)
+    request.scope["state"]["noted"] = {"images": len(given), "unreadable": unreadable, "bytes": size}

@@ -1,0 +1,145 @@
+"""One worker: uvicorn around the application, a socket bound before loading, and a stop that loses nothing."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from convlens.errors import ConvlensError
+from convlens.serving import journal
+from convlens.serving.application import build
+from convlens.serving.service import Loaded, Service
+from convlens.serving.settings import Settings
+
+# How long connections that are open but silent may still send a request, once no new ones are taken.
+_LINGER_SECONDS = 0.5
+# Threads hand the interpreter over this often; at Python's 5 ms the event loop would wait long for decoding threads.
+_SWITCH_SECONDS = 0.0005
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind a listening address.
+
+    Raises:
+        ConvlensError: the port is in use or not allowed, or the host is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise ConvlensError(f"host is {host!r}, which is no address; use 127.0.0.1 or 0.0.0.0") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise _explain(error, host, port) from None
+    listener.setblocking(False)
+    return listener
+
+
+def serve(settings: Settings, load: Callable[[], Loaded], listener: socket.socket) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT, then answer what was accepted and return.
+
+    Raises:
+        ConvlensError: the network cannot be loaded.
+    """
+    journal.begin(settings.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    service = Service(settings, load)
+    server: DrainingServer
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def prepare() -> None:
+        try:
+            await service.prepare()
+        except Exception as error:
+            service.failure = error
+            server.should_exit = True
+
+    def on_start() -> None:
+        tasks.add(asyncio.get_running_loop().create_task(prepare()))
+
+    server = DrainingServer(_configuration(settings, service, on_start), service)
+    server.run(sockets=[listener])
+    if service.failure:
+        raise service.failure
+
+
+def _configuration(settings: Settings, service: Service, on_start: Callable[[], None]) -> uvicorn.Config:
+    return uvicorn.Config(
+        build(service, on_start),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.timeout_s + settings.upload_timeout_s) + 5,
+    )
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that loses no accepted request when it is stopped.
+
+    On SIGTERM it turns /ready to 503 and closes connections with their next answer, but still accepts for
+    `drain_delay_s`; then it takes no new connections, lets silent ones speak for half a second, and ends when the last
+    request is answered.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as the class says."""
+        journal.note("draining", delay_s=self._service.settings.drain_delay_s)
+        self._service.draining = True
+        if not self._service.failure:
+            await asyncio.sleep(self._service.settings.drain_delay_s)
+        for server in self.servers:
+            server.close()
+        if self.server_state.connections:
+            await asyncio.sleep(_LINGER_SECONDS)
+        await super().shutdown(sockets)
+        journal.note("stopped")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT while serving; unlike uvicorn, do not raise them again: stopping was a success."""
+        if not _in_main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _explain(error: OSError, host: str, port: int) -> ConvlensError:
+    if error.errno == errno.EADDRINUSE:
+        return ConvlensError(
+            f"port {port} on {host} is in use; stop the other program, or choose another with --port (0: any free one)"
+        )
+    if error.errno == errno.EACCES:
+        return ConvlensError(f"port {port} on {host} needs privileges; choose one above 1023 with --port")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConvlensError(f"host is {host!r}, which is no address of this machine; use 127.0.0.1 or 0.0.0.0")
+    return ConvlensError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port")

@@ -1,0 +1,109 @@
+"""What a worker knows while it serves: its settings, its network once that is warm, and whether it is being stopped."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from convlens import __version__
+from convlens.evaluation.predictor import Predictor
+from convlens.evaluation.settled import Settled
+from convlens.processors import available_processors
+from convlens.serving.bodies import Bodies
+from convlens.serving.journal import note
+from convlens.serving.measurements import Measurements
+from convlens.serving.pipeline import Limits, Pipeline
+from convlens.serving.settings import Settings
+from convlens.serving.tokens import read_token
+from convlens.serving.warming import warm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A network and what /info says of it.
+
+    Args:
+        predictor: what answers.
+        about: where it comes from: network, runtime, fingerprint of the data it was trained on.
+    """
+
+    predictor: Predictor
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+class Service:
+    """One worker's service.
+
+    Args:
+        settings: what the server was told.
+        load: gives the network; called in a thread, after the server began to listen.
+
+    Raises:
+        TokenError: the token file cannot be used.
+    """
+
+    def __init__(self, settings: Settings, load: Callable[[], Loaded]) -> None:
+        self.settings = settings
+        self.token = read_token(settings.token_file) if settings.token_file else None
+        self.measurements = Measurements()
+        self.bodies = Bodies(
+            max_body=settings.max_body,
+            max_together=max(8 * settings.max_body, 256_000_000),
+            timeout_s=settings.upload_timeout_s,
+        )
+        self.draining = False
+        self.failure: Exception | None = None
+        self.loaded: Loaded | None = None
+        self.pipeline: Pipeline | None = None
+        self._load = load
+
+    async def prepare(self) -> None:
+        """Load and warm the network in a thread, then take requests.
+
+        Raises:
+            ConvlensError: there is no such network, or it cannot be loaded.
+        """
+        loaded, settled, batch = await asyncio.to_thread(self._load_and_warm)
+        settings = self.settings
+        limits = Limits(
+            batch=batch,
+            max_delay_s=settings.max_delay_ms / 1000,
+            queue=settings.queue,
+            decoders=max(2, available_processors() // settings.workers),
+            max_pixels=settings.max_pixels,
+            timeout_s=settings.timeout_s,
+        )
+        self.loaded = loaded
+        self.pipeline = Pipeline(settled, limits, self.measurements)
+        note("ready", batch=batch, classes=len(loaded.predictor.classes), **loaded.about)
+
+    def _load_and_warm(self) -> tuple[Loaded, Settled, int]:
+        loaded = self._load()
+        settled = Settled(loaded.predictor)
+        return loaded, settled, warm(settled, self.settings.batch)
+
+    async def close(self) -> None:
+        """Answer what was admitted, then stop."""
+        if self.pipeline:
+            await asyncio.to_thread(self.pipeline.close)
+
+    def info(self) -> dict[str, Any]:
+        """What /info answers."""
+        assert self.loaded is not None
+        assert self.pipeline is not None
+        predictor = self.loaded.predictor
+        settings = self.settings
+        return {
+            "convlens": __version__,
+            **self.loaded.about,
+            "classes": list(predictor.classes),
+            "preprocessing": predictor.preprocessing.to_dict(),
+            "batch": self.pipeline.limits.batch,
+            "limits": {
+                "files": settings.max_files,
+                "body_bytes": settings.max_body,
+                "pixels": settings.max_pixels,
+                "queue": settings.queue,
+                "seconds": settings.timeout_s,
+            },
+        }

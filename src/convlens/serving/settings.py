@@ -1,0 +1,91 @@
+"""What a server is told: where it listens, how much it takes on, and when it gives up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convlens.errors import ConvlensError, unknown_name
+from convlens.processors import available_processors
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a server is told, checked when it is made.
+
+    Args:
+        host: address to listen on; 127.0.0.1 is reached from this machine only.
+        port: port to listen on; 0 takes a free one.
+        workers: processes that answer, each with a copy of the network.
+        threads: processor threads of each worker's network; None shares the processor's among the workers.
+        batch: most images in one pass through the network; 1 never waits for a companion; None measures what pays.
+        max_delay_ms: longest an image waits for companions that are being decoded, in milliseconds.
+        queue: images that one worker holds at most, decoded or not; above it requests get 429.
+        max_files: images in one request.
+        max_body_mb: size of one request, in megabytes of 1,000,000 bytes; above it 413.
+        max_megapixels: size of one decoded image, in millions of pixels.
+        timeout_s: seconds a request may take from its last byte to its answer; above it 504.
+        upload_timeout_s: seconds a request's body may take to arrive; above it 408.
+        drain_delay_s: seconds between SIGTERM, when /ready turns to 503, and the end of new connections.
+        top: classes in an answer when the request does not say.
+        token_file: a file with the bearer token that requests must carry; None asks for none.
+        log_level: least severe lines to log; `"info"` logs each request.
+
+    Raises:
+        ConvlensError: a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    threads: int | None = None
+    batch: int | None = None
+    max_delay_ms: float = 5.0
+    queue: int = 256
+    max_files: int = 32
+    max_body_mb: float = 32.0
+    max_megapixels: float = 50.0
+    timeout_s: float = 30.0
+    upload_timeout_s: float = 30.0
+    drain_delay_s: float = 0.0
+    top: int = 5
+    token_file: Path | None = None
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConvlensError(f"port is {self.port}; use 1 to 65535, or 0 for a free one")
+        for name, least in (("workers", 1), ("queue", 1), ("max_files", 1), ("top", 1)):
+            if (value := getattr(self, name)) < least:
+                raise ConvlensError(f"{name} is {value}; use at least {least}")
+        for name in ("threads", "batch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConvlensError(f"{name} is {value}; use at least 1")
+        for name in ("max_body_mb", "max_megapixels", "timeout_s", "upload_timeout_s"):
+            if not (value := getattr(self, name)) > 0:
+                raise ConvlensError(f"{name} is {value}; use more than 0")
+        for name in ("max_delay_ms", "drain_delay_s"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ConvlensError(f"{name} is {value}; use 0 or more")
+        if self.max_files > self.queue:
+            raise ConvlensError(
+                f"max_files is {self.max_files} and queue is {self.queue}: a full request would never fit; "
+                "raise queue or lower max_files"
+            )
+        if self.log_level not in LOG_LEVELS:
+            raise unknown_name("log level", self.log_level, LOG_LEVELS)
+
+    @property
+    def max_body(self) -> int:
+        """The size of one request in bytes."""
+        return int(self.max_body_mb * 1_000_000)
+
+    @property
+    def max_pixels(self) -> int:
+        """The size of one decoded image in pixels."""
+        return int(self.max_megapixels * 1_000_000)
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Processor threads of each worker's network."""
+        return self.threads or max(1, available_processors() // self.workers)
