@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 
 from convlens import __version__
 from convlens.serving import answers, pages
-from convlens.serving.bodies import discard
+from convlens.serving.bodies import DisconnectedError
 from convlens.serving.description import ANSWER, PREDICT_BODY, REFUSALS
-from convlens.serving.gate import Gate
+from convlens.serving.gate import Gate, Passage
 from convlens.serving.measurements import CONTENT_TYPE
 from convlens.serving.pipeline import Pipeline
 from convlens.serving.refusals import RefusalError
@@ -92,12 +92,20 @@ def _add_state(api: FastAPI, service: Service) -> None:
 
 def _add_failures(api: FastAPI) -> None:
     async def refuse(request: Request, refusal: RefusalError) -> Response:
-        await discard(request.receive, request.headers)
-        return answers.failure(refusal, request.scope["state"]["request_id"])
+        passage: Passage = request.scope["state"]["passage"]
+        return await passage.refuse(refusal)
 
     async def refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusalError)
         return await refuse(request, error)
+
+    async def disconnected(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # as nginx counts it; nobody is there to read it
+
+    async def fault(request: Request, _: Exception) -> Response:
+        return await refuse(
+            request, RefusalError(500, "a fault of the server; its log says more under this request id")
+        )
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -115,6 +123,8 @@ def _add_failures(api: FastAPI) -> None:
         return await refuse(request, RefusalError(400, text))
 
     api.add_exception_handler(RefusalError, refusal)
+    api.add_exception_handler(DisconnectedError, disconnected)
+    api.add_exception_handler(Exception, fault)
     api.add_exception_handler(HTTPException, http)
     api.add_exception_handler(RequestValidationError, invalid)
 
@@ -128,4 +138,4 @@ def _pipeline(service: Service) -> Pipeline:
 def _note(request: Request, service: Service, given: list[dict[str, Any]], size: int) -> None:
     unreadable = sum("error" in answer for answer in given)
     service.measurements.images(len(given) - unreadable, unreadable)
-    request.scope["state"]["noted"] = {"images": len(given), "unreadable": unreadable, "bytes": size}
+    request.scope["state"]["passage"].noted = {"images": len(given), "unreadable": unreadable, "bytes": size}

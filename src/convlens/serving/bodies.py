@@ -1,7 +1,6 @@
 """Reading request bodies: within limits of size, of time, and of what all clients together may keep in memory."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -95,17 +94,14 @@ class Reservation:
         self.size += size
 
 
-async def discard(receive: Receive, headers: Mapping[str, str]) -> None:
+async def discard(receive: Receive) -> None:
     """Throw away what a client that is turned down still sends, for a moment."""
-    if "expect" in headers:  # it waits to be told to send
-        return
     size = 0
-    end = time.monotonic() + _DISCARD_SECONDS
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
             async for piece in _pieces(receive):
                 size += len(piece)
-                if size > _DISCARD_BYTES or time.monotonic() > end:
+                if size > _DISCARD_BYTES:
                     return
     except (TimeoutError, DisconnectedError):
         return

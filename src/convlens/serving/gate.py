@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.responses import Response
+
 from convlens.serving.answers import failure
-from convlens.serving.bodies import DisconnectedError, discard
+from convlens.serving.bodies import discard
 from convlens.serving.journal import note
 from convlens.serving.refusals import RefusalError
 from convlens.serving.service import Service
@@ -22,6 +24,8 @@ Application = Callable[[Any, Receive, Send], Awaitable[None]]
 GUARDED = frozenset({"/predict", "/explain", "/info", "/metrics"})
 KNOWN = GUARDED | {"/", "/health", "/ready", "/docs", "/openapi.json"}
 
+# Asked every few seconds by whatever watches the server, so not worth a line each.
+_ROUTINE = frozenset({"/health", "/ready", "/metrics"})
 # Scripts, styles and pictures come from this server; nothing else is loaded, framed or sent anywhere.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -55,22 +59,16 @@ class Gate:
             return
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        passage = _Passage(self._service, headers, send)
-        scope.setdefault("state", {})["request_id"] = passage.request_id
+        passage = Passage(self._service, headers, receive, send)
+        scope.setdefault("state", {})["passage"] = passage
         self._service.measurements.request_began()
         try:
             self._check_token(scope, headers)
-            await self._application(scope, receive, passage.send)
+            await self._application(scope, passage.receive, passage.send)
         except RefusalError as refusal:
-            await discard(receive, {name.decode("latin-1"): "" for name in headers})
-            await failure(refusal, passage.request_id)(scope, receive, passage.send)
-        except DisconnectedError:
-            passage.status = passage.status or 499  # as nginx counts it; nobody is there to read it
-        except Exception as error:
+            await (await passage.refuse(refusal))(scope, receive, passage.send)
+        except Exception as error:  # FastAPI has answered with 500 and raised it again
             note("fault", level=logging.ERROR, exc_info=error, request_id=passage.request_id, path=scope["path"])
-            if not passage.status:
-                fault = RefusalError(500, "a fault of the server; its log has the details under this request id")
-                await failure(fault, passage.request_id)(scope, receive, passage.send)
         finally:
             self._close(scope, passage, time.perf_counter() - began)
 
@@ -83,32 +81,51 @@ class Gate:
                 {"WWW-Authenticate": "Bearer"},
             )
 
-    def _close(self, scope: Any, passage: "_Passage", seconds: float) -> None:
+    def _close(self, scope: Any, passage: "Passage", seconds: float) -> None:
         path = scope["path"] if scope["path"] in KNOWN else "other"
         self._service.measurements.request_ended(path, passage.status, seconds)
         note(
             "request",
+            level=logging.DEBUG if path in _ROUTINE else logging.INFO,
             request_id=passage.request_id,
             method=scope["method"],
             path=scope["path"],
             code=passage.status,
             ms=round(seconds * 1000, 2),
             client=scope["client"][0] if scope.get("client") else None,
-            **scope["state"].get("noted", {}),
+            **passage.noted,
         )
 
 
-class _Passage:
-    """One request's way out: adds the headers, and remembers the status."""
+class Passage:
+    """One request's way in and out: adds the headers, and remembers what the log line says.
 
-    def __init__(self, service: Service, headers: dict[bytes, bytes], send: Send) -> None:
+    Attributes:
+        request_id: the client's, if it sent a sensible one.
+        status: of the answer; 0 before it begins.
+        noted: further fields of the log line.
+    """
+
+    def __init__(self, service: Service, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         given = headers.get(b"x-request-id", b"")
         self.request_id = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
+        self.noted: dict[str, Any] = {}
         self._service = service
+        self._receive = receive
         self._send = send
+        self._nothing_comes = b"expect" in headers  # a client that waits to be told to send
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """Receive for the application, remembering whether anything is still to come."""
+        message = await self._receive()
+        self._nothing_comes = False
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
 
     async def send(self, message: Message) -> None:
+        """Send for the application, with the headers that every answer carries."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", self.request_id.encode())]
@@ -116,3 +133,9 @@ class _Passage:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         await self._send(message)
+
+    async def refuse(self, refusal: RefusalError) -> Response:
+        """Let the client finish sending, for a moment, so that it will read the refusal; then give it."""
+        if not self._ended and not self._nothing_comes and refusal.status != 408:
+            await discard(self.receive)
+        return failure(refusal, self.request_id)

@@ -63,10 +63,15 @@ class Pipeline:
             settled,
             batch=limits.batch,
             max_delay_s=limits.max_delay_s,
-            under_way=lambda: self._decoders.under_way,
+            under_way=lambda: self.being_decoded,
             on_answers=self._deliver,
             on_batch=self._count_batch,
         )
+
+    @property
+    def being_decoded(self) -> int:
+        """How many images of usual size wait for a decoder or are in one."""
+        return self._decoders.under_way
 
     def refuse_when_full(self, images: int = 1) -> None:
         """Raise 429 if so many more images do not fit, saying when they may."""

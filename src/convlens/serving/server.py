@@ -57,6 +57,18 @@ def serve(settings: Settings, load: Callable[[], Loaded], listener: socket.socke
     """
     journal.begin(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    server = make_server(settings, load)
+    server.run(sockets=[listener])
+    if server.service.failure:
+        raise server.service.failure
+
+
+def make_server(settings: Settings, load: Callable[[], Loaded]) -> "DrainingServer":
+    """Make a server that loads the network once it runs.
+
+    Raises:
+        TokenError: the token file cannot be used.
+    """
     service = Service(settings, load)
     server: DrainingServer
     tasks: set[asyncio.Task[None]] = set()
@@ -72,9 +84,7 @@ def serve(settings: Settings, load: Callable[[], Loaded], listener: socket.socke
         tasks.add(asyncio.get_running_loop().create_task(prepare()))
 
     server = DrainingServer(_configuration(settings, service, on_start), service)
-    server.run(sockets=[listener])
-    if service.failure:
-        raise service.failure
+    return server
 
 
 def _configuration(settings: Settings, service: Service, on_start: Callable[[], None]) -> uvicorn.Config:
@@ -93,6 +103,10 @@ def _configuration(settings: Settings, service: Service, on_start: Callable[[], 
 class DrainingServer(uvicorn.Server):
     """A server that loses no accepted request when it is stopped.
 
+    Args:
+        config: uvicorn's configuration.
+        service: what the worker knows.
+
     On SIGTERM it turns /ready to 503 and closes connections with their next answer, but still accepts for
     `drain_delay_s`; then it takes no new connections, lets silent ones speak for half a second, and ends when the last
     request is answered.
@@ -100,14 +114,14 @@ class DrainingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._service = service
+        self.service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop as the class says."""
-        journal.note("draining", delay_s=self._service.settings.drain_delay_s)
-        self._service.draining = True
-        if not self._service.failure:
-            await asyncio.sleep(self._service.settings.drain_delay_s)
+        journal.note("draining", delay_s=self.service.settings.drain_delay_s)
+        self.service.draining = True
+        if not self.service.failure:
+            await asyncio.sleep(self.service.settings.drain_delay_s)
         for server in self.servers:
             server.close()
         if self.server_state.connections:
