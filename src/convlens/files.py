@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """The folder for what can be computed again: the environment's CONVLENS_CACHE, else the platform's."""
+    chosen = os.environ.get("CONVLENS_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "convlens" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "convlens"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convlens"
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convlens.data.chance import shuffled, uniforms
+from convlens.data.chance import uniforms
+from convlens.data.order import shuffled
 
 
 @given(seed=st.integers(0, 2**64), epoch=st.integers(0, 1000), count=st.integers(1, 200))

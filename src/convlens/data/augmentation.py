@@ -1,45 +1,78 @@
-"""What training does to images so that the network does not learn their position by heart."""
+"""What training does to images so that the network learns the class and not the photograph."""
 
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from typing import Literal
 
 from convlens.data.dataset import Dataset
-from convlens.errors import ConvlensError
+from convlens.errors import ConvlensError, unknown_name
 
-SHIFT, FLIP, CROP = slice(0, 2), 2, slice(3, 7)  # which of a sample's random numbers serves what
-RANDOM_NUMBERS = 7
 SMALL_IMAGE = 64  # up to this side an image is shifted; above it, crops of random size are taken
+POLICIES = ("trivial", "rand")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random changes that leave the class as it is.
+    """Random changes that leave the class as it is, in the order in which they are made.
 
     Args:
-        shift: largest shift, as a share of the side, in each direction; what comes in is black.
-        flip: whether half of the images are mirrored left to right.
         crop_scale: smallest and largest share of the area that a random crop keeps before it is resized to the
             network's size (Szegedy et al. 2014, section 6); None takes no such crops.
-        crop_ratio: smallest and largest aspect ratio of that crop.
+        crop_ratio: smallest and largest aspect ratio (width / height) of that crop.
+        shift: largest shift, as a share of the side, in each direction; what comes in is black.
+        flip: whether half of the images are mirrored left to right.
+        policy: `"trivial"` makes one random operation of random strength (TrivialAugment; Müller and Hutter 2021),
+            `"rand"` makes `rand_operations` of strength `rand_magnitude` (RandAugment; Cubuk et al. 2020).
+        rand_operations: how many operations RandAugment makes.
+        rand_magnitude: their strength, 0..30.
+        brightness: largest relative change of brightness, 0..1.
+        contrast: the same of contrast.
+        saturation: the same of saturation.
+        hue: largest turn of the hues, in turns, 0..0.5.
+        erasing: share of the images in which a rectangle is blanked (Zhong et al. 2017).
+        mixup: parameter of the beta distribution by which two images are blended (Zhang et al. 2018); 0 blends none.
+        cutmix: the same, for a rectangle of one image in the other (Yun et al. 2019); with both, a batch draws which.
+
+    Raises:
+        ConvlensError: a value out of its range.
     """
 
-    shift: float = 0.0
-    flip: bool = False
     crop_scale: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    shift: float = 0.0
+    flip: bool = False
+    policy: Literal["trivial", "rand"] | None = None
+    rand_operations: int = 2
+    rand_magnitude: int = 9
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.shift < 1:
-            raise ConvlensError(f"augmentation: shift={self.shift}; give a share of the side from 0 to below 1")
         for name, pair in (("crop_scale", self.crop_scale or (1.0, 1.0)), ("crop_ratio", self.crop_ratio)):
             if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
                 raise ConvlensError(f"augmentation: {name}={pair}; give two numbers above 0, the smaller one first")
         if self.crop_scale and self.crop_scale[1] > 1:
             raise ConvlensError(f"augmentation: crop_scale={self.crop_scale}; a crop keeps at most 1.0 of the area")
+        if self.policy is not None and self.policy not in POLICIES:
+            raise unknown_name("augmentation policy", self.policy, POLICIES)
+        for name, value, highest in (
+            ("shift", self.shift, 0.99),
+            ("rand_operations", self.rand_operations, 10),
+            ("rand_magnitude", self.rand_magnitude, 30),
+            ("brightness", self.brightness, 1.0),
+            ("contrast", self.contrast, 1.0),
+            ("saturation", self.saturation, 1.0),
+            ("hue", self.hue, 0.5),
+            ("erasing", self.erasing, 1.0),
+            ("mixup", self.mixup, 100.0),
+            ("cutmix", self.cutmix, 100.0),
+        ):
+            if not 0 <= value <= highest:
+                raise ConvlensError(f"augmentation: {name}={value}; give a number from 0 to {highest}")
 
     @classmethod
     def usual_for(cls, dataset: Dataset, size: tuple[int, int]) -> "Augmentation":
@@ -48,35 +81,12 @@ class Augmentation:
             return cls(shift=1 / 8, flip=dataset.mirrors)
         return cls(flip=dataset.mirrors, crop_scale=(0.25, 1.0))
 
+    @property
+    def recolours(self) -> bool:
+        """Whether pixels change their values and not only their places."""
+        return self.policy is not None or any((self.brightness, self.contrast, self.saturation, self.hue))
 
-def shift_and_flip(images_NHWC: Tensor, augmentation: Augmentation, chances: NDArray[np.float64]) -> Tensor:
-    """Shift and mirror a batch in one gather: uint8 (N, H, W, C) to the same, on the same device."""
-    if not augmentation.shift and not augmentation.flip:
-        return images_NHWC
-    count, height, width, _ = images_NHWC.shape
-    reach = np.round(augmentation.shift * np.array([height, width])).astype(np.int64)
-    offset = np.floor(chances[:, SHIFT] * (2 * reach + 1)).astype(np.int64) - reach
-    mirrored = augmentation.flip & (chances[:, FLIP] < 0.5)
-    rows = np.arange(height) + offset[:, :1]
-    columns = np.arange(width) + offset[:, 1:]
-    columns = np.where(mirrored[:, np.newaxis], columns[:, ::-1], columns)
-    inside = ((rows >= 0) & (rows < height))[:, :, np.newaxis] & ((columns >= 0) & (columns < width))[:, np.newaxis, :]
-    device = images_NHWC.device
-    row, column = (torch.from_numpy(i).to(device) for i in (rows.clip(0, height - 1), columns.clip(0, width - 1)))
-    sample = torch.arange(count, device=device)
-    moved = images_NHWC[sample[:, None, None], row[:, :, None], column[:, None, :]]
-    return moved if inside.all() else moved * torch.from_numpy(inside).to(device)[..., None]
-
-
-def crop_box(
-    height: int, width: int, augmentation: Augmentation, chances: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
-    """The (left, top, right, bottom) of one random resized crop, from one sample's numbers (RANDOM_NUMBERS,)."""
-    scale, ratio = augmentation.crop_scale or (1.0, 1.0), augmentation.crop_ratio
-    for_area, for_ratio, for_top, for_left = chances[CROP]
-    area = height * width * (scale[0] + for_area * (scale[1] - scale[0]))
-    aspect = float(np.exp(np.log(ratio[0]) + for_ratio * (np.log(ratio[1]) - np.log(ratio[0]))))
-    # The classic way draws again until the crop fits; to clip the longer side keeps one draw a sample.
-    crop_width, crop_height = min(width, np.sqrt(area * aspect)), min(height, np.sqrt(area / aspect))
-    left, top = for_left * (width - crop_width), for_top * (height - crop_height)
-    return float(left), float(top), float(left + crop_width), float(top + crop_height)
+    @property
+    def mixes(self) -> bool:
+        """Whether batches carry soft labels, since images of two classes are mixed."""
+        return self.mixup > 0 or self.cutmix > 0

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ORDER = 0x6F72646572  # "order" in ASCII: keeps the shuffling apart from the samples' own numbers
 
 
 def uniforms(seed: int, epoch: int, indices: ArrayLike, count: int) -> NDArray[np.float64]:
@@ -22,11 +21,6 @@ def uniforms(seed: int, epoch: int, indices: ArrayLike, count: int) -> NDArray[n
     rows = _mix(_mix(_mix(np.uint64(seed % 2**64)) ^ np.uint64(epoch % 2**64)) ^ index)
     cells = _mix(rows[:, np.newaxis] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
     return (cells >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """A permutation of `count` samples that depends on seed and epoch only, int64 (count,)."""
-    return np.argsort(uniforms(seed ^ _ORDER, epoch, np.arange(count), 1)[:, 0], kind="stable").astype(np.int64)
 
 
 def _mix(value: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:

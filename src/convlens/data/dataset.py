@@ -46,7 +46,12 @@ class BadFile:
 
 
 class ImageSource(Protocol):
-    """What turns a record into pixels; it must pickle, since loading processes get a copy."""
+    """What turns a record into pixels.
+
+    `raw` says that the pixels lie there as they are, so that nothing is gained by keeping decoded copies on disk.
+    """
+
+    raw: bool
 
     def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
         """Read one image, uint8 (H, W, C)."""
@@ -66,6 +71,7 @@ class Dataset:
         bad_files: left out of the splits because they cannot be read.
         notes: what was ignored, split or missing, each a sentence for the user.
         mirrors: whether a mirror image shows the same class; not so for digits.
+        location: the absolute path or address of the source.
 
     >>> from convlens.data import open_dataset
     >>> digits = open_dataset("digits")
@@ -81,6 +87,7 @@ class Dataset:
     bad_files: tuple[BadFile, ...] = ()
     notes: tuple[str, ...] = ()
     mirrors: bool = True
+    location: str = ""
 
     def read(
         self, record: Record, *, channels: int | None = None, at_least: tuple[int, int] | None = None

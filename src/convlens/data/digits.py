@@ -14,6 +14,8 @@ _SPLIT_SEED = 0  # of the split, which is part of what `digits` means and so nev
 class DigitsSource:
     """Reads the digits, 8 × 8 gray, whose 17 levels are spread over 0..255."""
 
+    raw = True
+
     def read(
         self,
         record: Record,
@@ -40,7 +42,7 @@ def list_digits() -> Listing:
         )
         for name, members in (("train", train), ("val", val), ("test", test))
     }
-    return Listing(name="digits", splits=splits, source=DigitsSource(), channels=1, mirrors=False)
+    return Listing(name="digits", splits=splits, source=DigitsSource(), channels=1, mirrors=False, location="digits")
 
 
 @cache

@@ -12,6 +12,8 @@ from convlens.images import read
 class FileSource:
     """Reads a record's own file."""
 
+    raw = False
+
     def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
         """Read one file, uint8 (H, W, C)."""
         return read(record.path, channels=channels, at_least=at_least)

@@ -20,7 +20,13 @@ def list_folder(root: Path) -> Listing:
     """
     found = find_images(root)
     splits = {split: tuple(records) for split, records in found.splits.items() if records}
-    return Listing(name=root.resolve().name, splits=splits, source=FileSource(), notes=tuple(found.notes()))
+    return Listing(
+        name=root.resolve().name,
+        splits=splits,
+        source=FileSource(),
+        notes=tuple(found.notes()),
+        location=str(root.resolve()),
+    )
 
 
 @dataclass(kw_only=True)

@@ -29,6 +29,7 @@ class Listing:
         notes: what was passed over, each a sentence for the user.
         bad: what is known to be unusable without opening it, such as a row without a label.
         mirrors: whether a mirror image shows the same class.
+        location: the absolute path or address of the source.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     bad: tuple[BadFile, ...] = ()
     mirrors: bool = True
+    location: str = ""
 
 
 def split_named(name: str, where: str) -> str:

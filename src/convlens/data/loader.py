@@ -1,22 +1,35 @@
 """Batches for training and evaluation, the same ones whatever was cut short or ran beside."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from convlens.data.augmentation import RANDOM_NUMBERS, Augmentation, crop_box, shift_and_flip
-from convlens.data.chance import shuffled, uniforms
+from convlens.data.augmentation import Augmentation
+from convlens.data.chance import uniforms
 from convlens.data.dataset import DataError, Dataset, Record
+from convlens.data.geometry import crop_box, resized
+from convlens.data.keeping import Cache, Keeper, keeper_for
+from convlens.data.mixing import mixed, mixing_generator
+from convlens.data.order import Sampling, draws
+from convlens.data.parallel import in_order
+from convlens.data.pipeline import CROP, RANDOM_NUMBERS, augmented, shown
+from convlens.data.workers import Workers
 from convlens.images import Preprocessing
+from convlens.processors import available_processors
 
-_KEPT_BYTES = 1_000_000_000  # decoded images that are kept in memory
 _CROPPING_MARGIN = 1.25  # how much larger than the network's size an image is kept for random crops
+_AHEAD = 2  # batches that are loaded while one is used
+_CHUNK = 8  # images a worker takes at a time
+_PATIENCE = 10  # stalls that are reported before loading is given up
+
+log = logging.getLogger("convlens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +41,26 @@ class Batch:
         images: float32 (N, C, H, W), normalised, channels last in memory.
         labels: class indices, int64 (N,).
         indices: of the records in their split, int64 (N,), on the CPU.
+        soft_labels: shares of the classes, float32 (N, K), when mixup or cutmix mixed the images; else None.
     """
 
     step: int
     images: Tensor
     labels: Tensor
     indices: Tensor
+    soft_labels: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pending:
+    """A batch that workers are filling."""
+
+    epoch: int
+    step: int
+    draws: NDArray[np.int64]
+    chances: NDArray[np.float64]
+    pixels: Tensor
+    futures: list["Future[None]"]
 
 
 class Loader:
@@ -52,7 +79,11 @@ class Loader:
         batch_size: images a step.
         augmentation: random changes for training, or None for evaluation.
         seed: of order and augmentation.
-        workers: threads that decode; 0 decodes in the calling thread, None takes the processors that are there.
+        workers: threads that load; 0 loads in the calling thread, None takes the processors that there are.
+        sampling: `"balanced"` shows each class equally often in training.
+        repeats: how many times a sample comes in a row in training, each time augmented anew.
+        cache: where decoded images are kept between epochs: `"auto"`, `"memory"`, `"disk"` or `"none"`.
+        stall_seconds: after so long without progress the log names the file and the worker that hang.
 
     Raises:
         DataError: a batch larger than the training data.
@@ -76,10 +107,15 @@ class Loader:
         augmentation: Augmentation | None = None,
         seed: int = 0,
         workers: int | None = None,
+        sampling: Sampling = "shuffled",
+        repeats: int = 1,
+        cache: Cache = "auto",
+        stall_seconds: float = 60,
     ) -> None:
         self.dataset, self.preprocessing, self.augmentation = dataset, preprocessing, augmentation
         self.records: Sequence[Record] = dataset.records(split)
-        self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.batch_size, self.seed = batch_size, seed
+        self.sampling, self.repeats, self.stall_seconds = sampling, repeats, stall_seconds
         if batch_size < 1:
             raise DataError(f"batch size {batch_size}; use at least 1")
         if augmentation is not None and batch_size > len(self.records):
@@ -87,9 +123,11 @@ class Loader:
                 f"batch size {batch_size} is larger than the {len(self.records)} images of {split}; "
                 f"use at most {len(self.records)}"
             )
-        self._labels = torch.from_numpy(dataset.labels(split))
-        self._kept: dict[int, NDArray[np.uint8]] = {}
-        self._kept_bytes = 0
+        self.workers = (0 if dataset.source.raw else available_processors()) if workers is None else workers
+        self._labels = dataset.labels(split)
+        self._crops = augmentation is not None and augmentation.crop_scale is not None
+        self._side = round(max(preprocessing.size) * _CROPPING_MARGIN)
+        self.kept: Keeper = keeper_for(cache, dataset, self.records, self._settings())
 
     @property
     def steps(self) -> int:
@@ -98,72 +136,141 @@ class Loader:
         return full if self.augmentation is not None or not rest else full + 1
 
     def epoch(self, epoch: int, *, start_step: int = 0, device: str | torch.device = "cpu") -> Iterator[Batch]:
-        """Yield the batches of an epoch from `start_step` on."""
-        count = len(self.records)
-        order = np.arange(count) if self.augmentation is None else shuffled(self.seed, epoch, count)
-        batches = [order[step * self.batch_size :][: self.batch_size] for step in range(self.steps)]
-        workers = (torch.get_num_threads() if self.workers is None else self.workers) or 1
-        with ThreadPoolExecutor(workers, thread_name_prefix="convlens-decode") as pool:
+        """Yield the batches of an epoch from `start_step` on.
+
+        Raises:
+            ImageError: a file that could be read before cannot be read any more.
+            DataError: loading hangs for good.
+        """
+        order, device = self._draws(epoch), torch.device(device)
+        ahead: deque[_Pending] = deque()
+        with Workers(self._fill, count=self.workers, name="convlens-load") as workers:
             for step in range(start_step, self.steps):
-                yield self._batch(step, batches[step], epoch, pool, torch.device(device))
+                ahead.append(
+                    self._begin(workers, epoch, step, order[step * self.batch_size :][: self.batch_size], device)
+                )
+                if len(ahead) > (_AHEAD if self.workers else 0):
+                    yield self._finish(workers, ahead.popleft(), device)
+            while ahead:
+                yield self._finish(workers, ahead.popleft(), device)
 
-    def _batch(
-        self, step: int, indices: NDArray[np.int64], epoch: int, pool: ThreadPoolExecutor, device: torch.device
-    ) -> Batch:
-        chances = uniforms(self.seed, epoch, indices, RANDOM_NUMBERS)
-        pixels = torch.from_numpy(np.stack(list(pool.map(self._fitted, indices.tolist(), chances)))).to(device)
-        if self.augmentation is not None:
-            pixels = shift_and_flip(pixels, self.augmentation, chances)
-        chosen = torch.from_numpy(indices)
-        images = normalize(pixels, self.preprocessing)
-        return Batch(step=step, images=images, labels=self._labels[chosen].to(device), indices=chosen)
+    def preview(self, count: int = 16, *, epoch: int = 0) -> NDArray[np.uint8]:
+        """The first images of an epoch as the network sees them, the normalisation undone: uint8 (count, H, W, C)."""
+        images: list[NDArray[np.uint8]] = []
+        for batch in self.epoch(epoch):
+            images += list(shown(batch.images, self.preprocessing))
+            if len(images) >= count:
+                break
+        return np.stack(images[:count])
 
-    def _fitted(self, index: int, chances: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """One image at the network's size, uint8 (H, W, C), randomly cropped where the augmentation says so."""
-        image = self._image(index)
-        if self.augmentation is None or self.augmentation.crop_scale is None:
-            return image
-        height, width = self.preprocessing.size
-        box = crop_box(image.shape[0], image.shape[1], self.augmentation, chances)
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        cropped = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
-        return cropped[:, :, np.newaxis] if cropped.ndim == 2 else cropped
+    def fill(self, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Decode every image that is not kept yet, so that the first epoch need not."""
+        for done, _ in enumerate(in_order(self._image, range(len(self.records)), name="convlens-prepare"), start=1):
+            if on_progress:
+                on_progress(done, len(self.records))
+
+    def _draws(self, epoch: int) -> NDArray[np.int64]:
+        if self.augmentation is None:
+            return np.arange(len(self.records))
+        return draws(self.seed, epoch, self._labels, sampling=self.sampling, repeats=self.repeats)
+
+    def _begin(
+        self, workers: Workers[None], epoch: int, step: int, drawn: NDArray[np.int64], device: torch.device
+    ) -> _Pending:
+        chances = uniforms(self.seed, epoch, drawn, RANDOM_NUMBERS)
+        shape = (len(drawn), *self.preprocessing.size, self.preprocessing.channels)
+        pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        parts = [slice(start, start + _CHUNK) for start in range(0, len(drawn), _CHUNK)]
+        submit = workers.submit if self.workers else _call(self._fill)
+        futures = [submit(workers, pixels[part], drawn[part], chances[part]) for part in parts]
+        return _Pending(epoch=epoch, step=step, draws=drawn, chances=chances, pixels=pixels, futures=futures)
+
+    def _finish(self, workers: Workers[None], pending: _Pending, device: torch.device) -> Batch:
+        for future in pending.futures:
+            self._wait(workers, future)
+        pixels = pending.pixels.to(device, non_blocking=True)
+        images = augmented(pixels, self.preprocessing, self.augmentation, pending.chances)
+        indices = pending.draws % len(self.records)
+        labels = torch.from_numpy(self._labels[indices]).to(device, non_blocking=True)
+        soft_labels = None
+        if self.augmentation is not None and self.augmentation.mixes:
+            generator = mixing_generator(self.seed, pending.epoch, pending.step)
+            images, soft_labels = mixed(images, labels, len(self.dataset.classes), self.augmentation, generator)
+        return Batch(
+            step=pending.step,
+            images=images,
+            labels=labels,
+            indices=torch.from_numpy(indices),
+            soft_labels=soft_labels,
+        )
+
+    def _wait(self, workers: Workers[None], future: "Future[None]") -> None:
+        """Wait for a part of a batch; while nothing comes, name the file and the worker."""
+        for _ in range(_PATIENCE):
+            try:
+                return future.result(timeout=self.stall_seconds)
+            except TimeoutError:
+                if future.done():  # then it is the reading that timed out
+                    raise
+            task = workers.longest()
+            stuck = (
+                f"{task.worker} has been reading {task.subject} for {task.seconds:.0f} s" if task else "no worker moves"
+            )
+            log.warning("loading stalls: %s", stuck)
+        raise DataError(f"loading hangs: {stuck}; check the disk or the network it lies on")
+
+    def _fill(
+        self,
+        workers: Workers[None],
+        pixels_NHWC: Tensor,
+        drawn: NDArray[np.int64],
+        chances: NDArray[np.float64],
+    ) -> None:
+        """Load a part of a batch into its place."""
+        for place, draw, numbers in zip(pixels_NHWC, drawn.tolist(), chances, strict=True):
+            index = draw % len(self.records)
+            workers.report(self.records[index].key)
+            image = self._image(index)
+            if self._crops and self.augmentation is not None:
+                top, left, height, width = crop_box(image.shape[:2], self.augmentation, numbers[CROP])
+                place.copy_(resized(image[top : top + height, left : left + width], self.preprocessing.size))
+            else:
+                place.copy_(torch.from_numpy(image))
 
     def _image(self, index: int) -> NDArray[np.uint8]:
-        """The decoded image, which is kept as long as there is room."""
-        if index in self._kept:
-            return self._kept[index]
-        image = self._decoded(self.records[index])
-        if self._kept_bytes + image.nbytes <= _KEPT_BYTES:
-            self._kept[index] = image
-            self._kept_bytes += image.nbytes
+        """The decoded image, kept as long as there is room."""
+        image = self.kept.get(index)
+        if image is None:
+            image = self._decoded(self.records[index])
+            self.kept.put(index, image)
         return image
 
     def _decoded(self, record: Record) -> NDArray[np.uint8]:
-        if self.augmentation is None or self.augmentation.crop_scale is None:
+        channels = self.preprocessing.channels
+        if not self._crops:
             at_least = self.preprocessing.decoding_size()
-            image = self.dataset.read(record, channels=self.preprocessing.channels, at_least=at_least)
-            return self.preprocessing.fit(image)
-        side = round(max(self.preprocessing.size) * _CROPPING_MARGIN)
-        image = self.dataset.read(record, channels=self.preprocessing.channels, at_least=(side, side))
-        return _with_shorter_side(image, side)
+            return self.preprocessing.fit(self.dataset.read(record, channels=channels, at_least=at_least))
+        image = self.dataset.read(record, channels=channels, at_least=(self._side, self._side))
+        scale = self._side / min(image.shape[:2])
+        if scale >= 1:
+            return image
+        return resized(image, (round(image.shape[0] * scale), round(image.shape[1] * scale))).contiguous().numpy()
+
+    def _settings(self) -> dict[str, object]:
+        """What a kept image depends on besides its file."""
+        if self._crops:
+            return {"shorter side": self._side, "channels": self.preprocessing.channels}
+        unused = ("mean", "std")
+        return {name: value for name, value in self.preprocessing.to_dict().items() if name not in unused}
 
 
-def normalize(pixels_NHWC: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """What `Preprocessing.normalize` does, to the bit, on any device: uint8 (N, H, W, C) to float32 (N, C, H, W)."""
-    images = pixels_NHWC.permute(0, 3, 1, 2).float().div_(255)
-    mean, std = (
-        torch.tensor(v, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
-        for v in (preprocessing.mean, preprocessing.std)
-    )
-    return images.sub_(mean).div_(std)
+def _call(function: Callable[..., None]) -> "Callable[..., Future[None]]":
+    """Submit to nobody: call at once."""
 
+    def submit(*arguments: object) -> "Future[None]":
+        future: Future[None] = Future()
+        function(*arguments)
+        future.set_result(None)
+        return future
 
-def _with_shorter_side(image_HWC: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width, channels = image_HWC.shape
-    scale = side / min(height, width)
-    if scale >= 1:
-        return image_HWC
-    picture = Image.fromarray(image_HWC[:, :, 0] if channels == 1 else image_HWC)
-    smaller = picture.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
-    return np.asarray(smaller).reshape(round(height * scale), round(width * scale), channels)
+    return submit

@@ -108,6 +108,7 @@ def _dataset(listing: Listing, unreadable: tuple[BadFile, ...], *, for_training:
         bad_files=listing.bad + unreadable,
         notes=(*listing.notes, *notes),
         mirrors=listing.mirrors,
+        location=listing.location,
     )
 
 

@@ -1,10 +1,11 @@
-"""Many small tasks in threads, their results in order, and nothing left over when the caller stops."""
+"""Many small tasks, their results in order, and nothing left over when the caller stops."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
+from convlens.data.workers import Workers
 from convlens.processors import available_processors
 
 Item = TypeVar("Item")
@@ -16,9 +17,6 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, computed a little ahead in threads.
 
-    Decoders and array operations let go of the interpreter, so threads are enough, and no process can be orphaned. When
-    the caller stops, by an error or by Ctrl-C, what has not begun is cancelled.
-
     Args:
         function: called once an item.
         items: taken only as fast as results are.
@@ -29,14 +27,11 @@ def in_order(
     if workers == 0:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
     ahead: deque[Future[Result]] = deque()
-    try:
+    with Workers(function, count=workers, name=name) as pool:
         for item in items:
-            ahead.append(pool.submit(function, item))
+            ahead.append(pool.submit(item))
             if len(ahead) > 4 * workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

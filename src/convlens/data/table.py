@@ -41,7 +41,14 @@ def list_table(table: Path) -> Listing:
         splits.setdefault(split, []).append(record)
     notes = (f"ignored {repeated} row(s) that repeat an image",) if repeated else ()
     members = {name: tuple(records) for name, records in splits.items()}
-    return Listing(name=table.stem, splits=members, source=FileSource(), notes=notes, bad=tuple(bad))
+    return Listing(
+        name=table.stem,
+        splits=members,
+        source=FileSource(),
+        notes=notes,
+        bad=tuple(bad),
+        location=str(table.resolve()),
+    )
 
 
 def _rows(table: Path) -> tuple[list[str], Iterable[Mapping[str, Any]]]:

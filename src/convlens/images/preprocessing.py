@@ -170,7 +170,7 @@ class Preprocessing:
         else:
             whole = (0, 0, picture.width, picture.height)
             picture = picture.transform((width, height), Image.Transform.EXTENT, whole, resampling)
-        pixels = np.asarray(picture)
+        pixels = np.array(picture)  # a copy, since Pillow lends its memory for reading only
         return pixels[:, :, np.newaxis] if self.channels == 1 else pixels
 
 

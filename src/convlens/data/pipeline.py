@@ -1,0 +1,61 @@
+"""From the pixels of a batch to what the network receives: augmentation on the device, then normalisation."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convlens.data.augmentation import Augmentation
+from convlens.data.colour import jittered
+from convlens.data.geometry import flipped, shifted
+from convlens.data.mixing import erased
+from convlens.data.policies import with_policy
+from convlens.images import Preprocessing
+
+# Which of a sample's random numbers serves what. Fixed places: to switch one change on does not redraw the others.
+CROP, SHIFT, FLIP, JITTER, ERASING, POLICY = slice(0, 4), slice(4, 6), 6, slice(7, 11), slice(11, 16), slice(16, 46)
+RANDOM_NUMBERS = 46
+
+
+def augmented(
+    pixels_NHWC: Tensor, preprocessing: Preprocessing, augmentation: Augmentation | None, chances: NDArray[np.float64]
+) -> Tensor:
+    """Augment and normalise a batch on its device: uint8 (N, H, W, C) to float32 (N, C, H, W), channels last.
+
+    Args:
+        pixels_NHWC: at the network's size, random crops already taken.
+        preprocessing: mean and deviation.
+        augmentation: None only normalises.
+        chances: a row of RANDOM_NUMBERS a sample.
+    """
+    if augmentation is None:
+        return normalized(pixels_NHWC, preprocessing)
+    if augmentation.shift:
+        pixels_NHWC = shifted(pixels_NHWC, augmentation.shift, chances[:, SHIFT])
+    if augmentation.flip:
+        pixels_NHWC = flipped(pixels_NHWC, chances[:, FLIP])
+    if augmentation.recolours:
+        x = pixels_NHWC.permute(0, 3, 1, 2).float().div_(255)
+        x = jittered(with_policy(x, augmentation, chances[:, POLICY]), augmentation, chances[:, JITTER])
+        pixels_NHWC = torch.round(x * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return erased(normalized(pixels_NHWC, preprocessing), augmentation.erasing, chances[:, ERASING])
+
+
+def normalized(pixels_NHWC: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """What `Preprocessing.normalize` does, to the bit, on any device: uint8 (N, H, W, C) to float32 (N, C, H, W)."""
+    count, height, width, channels = pixels_NHWC.shape
+    # Rows of W × C values against rows of repeated constants: a broadcast over 3 channels would not be vectorised.
+    rows = pixels_NHWC.contiguous().view(count * height, width * channels).float().div_(255)
+    rows.sub_(_row(preprocessing.mean, width, rows)).div_(_row(preprocessing.std, width, rows))
+    return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def shown(x_NCHW: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Undo the normalisation, to look at what a network sees: float (N, C, H, W) to uint8 (N, H, W, C)."""
+    mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
+    values = x_NCHW.permute(0, 2, 3, 1).float().cpu().numpy() * std + mean
+    return np.asarray(np.rint(values * 255).clip(0, 255), np.uint8)
+
+
+def _row(values: tuple[float, ...], width: int, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).repeat(width).to(like.device)
