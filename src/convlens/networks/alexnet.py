@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
+from convlens.networks.families import Builder, Family, Request
 from convlens.networks.geometry import check_smallest
-from convlens.networks.layouts import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +111,6 @@ def _torchvision(network: nn.Module) -> Mapping[str, str]:  # noqa: ARG001
     return convolutions | {"classifier.1": "fc6", "classifier.4": "fc7", "classifier.6": "fc8"}
 
 
-LAYOUTS: dict[str, Layout] = {"torchvision": _torchvision}
-
-
 def _builder(plan: Plan) -> Builder:
     def build(asked: Request) -> nn.Module:
         dropout = 0.5 if asked.dropout is None else asked.dropout
@@ -123,4 +119,9 @@ def _builder(plan: Plan) -> Builder:
     return build
 
 
-NETWORKS: dict[str, Builder] = {"alexnet_2012": _builder(PAPER_2012), "alexnet": _builder(ONE_WEIRD_TRICK)}
+FAMILY = Family(
+    networks={"alexnet_2012": _builder(PAPER_2012), "alexnet": _builder(ONE_WEIRD_TRICK)},
+    first="conv1",
+    heads=("fc8",),
+    layouts={"torchvision": _torchvision},
+)

@@ -1,34 +1,18 @@
-"""From a name to a network."""
+"""From a name to a network, with weights if wanted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from convlens.errors import ConvlensError
 from convlens.networks.cards import Card, card
+from convlens.networks.families import Family, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked of `create`, with the card's defaults filled in; `dropout` None means the paper's."""
-
-    classes: int
-    channels: int
-    size: tuple[int, int]
-    dropout: float | None
-
-
-class Builder(Protocol):
-    """What a family's table `NETWORKS` holds for each name: builds the network with initial weights."""
-
-    def __call__(self, request: Request, /) -> nn.Module: ...  # noqa: D102
 
 
 def create(
@@ -44,16 +28,17 @@ def create(
 
     Args:
         name: one of `convlens.networks.names()`.
-        classes: outputs of the network; the card's when None.
-        channels: channels of the images; the card's when None.
+        classes: outputs of the network; the card's, or those of the weights, when None.
+        channels: channels of the images; the card's, or those of the weights, when None.
         size: (height, width) of the images; the card's when None. It only matters to networks whose layers depend on
             it (`mlp` and the LeNets); the others take any size from the card's smallest one on.
         dropout: probability that a unit of the classifier is dropped in training; the paper's when None.
-        weights: the name of published weights, or a file of weights; initial weights as in the paper when None.
+        weights: the name of published weights, such as `"imagenet1k_v1"` (downloaded once), or a .pth, .pt or
+            .safetensors file in our, torchvision's or timm's layout; initial weights as in the paper when None.
 
     Returns:
         The network in training mode: x (N, channels, H, W) float -> scores (N, classes), larger is likelier.
-        Networks with auxiliary heads return `WithAuxiliary` in training mode.
+        Networks with auxiliary heads return `WithAuxiliary` in training mode. `input_size` is the size it is meant for.
 
     Raises:
         ConvlensError: an unknown name, a value out of range, a size below the smallest, weights that do not fit.
@@ -65,16 +50,27 @@ def create(
     sheet = card(name)
     _check_values(classes, channels, dropout)
     check_size(name, size or sheet.input_size)
+    family = family_of(sheet)
     if weights is not None:
-        raise ConvlensError(f"weights={str(weights)!r}: published weights are not there yet; leave weights out")
-    build: Builder = import_module(f"convlens.networks.{sheet.family}").NETWORKS[name]
-    request = Request(
-        classes=sheet.classes if classes is None else classes,
-        channels=sheet.channels if channels is None else channels,
-        size=size or sheet.input_size,
-        dropout=dropout,
-    )
-    return build(request)
+        from convlens.networks.weights import create_with_weights
+
+        network = create_with_weights(sheet, family, weights, classes, channels, size, dropout)
+    else:
+        request = Request(
+            classes=sheet.classes if classes is None else classes,
+            channels=sheet.channels if channels is None else channels,
+            size=size or sheet.input_size,
+            dropout=dropout,
+        )
+        network = family.networks[name](request)
+    network.input_size = size or sheet.input_size  # type: ignore[assignment]
+    return network
+
+
+def family_of(sheet: Card) -> Family:
+    """Return what the network's file declares."""
+    family: Family = import_module(f"convlens.networks.{sheet.family}").FAMILY
+    return family
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:
@@ -89,7 +85,7 @@ def check_size(name: str, size: tuple[int, int]) -> None:
 
     >>> check_size("resnet18", (64, 64))
     """
-    sheet: Card = card(name)
+    sheet = card(name)
     height, width = size
     smallest_height, smallest_width = sheet.smallest_size
     if height < smallest_height or width < smallest_width:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
-from convlens.networks.layouts import Layout
+from convlens.networks.families import Builder, Family, Request
 from convlens.networks.mbconv import MBConv, normalised
 from convlens.networks.scaling import BASE_RESOLUTION, Scale, round_depth, round_width
 
@@ -157,9 +156,6 @@ def _timm(network: nn.Module) -> Mapping[str, str]:
     return names
 
 
-LAYOUTS: dict[str, Layout] = {"torchvision": _torchvision, "timm": _timm}
-
-
 def scale_efficientnet(
     *,
     depth: float,
@@ -206,13 +202,18 @@ _TENSORFLOW = BatchNorm(eps=0.001, momentum=0.01)
 
 # The authors' coefficients (their efficientnet_builder.py), near the compound ones of section 3.3; epsilon and momentum
 # as in the published weights.
-NETWORKS: dict[str, Builder] = {
-    "efficientnet_b0": _builder(Scale(depth=1.0, width=1.0, resolution=224), 0.2),
-    "efficientnet_b1": _builder(Scale(depth=1.1, width=1.0, resolution=240), 0.2),
-    "efficientnet_b2": _builder(Scale(depth=1.2, width=1.1, resolution=260), 0.3),
-    "efficientnet_b3": _builder(Scale(depth=1.4, width=1.2, resolution=300), 0.3),
-    "efficientnet_b4": _builder(Scale(depth=1.8, width=1.4, resolution=380), 0.4),
-    "efficientnet_b5": _builder(Scale(depth=2.2, width=1.6, resolution=456), 0.4, _TENSORFLOW),
-    "efficientnet_b6": _builder(Scale(depth=2.6, width=1.8, resolution=528), 0.5, _TENSORFLOW),
-    "efficientnet_b7": _builder(Scale(depth=3.1, width=2.0, resolution=600), 0.5, _TENSORFLOW),
-}
+FAMILY = Family(
+    networks={
+        "efficientnet_b0": _builder(Scale(depth=1.0, width=1.0, resolution=224), 0.2),
+        "efficientnet_b1": _builder(Scale(depth=1.1, width=1.0, resolution=240), 0.2),
+        "efficientnet_b2": _builder(Scale(depth=1.2, width=1.1, resolution=260), 0.3),
+        "efficientnet_b3": _builder(Scale(depth=1.4, width=1.2, resolution=300), 0.3),
+        "efficientnet_b4": _builder(Scale(depth=1.8, width=1.4, resolution=380), 0.4),
+        "efficientnet_b5": _builder(Scale(depth=2.2, width=1.6, resolution=456), 0.4, _TENSORFLOW),
+        "efficientnet_b6": _builder(Scale(depth=2.6, width=1.8, resolution=528), 0.5, _TENSORFLOW),
+        "efficientnet_b7": _builder(Scale(depth=3.1, width=2.0, resolution=600), 0.5, _TENSORFLOW),
+    },
+    first="stem.conv",
+    heads=("classifier",),
+    layouts={"torchvision": _torchvision, "timm": _timm},
+)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
+from convlens.images import Preprocessing
+from convlens.networks.families import Family, Request
 from convlens.networks.geometry import check_smallest
 from convlens.networks.inception import AuxiliaryHead, Inception, InceptionWidths, convolution, initialise
-from convlens.networks.layouts import Layout
 from convlens.networks.outputs import WithAuxiliary
 
 # Table 1: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj
@@ -151,7 +151,17 @@ def _torchvision(network: nn.Module) -> Mapping[str, str]:  # noqa: ARG001
     return names
 
 
-LAYOUTS: dict[str, Layout] = {"torchvision": _torchvision}
+def _prepare(network: nn.Module, preprocessing: Preprocessing) -> None:
+    """The published weights were trained on images from -1 to 1: bring those of `preprocessing` there.
+
+    (p - mean) / std · 2 std + 2 mean - 1 = 2 p - 1, for one channel with the means of the three.
+    """
+    assert isinstance(network, GoogLeNet)
+    mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    if len(network.input_scale) != len(mean):
+        mean, std = mean.mean(), std.mean()
+    network.input_scale.copy_((2 * std).expand_as(network.input_scale))
+    network.input_shift.copy_((2 * mean - 1).expand_as(network.input_shift))
 
 
 def _googlenet_2014(asked: Request) -> nn.Module:
@@ -164,4 +174,11 @@ def _googlenet(asked: Request) -> nn.Module:
     return GoogLeNet(plan=BATCH_NORM, classes=asked.classes, channels=asked.channels, dropout=asked.dropout)
 
 
-NETWORKS: dict[str, Builder] = {"googlenet_2014": _googlenet_2014, "googlenet": _googlenet}
+FAMILY = Family(
+    networks={"googlenet_2014": _googlenet_2014, "googlenet": _googlenet},
+    first="conv1.conv",
+    heads=("fc", "aux1.fc2", "aux2.fc2"),
+    layouts={"torchvision": _torchvision},
+    optional=("aux1.", "aux2.", "input_scale", "input_shift"),
+    prepare=_prepare,
+)

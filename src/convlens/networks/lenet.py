@@ -2,9 +2,8 @@
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
+from convlens.networks.families import Family, Request
 from convlens.networks.geometry import check_exact
-from convlens.networks.layouts import Layout
 
 
 class LeNet5(nn.Module):
@@ -49,6 +48,8 @@ def _lenet5(asked: Request) -> nn.Module:
     return LeNet5(classes=asked.classes, channels=asked.channels, size=asked.size, dropout=asked.dropout or 0.0)
 
 
-NETWORKS: dict[str, Builder] = {"lenet5": _lenet5}
-
-LAYOUTS: dict[str, Layout] = {}
+FAMILY = Family(
+    networks={"lenet5": _lenet5},
+    first="c1",
+    heads=("output",),
+)

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convlens.networks.bitmaps import codes
-from convlens.networks.catalogue import Builder, Request
+from convlens.networks.families import Family, Request
 from convlens.networks.geometry import check_exact
-from convlens.networks.layouts import Layout
 
 # Table I: which maps of S2 each map of C3 sees. Six see three neighbours, nine see four, the last sees all.
 C3_THREE = ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5))
@@ -125,6 +124,8 @@ def _lenet5_1998(asked: Request) -> nn.Module:
     return LeNet5Of1998(classes=asked.classes, channels=asked.channels, size=asked.size, dropout=asked.dropout or 0.0)
 
 
-NETWORKS: dict[str, Builder] = {"lenet5_1998": _lenet5_1998}
-
-LAYOUTS: dict[str, Layout] = {}
+FAMILY = Family(
+    networks={"lenet5_1998": _lenet5_1998},
+    first="c1",
+    heads=("output",),
+)

@@ -10,9 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
+from convlens.networks.families import Family, Request
 from convlens.networks.geometry import check_exact
-from convlens.networks.layouts import Layout
 
 
 class MLP(nn.Module):
@@ -56,6 +55,8 @@ def _mlp(asked: Request) -> nn.Module:
     return MLP(classes=asked.classes, channels=asked.channels, size=asked.size, dropout=asked.dropout or 0.0)
 
 
-NETWORKS: dict[str, Builder] = {"mlp": _mlp}
-
-LAYOUTS: dict[str, Layout] = {}
+FAMILY = Family(
+    networks={"mlp": _mlp},
+    first=None,
+    heads=("classifier",),
+)

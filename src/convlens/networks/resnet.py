@@ -9,8 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
-from convlens.networks.layouts import Layout
+from convlens.networks.families import Family, Request
 
 
 class BasicBlock(nn.Module):
@@ -159,18 +158,19 @@ class Size:
         )
 
 
-NETWORKS: dict[str, Builder] = {
-    "resnet18": Size(kind="basic", depths=(2, 2, 2, 2)),
-    "resnet34": Size(kind="basic", depths=(3, 4, 6, 3)),
-    "resnet50": Size(kind="bottleneck", depths=(3, 4, 6, 3)),
-    "resnet101": Size(kind="bottleneck", depths=(3, 4, 23, 3)),
-    "resnet152": Size(kind="bottleneck", depths=(3, 8, 36, 3)),
-    "resnet50_v1": Size(kind="bottleneck_v1", depths=(3, 4, 6, 3)),
-    "resnet101_v1": Size(kind="bottleneck_v1", depths=(3, 4, 23, 3)),
-    "resnet152_v1": Size(kind="bottleneck_v1", depths=(3, 8, 36, 3)),
-    "plain18": Size(kind="plain", depths=(2, 2, 2, 2)),
-    "plain34": Size(kind="plain", depths=(3, 4, 6, 3)),
-}
-
-# torchvision and timm name every module as we do.
-LAYOUTS: dict[str, Layout] = {}
+FAMILY = Family(
+    networks={
+        "resnet18": Size(kind="basic", depths=(2, 2, 2, 2)),
+        "resnet34": Size(kind="basic", depths=(3, 4, 6, 3)),
+        "resnet50": Size(kind="bottleneck", depths=(3, 4, 6, 3)),
+        "resnet101": Size(kind="bottleneck", depths=(3, 4, 23, 3)),
+        "resnet152": Size(kind="bottleneck", depths=(3, 8, 36, 3)),
+        "resnet50_v1": Size(kind="bottleneck_v1", depths=(3, 4, 6, 3)),
+        "resnet101_v1": Size(kind="bottleneck_v1", depths=(3, 4, 23, 3)),
+        "resnet152_v1": Size(kind="bottleneck_v1", depths=(3, 8, 36, 3)),
+        "plain18": Size(kind="plain", depths=(2, 2, 2, 2)),
+        "plain34": Size(kind="plain", depths=(3, 4, 6, 3)),
+    },
+    first="conv1",
+    heads=("fc",),
+)

@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
-from convlens.networks.layouts import Layout
+from convlens.networks.families import Builder, Family, Request
 
 
 class CifarBlock(nn.Module):
@@ -86,12 +85,14 @@ def _builder(blocks: int) -> Builder:
     return build
 
 
-NETWORKS: dict[str, Builder] = {
-    "resnet20": _builder(3),
-    "resnet32": _builder(5),
-    "resnet44": _builder(7),
-    "resnet56": _builder(9),
-    "resnet110": _builder(18),
-}
-
-LAYOUTS: dict[str, Layout] = {}
+FAMILY = Family(
+    networks={
+        "resnet20": _builder(3),
+        "resnet32": _builder(5),
+        "resnet44": _builder(7),
+        "resnet56": _builder(9),
+        "resnet110": _builder(18),
+    },
+    first="conv1",
+    heads=("fc",),
+)

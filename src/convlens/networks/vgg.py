@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from convlens.networks.catalogue import Builder, Request
+from convlens.networks.families import Family, Request
 from convlens.networks.geometry import check_smallest
-from convlens.networks.layouts import Layout
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
@@ -92,9 +91,6 @@ def _timm(network: nn.Module) -> Mapping[str, str]:
     return _features(network) | {"pre_logits.fc1": "fc6", "pre_logits.fc2": "fc7", "head.fc": "fc8"}
 
 
-LAYOUTS: dict[str, Layout] = {"torchvision": _torchvision, "timm": _timm}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """One column of table 1: the convolutions of each stage."""
@@ -114,13 +110,18 @@ class Size:
 
 
 # Table 1, columns A, B, D and E; the authors' networks have no batch norm, it was published a year later.
-NETWORKS: dict[str, Builder] = {
-    "vgg11": Size(depths=(1, 1, 2, 2, 2)),
-    "vgg11_bn": Size(depths=(1, 1, 2, 2, 2), batch_norm=True),
-    "vgg13": Size(depths=(2, 2, 2, 2, 2)),
-    "vgg13_bn": Size(depths=(2, 2, 2, 2, 2), batch_norm=True),
-    "vgg16": Size(depths=(2, 2, 3, 3, 3)),
-    "vgg16_bn": Size(depths=(2, 2, 3, 3, 3), batch_norm=True),
-    "vgg19": Size(depths=(2, 2, 4, 4, 4)),
-    "vgg19_bn": Size(depths=(2, 2, 4, 4, 4), batch_norm=True),
-}
+FAMILY = Family(
+    networks={
+        "vgg11": Size(depths=(1, 1, 2, 2, 2)),
+        "vgg11_bn": Size(depths=(1, 1, 2, 2, 2), batch_norm=True),
+        "vgg13": Size(depths=(2, 2, 2, 2, 2)),
+        "vgg13_bn": Size(depths=(2, 2, 2, 2, 2), batch_norm=True),
+        "vgg16": Size(depths=(2, 2, 3, 3, 3)),
+        "vgg16_bn": Size(depths=(2, 2, 3, 3, 3), batch_norm=True),
+        "vgg19": Size(depths=(2, 2, 4, 4, 4)),
+        "vgg19_bn": Size(depths=(2, 2, 4, 4, 4), batch_norm=True),
+    },
+    first="stage1.conv1",
+    heads=("fc8",),
+    layouts={"torchvision": _torchvision, "timm": _timm},
+)

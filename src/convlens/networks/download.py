@@ -1,0 +1,140 @@
+"""Published weights to the cache folder: resumed, checked, whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from convlens import __version__
+from convlens.errors import ConvlensError
+from convlens.files import cache_folder
+from convlens.networks.published import PublishedWeights
+
+_BLOCK = 1 << 20
+_TIMEOUT_S = 30.0
+_PAUSES_S = (0.5, 1.0, 2.0)  # before the second, third and fourth try
+
+
+class DownloadError(ConvlensError):
+    """Weights that could not be had; the message says which file to put where."""
+
+
+class _WorthAnotherTryError(Exception):
+    pass
+
+
+def fetch(weights: PublishedWeights) -> Path:
+    """Return the file of published weights in the cache folder, downloaded if it is not there.
+
+    The download goes through the proxy that the environment names (`https_proxy`), to a temporary name that a later
+    call goes on with; several processes at once download it once.
+
+    Raises:
+        DownloadError: no connection, no such file, or another content than published.
+    """
+    target = cache_folder() / "weights" / weights.file_name
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not target.is_file():
+            _download(weights, target)
+    return target
+
+
+def _download(weights: PublishedWeights, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    reason: Exception | None = None
+    for pause in (0.0, *_PAUSES_S):
+        time.sleep(pause)
+        try:
+            _go_on(weights, part)
+        except _WorthAnotherTryError as error:
+            reason = error
+            continue
+        except OSError as error:
+            raise _could_not(weights, target, error) from None
+        part.replace(target)
+        return
+    raise _could_not(weights, target, reason) from None
+
+
+def _go_on(weights: PublishedWeights, part: Path) -> None:
+    """Download what is missing of the temporary file, and check it."""
+    there = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": f"convlens/{__version__}"}
+    if there:
+        headers["Range"] = f"bytes={there}-"
+    try:
+        request = urllib.request.Request(weights.url, headers=headers)
+        # a new opener, because the one that urlopen keeps knows the proxies of its first call only
+        with urllib.request.build_opener().open(request, timeout=_TIMEOUT_S) as answer:
+            if answer.status != http.client.PARTIAL_CONTENT:
+                there = 0
+            _write(answer, part, there)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            pass  # the temporary file has all there is; the check below decides
+        elif error.code >= 500 or error.code in (408, 429):
+            raise _WorthAnotherTryError(error) from None
+        else:
+            raise
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+        raise _WorthAnotherTryError(error) from None
+    _check(weights, part)
+
+
+def _write(answer: http.client.HTTPResponse, part: Path, there: int) -> None:
+    length = answer.headers.get("Content-Length")
+    expected = there + int(length) if length else None
+    with part.open("r+b" if there else "wb") as file, _progress(part.stem, expected, there) as advance:
+        file.seek(there)
+        while block := answer.read(_BLOCK):
+            file.write(block)
+            advance(len(block))
+        written = file.tell()
+    if expected is not None and written < expected:
+        raise _WorthAnotherTryError(f"the connection was cut after {written} of {expected} bytes")
+
+
+def _check(weights: PublishedWeights, part: Path) -> None:
+    with part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(weights.sha256_prefix):
+        part.unlink()
+        raise _WorthAnotherTryError(f"its SHA-256 begins with {digest[:8]} where {weights.sha256_prefix} was published")
+
+
+@contextmanager
+def _progress(name: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if somebody sees it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+def _could_not(weights: PublishedWeights, target: Path, reason: Exception | None) -> DownloadError:
+    cause = reason.args[0] if isinstance(reason, _WorthAnotherTryError) else reason
+    why = cause.reason if type(cause) is urllib.error.URLError else cause
+    return DownloadError(
+        f"{weights.file_name} could not be downloaded ({' '.join(str(why).split())}); "
+        f"get it from {weights.url} and put it into {target.parent}"
+    )
