@@ -74,6 +74,42 @@ def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: AxisPa
     return room // stride + 1
 
 
+def written_output_size(
+    size: int, kernel_size: int, *, stride: int = 1, padding: AxisPadding = 0, dilation: int = 1
+) -> str:
+    """Write the formula of `output_size` with its numbers.
+
+    >>> written_output_size(5, 3, stride=2, padding=1)
+    '⌊(5 + 1 + 1 − 1·(3 − 1) − 1) / 2⌋ + 1 = 3'
+    """
+    before, after = axis_padding(padding, kernel_size, dilation)
+    cells = output_size(size, kernel_size, stride=stride, padding=padding, dilation=dilation)
+    return f"⌊({size} + {before} + {after} − {dilation}·({kernel_size} − 1) − 1) / {stride}⌋ + 1 = {cells}"
+
+
+def written_transposed_size(
+    size: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    padding: AxisPadding = 0,
+    output_padding: int = 0,
+    dilation: int = 1,
+) -> str:
+    """Write the formula of `transposed_size` with its numbers.
+
+    >>> written_transposed_size(7, 4, stride=2, padding=1)
+    '(7 − 1)·2 − 1 − 1 + 1·(4 − 1) + 1 + 0 = 14'
+    """
+    before, after = axis_padding(padding, kernel_size, dilation)
+    cells = transposed_size(
+        size, kernel_size, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
+    )
+    return (
+        f"({size} − 1)·{stride} − {before} − {after} + {dilation}·({kernel_size} − 1) + 1 + {output_padding} = {cells}"
+    )
+
+
 def pooled_size(
     size: int,
     kernel_size: int,

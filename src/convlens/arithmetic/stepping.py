@@ -177,7 +177,7 @@ def pool_steps(
 
     >>> walk = pool_steps([[2, -4, 2, 2], [0, 1, 0, -1]], 2)
     >>> walk[0].written(), walk[0].chosen
-    ('max(2, (-4), 0, 1) = 2', (0, 0))
+    ('max(2, -4, 0, 1) = 2', (0, 0))
     """
     if operation not in POOLINGS:
         raise unknown_name("pooling", operation, POOLINGS)

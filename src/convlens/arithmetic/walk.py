@@ -7,6 +7,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.arithmetic.padding import NO_SOURCE
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
@@ -52,12 +54,12 @@ class Step:
         if self.kernel is not None:
             terms = [f"{number(a)}·{number(b)}" for a, b in zip(taken, self.kernel.ravel(), strict=True)]
             terms += [number(self.bias)] if self.bias is not None else []
-            return f"{' + '.join(terms)} = {number(self.output)}"
+            return f"{' + '.join(terms)} = {bare(self.output)}"
         assert self.counted is not None  # a step has a kernel or is a pooling
-        counted = [number(value) for value in taken[self.counted.ravel()]]
+        counted = taken[self.counted.ravel()]
         if self.divisor is None:
-            return f"max({', '.join(counted)}) = {number(self.output)}"
-        return f"({' + '.join(counted)}) / {number(self.divisor)} = {number(self.output)}"
+            return f"max({', '.join(map(bare, counted))}) = {bare(self.output)}"
+        return f"({' + '.join(map(number, counted))}) / {number(self.divisor)} = {bare(self.output)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, lists and None, ready for JSON, and the sum `written` out."""
@@ -122,6 +124,14 @@ class Walk(Sequence[Step]):
         """(channels, rows, columns) of the output."""
         channels, rows, columns = (1, *self.output.shape)[-3:]
         return channels, rows, columns
+
+    def is_input(self, row: int, column: int) -> bool:
+        """Whether a padded cell is one of the input's own: no padding, no zero in between, no copy."""
+        (top, _), (left, _) = self.padding
+        sources, places = (self.source_rows[row], self.source_columns[column]), (row - top, column - left)
+        if self.operation == "transposed":  # stretched: the input's cells are no longer where they were
+            return bool(min(sources) != NO_SOURCE)
+        return bool(sources == places)
 
     def to_dict(self, *, with_steps: bool = True) -> dict[str, Any]:
         """Everything as numbers, lists and None, ready for JSON; `steps` holds every step unless switched off."""
@@ -192,3 +202,12 @@ def number(value: Any) -> str:
     """
     text = str(value) if isinstance(value, int | np.integer) else f"{value:.4g}"
     return f"({text})" if text.startswith("-") else text
+
+
+def bare(value: Any) -> str:
+    """Write a number that stands alone: without brackets.
+
+    >>> bare(-0.25)
+    '-0.25'
+    """
+    return number(value).strip("()")

@@ -20,6 +20,8 @@ BROKEN_PIPE = 141
 # command -> (function that runs it, one line for `convlens --help`), in the order of the work that people do;
 # imported only when the command is used
 COMMANDS: dict[str, tuple[str, str]] = {
+    "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
+    "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
     "predict": ("convlens.cli.predict:predict", "Say what is on images."),
@@ -28,8 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-def build_app() -> App:
-    """Build the command line application without importing any command."""
+def build_app(asked: str = "") -> App:
+    """Build the command line application without importing any command but the one that is asked for."""
     app = App(
         name="convlens",
         help="See through convolutional networks: understand, train, choose, ship and explain them.",
@@ -38,7 +40,9 @@ def build_app() -> App:
         default_parameter=None,
     )
     for position, (name, (target, summary)) in enumerate(COMMANDS.items()):
-        app.command(target, name=name, help=summary, sort_key=position)
+        # The command that is asked for tells about itself, with its own example; the others are a line each.
+        described = {} if name == asked else {"help": summary}
+        app.command(target, name=name, sort_key=position, help_epilogue="", **described)
     return app
 
 
@@ -53,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
+        result = build_app(words[0] if words else "")(
+            words, exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except ConvlensError as error:
         return _complain(str(error))
     except UnknownCommandError as error:

@@ -1,0 +1,78 @@
+"""`convlens pool`: what a pooling keeps, window by window."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from convlens.errors import ConvlensError, unknown_name
+
+Words = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def pool(
+    input: Words = None,
+    *,
+    operation: str = "both",
+    kernel: str = "2",
+    stride: str | None = None,
+    padding: str = "0",
+    dilation: str = "1",
+    ceil_mode: Flag = False,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
+    at: str | None = None,
+    step: Flag = False,
+    animate: Path | None = None,
+    seconds: float = 0.8,
+    output: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Take the maximum or the mean of every window: the lecture's example, or your own numbers and images.
+
+    Example: convlens pool photo.png --operation max --kernel 3 --stride 2 --padding 1 --output pooled.png
+
+    Args:
+        input: Numbers as '1 2 / 3 4', a .csv, .txt or .npy file, or an image (its gray values).
+        operation: max, average, or both.
+        kernel: Size of the window: 2, or rows,columns.
+        stride: Cells between windows; the window's size if not given.
+        padding: At most half of the window: 1, rows,columns or top,bottom,left,right.
+        dilation: Cells between the window's cells.
+        ceil_mode: Also use a last window that hangs over the edge.
+        count_include_pad: Let the average count the padded cells.
+        divisor: Divide every sum by this number instead.
+        at: The output cell (row,column from 0) whose window is shown; the first if not given.
+        step: Walk through all windows; with --json, print all of them.
+        animate: Draw the sliding window into this .gif, .svg or .html file.
+        seconds: How long the animation shows each window.
+        output: Write the result to this .csv, .npy or .png file (.png: rounded and clipped to 0..255).
+        json_: Print the result as JSON and nothing else.
+    """
+    from convlens.arithmetic import pool_steps
+    from convlens.arithmetic.grids import LECTURE_POOLING
+    from convlens.arithmetic.stepping import POOLINGS
+    from convlens.cli.settings import input_from, padding_from, pair_from
+    from convlens.cli.walking import check_files, finish
+
+    check_files(output, animate)
+    if operation not in (*POOLINGS, "both"):
+        raise unknown_name("pooling", operation, (*POOLINGS, "both"))
+    asked = POOLINGS if operation == "both" else (operation,)
+    if len(asked) > 1 and (step or animate or output):
+        raise ConvlensError("--step, --animate and --output show one operation; add --operation max or average")
+    around = padding_from(padding)
+    if isinstance(around, str):
+        raise ConvlensError(f"padding is {around!r}; a pooling takes numbers")
+    x = input_from(LECTURE_POOLING if input is None else input)
+    between = None if stride is None else pair_from("stride", stride)
+    walks = [
+        pool_steps(
+            x, pair_from("kernel", kernel), operation=each, stride=between, padding=around,
+            dilation=pair_from("dilation", dilation), ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad, divisor_override=divisor,
+        )
+        for each in asked
+    ]  # fmt: skip
+    return finish(walks, at=at, step=step, animate=animate, seconds=seconds, output=output, as_json=json_)
