@@ -7,7 +7,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from convlens.arithmetic import ArithmeticSettingError
 from convlens.arithmetic.grids import looks_like_grid, parse_grid, read_grid, write_grid
 
-
 shapes = array_shapes(min_dims=2, max_dims=2)
 whole = arrays(np.int64, shapes, elements=st.integers(-(2**53), 2**53))
 fractions = arrays(np.float64, shapes, elements=st.floats(allow_nan=False, allow_infinity=False))

@@ -61,7 +61,7 @@ def test_winograds_identity_holds_on_one_axis(transforms):
 
 
 @pytest.mark.parametrize("route", sorted(ROUTES))
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_dtype_is_kept(route, dtype):
     x, weight = drawn(0, (3, 3), (8, 8), dtype)
     assert ROUTES[route](x, weight).dtype == dtype

@@ -176,10 +176,12 @@ def depthwise_separable(weight_OIHW: Array) -> tuple[Array, Array]:
     """
     kernels, channels, rows, columns = weight_OIHW.shape
     per_channel = weight_OIHW.transpose(1, 0, 2, 3).reshape(channels, kernels, rows * columns)
-    left, scale, right = np.linalg.svd(per_channel, full_matrices=False)
+    adding, _ = sum_dtypes(weight_OIHW)  # the decomposition knows no half precision
+    left, scale, right = np.linalg.svd(per_channel.astype(adding), full_matrices=False)
     depthwise = right[:, 0].reshape(channels, 1, rows, columns)
     pointwise = (left[:, :, 0] * scale[:, :1]).T.reshape(kernels, channels, 1, 1)
-    return depthwise, pointwise
+    dtype = _float_dtype(weight_OIHW)
+    return depthwise.astype(dtype), pointwise.astype(dtype)
 
 
 def separable(
