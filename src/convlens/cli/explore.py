@@ -33,10 +33,13 @@ def explore(
         if error.name not in {"fastapi", "uvicorn"}:
             raise
         raise ConvlensError("the explorer needs FastAPI and uvicorn: pip install 'convlens[serve]'") from None
+    from convlens.explorer.opening import open_subject
     from convlens.explorer.session import Session
     from convlens.explorer.shelf import ImageShelf
+    from convlens.explorer.subjects import Subjects
 
-    session = Session(images=ImageShelf(image), subject=subject)
+    name, opened = open_subject(subject)
+    session = Session(images=ImageShelf(image), subjects=Subjects(opened), network=name, opened=opened)
     listening = server.bind(port)
 
     def ready(address: str) -> None:

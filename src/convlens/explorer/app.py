@@ -21,15 +21,17 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
-from convlens.explorer.api import accuracy, convolution, pictures
+from convlens.explorer.api import accuracy, convolution, network, opened, pictures
 from convlens.explorer.protection import Protection
 from convlens.explorer.session import Session
 
 STATIC = Path(__file__).parent / "static"
 
 ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
+    opened.routes,
     pictures.routes,
     convolution.routes,
+    network.routes,
     accuracy.routes,
 )
 

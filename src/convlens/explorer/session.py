@@ -1,8 +1,10 @@
-"""What one start of the explorer works on: the images, and the run or network it was opened with."""
+"""What one start of the explorer works on: the pictures, and the run or network it was opened with."""
 
 from dataclasses import dataclass, field
 
+from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
+from convlens.explorer.subjects import Subjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,8 +13,12 @@ class Session:
 
     Attributes:
         images: the bundled pictures and what was uploaded.
-        subject: the network's name or the run's path that the command was given; None for neither.
+        subjects: the networks that can be looked at.
+        network: the name of the network that pages show first; None for their own choice.
+        opened: the run that the command was given.
     """
 
     images: ImageShelf = field(default_factory=ImageShelf)
-    subject: str | None = None
+    subjects: Subjects = field(default_factory=Subjects)
+    network: str | None = None
+    opened: Opened | None = None

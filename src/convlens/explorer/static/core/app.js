@@ -1,17 +1,18 @@
 // The shell: language, theme, navigation, and showing the page that the address names.
 
-import { ApiError } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { h } from "./dom.js";
 import { PAGES } from "./pages.js";
 import { Settings, SHARED } from "./settings.js";
 import { chosenLanguage, LANGUAGES, loadLanguage, remember, t } from "./text.js";
 
+let opened = {}; // what the command was given: {network, picture, run}
 let leave = null; // ends the page that is shown
 
 start();
 
 async function start() {
-  await loadLanguage(chosenLanguage());
+  [opened] = await Promise.all([get("/opened"), loadLanguage(chosenLanguage())]);
   addEventListener("popstate", () => show());
   addEventListener("unhandledrejection", (event) => {
     if (!(event.reason instanceof ApiError)) return;
@@ -108,7 +109,7 @@ async function show({ focus = false } = {}) {
   const page = PAGES.find((candidate) => candidate.name === name) ?? PAGES[0];
   const ending = new AbortController();
   const module = await import(`../pages/${page.name}.js`);
-  const settings = new Settings(module.settings, location.search);
+  const settings = new Settings(module.settings(opened), location.search);
   leave = ({ write = true } = {}) => {
     settings.stop({ write });
     ending.abort();

@@ -2,5 +2,6 @@
 
 export const PAGES = [
   { name: "convolution", part: "layer", number: 2 },
+  { name: "network", part: "network", number: 7 },
   { name: "accuracy", part: "field", number: 9 },
 ];

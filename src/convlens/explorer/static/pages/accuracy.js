@@ -7,13 +7,13 @@ import { choice, flag, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Scatter } from "../draw/scatter.js";
 
-export const settings = {
+export const settings = () => ({
   set: choice("figure", ["figure", "papers", "weights"]),
   x: choice("parameters", ["parameters", "macs"]),
   y: choice("top1", ["top1", "top5"]),
   log: flag(true),
   at: word(""),
-};
+});
 
 // the figure that the lecture ends with compares what one paper compares, and GPipe
 const IN_FIGURE = (row) => row.source.startsWith("Tan 2019") || row.source.startsWith("Huang 2018");
@@ -35,7 +35,7 @@ export async function show(root, { settings, signal }) {
       scatter.element, told,
       h("div", { class: "panel-end" }, button(t("controls.reset"), () => settings.reset()), copyLink(settings))),
     h("section", { class: "card" }, h("h2", {}, t("accuracy.table")), h("p", { class: "quiet-text" }, t("accuracy.sources")),
-      h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("accuracy.table") }, h("table", {}, head(), body))),
+      h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("accuracy.table") }, h("table", { class: "wide-last" }, head(), body))),
   );
   const chosen = () => rows.filter((row) => ({ figure: IN_FIGURE, papers: (each) => each.set === "paper", weights: (each) => each.set === "weights" })[settings.get("set")](row));
   const draw = () => {

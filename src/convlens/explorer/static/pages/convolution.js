@@ -14,7 +14,7 @@ import { divisors, resized } from "./convolution/shapes.js";
 const INPUT = [[[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [2, 0, 0, 0, 1]]];
 const KERNEL = [[[0, 1, 2], [2, 2, 0], [0, 1, 2]]];
 
-export const settings = {
+export const settings = (opened) => ({
   input: planes(INPUT, { most: 12, mostPlanes: 4 }),
   kernel: planes(KERNEL, { most: 7, mostPlanes: 16 }),
   operation: choice("correlation", ["correlation", "convolution"]),
@@ -26,8 +26,8 @@ export const settings = {
   groups: integer(1, { least: 1, most: 4 }),
   bias: real(0, { least: -1000, most: 1000 }),
   step: integer(0, { least: 0, most: 9999 }),
-  picture: word("temple"),
-};
+  picture: word(opened.picture ?? "temple"),
+});
 
 const LAYER = ["operation", "stride", "padding", "mode", "dilation", "input", "kernel", "filters", "groups", "bias"];
 

@@ -1,0 +1,78 @@
+"""Networks: which there are, and the graph of one, folded as the page asks."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from convlens import networks
+from convlens.anatomy import Anatomy
+from convlens.errors import unknown_name
+from convlens.explorer.folding import Node, fold
+from convlens.explorer.naming import group_label
+from convlens.explorer.session import Session
+from convlens.explorer.subjects import BLOCKS
+
+MOST_OPEN = 200
+
+
+def routes(session: Session) -> APIRouter:
+    """Build the routes under `/api/networks`."""
+    router = APIRouter()
+    subjects = session.subjects
+
+    @router.get("/networks")
+    def list_networks() -> list[dict[str, Any]]:
+        return [_listed(name) for name in subjects.names()]
+
+    @router.get("/networks/{name}")
+    def graph(name: str, side: int | None = None, opened: str = "") -> dict[str, Any]:
+        sheet = subjects.anatomy(name, side)
+        return _drawn(sheet, [path for path in opened.split(",") if path][:MOST_OPEN]) | {
+            "name": name,
+            "usual": subjects.usual_size(name),
+        }
+
+    return router
+
+
+def _listed(name: str) -> dict[str, Any]:
+    if name in networks.names():
+        card = networks.card(name)
+        return {"name": name, "family": card.family, "paper": card.paper, "size": [card.channels, *card.input_size]}
+    return {"name": name, "family": "block" if name in BLOCKS else "own", "paper": "", "size": None}
+
+
+def _drawn(sheet: Anatomy, opened: list[str]) -> dict[str, Any]:
+    for path in opened:
+        if path not in sheet.graph.modules:
+            raise unknown_name("module", path, [name for name in sheet.graph.modules if name])
+    nodes, edges = fold(sheet, opened)
+    return {
+        "nodes": [node.to_dict() for node in nodes],
+        "edges": edges,
+        "groups": [_group(sheet, path) for path in _groups(nodes)],
+        "totals": {
+            "parameters": sheet.parameters,
+            "macs": sheet.macs,
+            "flops": sheet.flops,
+            "peak_memory": sheet.peak_memory,
+            "operations": len(sheet.graph.operations),
+        },
+        "not_counted": sheet.not_counted,
+    }
+
+
+def _groups(nodes: list[Node]) -> list[str]:
+    return list(dict.fromkeys(path for node in nodes for path in node.group))
+
+
+def _group(sheet: Anatomy, path: str) -> dict[str, Any]:
+    module = sheet.modules.find(path)
+    assert module is not None  # a group is the path of a module of this graph
+    return {
+        "path": path,
+        "label": group_label(sheet.graph, path),
+        "parameters": module.parameters,
+        "macs": module.macs,
+        "shape": list(module.shape[1:]),
+    }

@@ -1,0 +1,22 @@
+"""What the explorer was opened with, so that pages can start from it."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from convlens.explorer.session import Session
+
+
+def routes(session: Session) -> APIRouter:
+    """Build the route `/api/opened`."""
+    router = APIRouter()
+
+    @router.get("/opened")
+    def opened() -> dict[str, Any]:
+        return {
+            "network": session.network,
+            "picture": "start" if "start" in session.images.names() else None,
+            "run": session.opened is not None,
+        }
+
+    return router
