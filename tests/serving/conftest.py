@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from convlens import networks
+from convlens import networks, runs
 from convlens.evaluation import TorchPredictor
 from convlens.images import Preprocessing
+from convlens.runs.environment import versions
+from convlens.runs.weights import save_weights
 from convlens.serving.server import bind, make_server
 from convlens.serving.service import Loaded
 from convlens.serving.settings import Settings
@@ -61,6 +63,27 @@ def serving(predictor):
             return stack.enter_context(running(predictor, wait, **settings))
 
         yield start
+
+
+@pytest.fixture
+def run(tmp_path):
+    description = runs.Description(
+        name="digits",
+        created="2026-11-24T06:00:00+00:00",
+        network=runs.NetworkChoice(name="lenet5", classes=10, channels=1, size=(32, 32)),
+        classes=CLASSES,
+        preprocessing=GRAY,
+        config={},
+        data=runs.DataSummary(source="digits", fingerprint="abc", splits={"train": 8}),
+        numerics={"precision": "float32"},
+        versions=versions(),
+    )
+    folder = runs.create_folder(tmp_path, "digits", description)
+    torch.manual_seed(7)
+    network = folder.build_network()
+    for which in ("best", "last"):
+        save_weights(network.state_dict(), folder.weights_path(which))
+    return folder.path
 
 
 @contextlib.contextmanager

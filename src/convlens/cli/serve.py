@@ -23,11 +23,14 @@ def serve(run: Path, /, *, settings: Annotated[Settings, Parameter(name="*")] = 
         settings: where the server listens, how much it takes on, and when it gives up.
     """
     from convlens import runs
+    from convlens.errors import ConvlensError
     from convlens.serving.server import bind
     from convlens.serving.server import serve as serve_alone
     from convlens.serving.tokens import read_token
     from convlens.serving.workers import serve_with_workers
 
+    if not run.exists():
+        raise ConvlensError(f"no run {str(run)!r}; give the folder that convlens train printed, or a shipped artifact")
     if run.is_dir():
         runs.open_folder(run)  # what is wrong with it is said here, once, and not by every worker
     if settings.token_file:

@@ -1,6 +1,6 @@
 """The HTTP interface, as FastAPI describes it in /openapi.json."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -20,17 +20,17 @@ from convlens.serving.service import Service
 from convlens.serving.uploads import media_type, parse
 
 
-def build(service: Service, on_start: Callable[[], None] = lambda: None) -> Gate:
+def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
     """Build the ASGI application.
 
     Args:
         service: what the worker knows.
-        on_start: called inside the event loop when it starts; begins to load the network.
+        on_start: awaited inside the event loop before the server listens.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        on_start()
+        await on_start()
         yield
         await service.close()
 
@@ -130,7 +130,7 @@ def _add_failures(api: FastAPI) -> None:
 
 
 def _pipeline(service: Service) -> Pipeline:
-    if service.pipeline is None:
+    if service.pipeline is None or not service.readiness.complete:
         raise RefusalError(503, "the network is being loaded; try again shortly", {"Retry-After": "1"})
     return service.pipeline
 

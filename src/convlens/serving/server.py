@@ -8,18 +8,21 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
 from convlens.errors import ConvlensError
 from convlens.serving import journal
 from convlens.serving.application import build
+from convlens.serving.readiness import Readiness
 from convlens.serving.service import Loaded, Service
 from convlens.serving.settings import Settings
 
 # How long connections that are open but silent may still send a request, once no new ones are taken.
 _LINGER_SECONDS = 0.5
+# How long the connections that are in the backlog are still accepted.
+_LAST_ACCEPTED_SECONDS = 0.05
 # Threads hand the interpreter over this often; at Python's 5 ms the event loop would wait long for decoding threads.
 _SWITCH_SECONDS = 0.0005
 
@@ -49,7 +52,9 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, load: Callable[[], Loaded], listener: socket.socket) -> None:
+def serve(
+    settings: Settings, load: Callable[[], Loaded], listener: socket.socket, readiness: Readiness | None = None
+) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT, then answer what was accepted and return.
 
     Raises:
@@ -57,19 +62,22 @@ def serve(settings: Settings, load: Callable[[], Loaded], listener: socket.socke
     """
     journal.begin(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    server = make_server(settings, load)
+    server = make_server(settings, load, readiness)
     server.run(sockets=[listener])
     if server.service.failure:
         raise server.service.failure
 
 
-def make_server(settings: Settings, load: Callable[[], Loaded]) -> "DrainingServer":
+def make_server(settings: Settings, load: Callable[[], Loaded], readiness: Readiness | None = None) -> "DrainingServer":
     """Make a server that loads the network once it runs.
+
+    It listens at once and answers 503 until it is warm; but where other workers answer already, only once it is warm.
 
     Raises:
         TokenError: the token file cannot be used.
     """
-    service = Service(settings, load)
+    readiness = readiness or Readiness(1)
+    service = Service(settings, load, readiness)
     server: DrainingServer
     tasks: set[asyncio.Task[None]] = set()
 
@@ -80,14 +88,17 @@ def make_server(settings: Settings, load: Callable[[], Loaded]) -> "DrainingServ
             service.failure = error
             server.should_exit = True
 
-    def on_start() -> None:
-        tasks.add(asyncio.get_running_loop().create_task(prepare()))
+    async def on_start() -> None:
+        task = asyncio.get_running_loop().create_task(prepare())
+        tasks.add(task)
+        if readiness.complete:
+            await task
 
     server = DrainingServer(_configuration(settings, service, on_start), service)
     return server
 
 
-def _configuration(settings: Settings, service: Service, on_start: Callable[[], None]) -> uvicorn.Config:
+def _configuration(settings: Settings, service: Service, on_start: Callable[[], Awaitable[None]]) -> uvicorn.Config:
     return uvicorn.Config(
         build(service, on_start),
         log_config=None,
@@ -122,6 +133,10 @@ class DrainingServer(uvicorn.Server):
         self.service.draining = True
         if not self.service.failure:
             await asyncio.sleep(self.service.settings.drain_delay_s)
+        # With no backlog, a client that comes now is refused at once or later, but never accepted and then dropped.
+        for listener in sockets or []:
+            listener.listen(0)
+        await asyncio.sleep(_LAST_ACCEPTED_SECONDS)
         for server in self.servers:
             server.close()
         if self.server_state.connections:

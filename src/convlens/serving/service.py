@@ -1,6 +1,7 @@
 """What a worker knows while it serves: its settings, its network once that is warm, and whether it is being stopped."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from convlens.serving.bodies import Bodies
 from convlens.serving.journal import note
 from convlens.serving.measurements import Measurements
 from convlens.serving.pipeline import Limits, Pipeline
+from convlens.serving.readiness import Readiness
 from convlens.serving.settings import Settings
 from convlens.serving.tokens import read_token
 from convlens.serving.warming import warm
@@ -36,14 +38,16 @@ class Service:
 
     Args:
         settings: what the server was told.
-        load: gives the network; called in a thread, after the server began to listen.
+        load: gives the network; called in a thread.
+        readiness: how many workers are warm.
 
     Raises:
         TokenError: the token file cannot be used.
     """
 
-    def __init__(self, settings: Settings, load: Callable[[], Loaded]) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Loaded], readiness: Readiness) -> None:
         self.settings = settings
+        self.readiness = readiness
         self.token = read_token(settings.token_file) if settings.token_file else None
         self.measurements = Measurements()
         self.bodies = Bodies(
@@ -75,7 +79,8 @@ class Service:
         )
         self.loaded = loaded
         self.pipeline = Pipeline(settled, limits, self.measurements)
-        note("ready", batch=batch, classes=len(loaded.predictor.classes), **loaded.about)
+        self.readiness.count()
+        note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes), **loaded.about)
 
     def _load_and_warm(self) -> tuple[Loaded, Settled, int]:
         loaded = self._load()

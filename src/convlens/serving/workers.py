@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from convlens.errors import ConvlensError
 from convlens.serving import journal
 from convlens.serving.measurements import SHARED_FOLDER
+from convlens.serving.readiness import Readiness
 from convlens.serving.service import Loaded
 from convlens.serving.settings import Settings
 
@@ -51,6 +52,7 @@ class _Crew:
         self._settings = settings
         self._load = load
         self._listener = listener
+        self._readiness = Readiness(settings.workers)
         self._workers: list[BaseProcess] = []
         self._deaths: list[float] = []
         self._stopping = False
@@ -76,7 +78,7 @@ class _Crew:
     def _start(self) -> BaseProcess:
         context = multiprocessing.get_context("spawn")
         worker = context.Process(
-            target=_work, args=(self._settings, self._load, self._listener), name="convlens-worker"
+            target=_work, args=(self._settings, self._load, self._listener, self._readiness), name="convlens-worker"
         )
         worker.start()
         return worker
@@ -110,12 +112,12 @@ class _Crew:
                 worker.join()
 
 
-def _work(settings: Settings, load: Callable[[], Loaded], listener: socket.socket) -> None:
+def _work(settings: Settings, load: Callable[[], Loaded], listener: socket.socket, readiness: Readiness) -> None:
     from convlens.serving.server import serve
 
     threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
     try:
-        serve(settings, load, listener)
+        serve(settings, load, listener, readiness)
     except ConvlensError as error:
         _say(error)
         raise SystemExit(USER_ERROR) from None
