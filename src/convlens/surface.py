@@ -11,7 +11,9 @@ from convlens.errors import ConvlensError
 if TYPE_CHECKING:
     import torch
 
+    from convlens import shipping
     from convlens.evaluation import Evaluation, FilePrediction, Predictor
+    from convlens.shipping import Artifact
     from convlens.training.train import Outcome
 
 
@@ -69,6 +71,19 @@ class Run:
         source = self.folder.description.data.source if data is None else data
         return evaluate(self.predictor(device=device), open_dataset(source), split, batch=batch)
 
+    def export(
+        self,
+        to: str,
+        *,
+        out: str | Path | None = None,
+        precision: str = "float32",
+        data: str | Path | None = None,
+    ) -> "Artifact":
+        """Ship the network as an artifact that has proved itself; see `convlens.shipping.export`."""
+        from convlens.shipping import export
+
+        return export(self.path, to, out=out, precision=precision, data=data)
+
 
 def open_run(path: str | Path) -> Run:
     """Open a run folder and check that it is whole.
@@ -79,21 +94,23 @@ def open_run(path: str | Path) -> Run:
     return Run(runs.open_folder(path))
 
 
-def load(path: str | Path, *, device: str = "auto") -> "Predictor":
-    """Open anything that predicts: a run folder.
+def load(
+    path: str | Path, *, runtime: str | None = None, threads: int | None = None, device: str = "auto"
+) -> "shipping.Predictor":
+    """Open anything that predicts: a run folder, or an artifact that `export` wrote.
 
     Args:
-        path: the run folder.
-        device: where to run it; `"auto"` takes a GPU if there is one.
+        path: the run folder or the artifact.
+        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and the artifact's own.
+        threads: that one call may use; None takes the processors that the container has.
+        device: where PyTorch runs; `"auto"` takes a GPU if there is one.
 
     Raises:
-        ConvlensError: if `path` is nothing that predicts, or is not whole.
+        ConvlensError: if `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
-    if runs.is_run(path) or Path(path).is_dir():
-        return open_run(path).predictor(device=device)
-    if not Path(path).exists():
-        raise ConvlensError(f"no run {str(path)!r}; give the folder that convlens train printed")
-    raise ConvlensError(f"{str(path)!r} is no run folder; give the folder that convlens train printed")
+    from convlens import shipping
+
+    return shipping.load(path, runtime=runtime, threads=threads, device=device)
 
 
 def trained_on(path: str | Path) -> str:
@@ -102,6 +119,8 @@ def trained_on(path: str | Path) -> str:
     Raises:
         ConvlensError: if `path` is no run.
     """
+    if Path(path).is_file():
+        raise ConvlensError(f"the artifact {str(path)!r} does not know where its data are; name them after it")
     return runs.read_folder(path).description.data.source
 
 

@@ -17,6 +17,8 @@ def evaluate(
     split: str | None = None,
     batch: int = 64,
     device: str = "auto",
+    runtime: str | None = None,
+    threads: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -30,6 +32,8 @@ def evaluate(
         split: train, val, test or all; test, val or train, whichever is there, if not given.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
+        runtime: torch, onnxruntime or openvino; PyTorch for a run and the artifact's own if not given.
+        threads: That the network may use; the processors that the container has if not given.
         json_: Print the figures as JSON and nothing else.
         quiet: Print nothing but the figures.
     """
@@ -41,7 +45,7 @@ def evaluate(
 
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
-    predictor = load(run, device=device)
+    predictor = load(run, runtime=runtime, threads=threads, device=device)
     dataset = open_dataset(data or trained_on(run))
     with bar("evaluating", quiet or json_) as on_progress:
         done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)

@@ -20,6 +20,8 @@ def predict(
     top: int = 5,
     batch: int = 32,
     device: str = "auto",
+    runtime: str | None = None,
+    threads: int | None = None,
     csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -36,6 +38,8 @@ def predict(
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
+        runtime: torch, onnxruntime or openvino; PyTorch for a run and the artifact's own if not given.
+        threads: That the network may use; the processors that the container has if not given.
         csv_: Print rows of file, rank, label, probability, error.
         json_: Print JSON.
         quiet: Show no progress bar.
@@ -47,7 +51,7 @@ def predict(
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
-    predictor = load(run, device=device)
+    predictor = load(run, runtime=runtime, threads=threads, device=device)
     with bar("predicting", quiet) as on_progress:
         answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
     if json_:
