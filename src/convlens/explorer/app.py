@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
-from convlens.explorer.api import accuracy, convolution, network, opened, pictures
+from convlens.explorer.api import accuracy, convolution, network, opened, pictures, pooling
 from convlens.explorer.protection import Protection
 from convlens.explorer.session import Session
 
@@ -32,6 +32,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     pictures.routes,
     convolution.routes,
     network.routes,
+    pooling.routes,
     accuracy.routes,
 )
 
