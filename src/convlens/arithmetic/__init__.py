@@ -3,6 +3,7 @@
 from convlens.arithmetic import geometry, routes
 from convlens.arithmetic.convolution import conv2d
 from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.lagging import Lag, Slide, lags
 from convlens.arithmetic.padding import pad
 from convlens.arithmetic.pooling import avg_pool2d, max_pool2d
 from convlens.arithmetic.signals import autocorrelate, convolve, correlate
@@ -12,6 +13,8 @@ from convlens.arithmetic.walk import Step, Walk
 
 __all__ = [
     "ArithmeticSettingError",
+    "Lag",
+    "Slide",
     "Step",
     "Walk",
     "autocorrelate",
@@ -21,6 +24,7 @@ __all__ = [
     "convolve",
     "correlate",
     "geometry",
+    "lags",
     "max_pool2d",
     "pad",
     "pool_steps",

@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
-from convlens.explorer.api import accuracy, convolution, network, opened, pictures, pooling
+from convlens.explorer.api import accuracy, convolution, network, opened, pictures, pooling, signals
 from convlens.explorer.protection import Protection
 from convlens.explorer.session import Session
 
@@ -33,6 +33,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     convolution.routes,
     network.routes,
     pooling.routes,
+    signals.routes,
     accuracy.routes,
 )
 
