@@ -1,9 +1,10 @@
 """What can be read off the graph of any module: shapes, parameters, costs, memory, receptive fields."""
 
 from convlens.anatomy.memory import InferenceMemory
+from convlens.anatomy.receptive import ReceptiveField
 from convlens.anatomy.rows import Row
 from convlens.anatomy.sheet import Anatomy, inspect
 from convlens.anatomy.tree import ModuleNode
 from convlens.anatomy.wrong_shape import WrongShapeError
 
-__all__ = ["Anatomy", "InferenceMemory", "ModuleNode", "Row", "WrongShapeError", "inspect"]
+__all__ = ["Anatomy", "InferenceMemory", "ModuleNode", "ReceptiveField", "Row", "WrongShapeError", "inspect"]

@@ -36,7 +36,7 @@ def _words(*lines: str) -> frozenset[str]:
 VIEWS = _words(
     "view _unsafe_view reshape _reshape_alias expand permute transpose transpose_ t t_ squeeze squeeze_",
     "unsqueeze unsqueeze_ select slice split split_with_sizes unsafe_split unsafe_split_with_sizes unbind",
-    "chunk unfold diagonal as_strided alias detach detach_ view_as_real view_as_complex movedim swapaxes",
+    "chunk unfold diagonal as_strided as_strided_ alias detach detach_ view_as_real view_as_complex movedim swapaxes",
     "lift_fresh _conj real imag squeeze_dims numpy_T",
 )
 # Numbers are moved, written or converted; none is calculated from others.
@@ -100,9 +100,27 @@ def cost(graph: Graph, operation: Operation) -> Cost:
     formula = FORMULAS.get(kind) if operation.target.startswith("aten.") else None
     if formula is not None:
         return formula(call)
-    if torch.Tag.pointwise in operation.operator.tags:
+    if is_pointwise(operation):
         return Cost(0, max(tensor.numel for tensor in call.outputs))
     return UNKNOWN
+
+
+# Element by element, though torch does not say so.
+_POINTWISE = _words(
+    "masked_fill where lerp addcmul addcdiv dropout prelu _prelu_kernel rrelu rrelu_with_noise nan_to_num hardswish",
+    "hardsigmoid hardtanh hardshrink softshrink mish celu selu elu gelu silu softplus log_sigmoid log_sigmoid_forward",
+    "leaky_relu threshold relu6 clamp clip fake_quantize_per_tensor_affine floor_divide remainder fmod complex polar",
+)
+
+
+def is_pointwise(operation: Operation) -> bool:
+    """Whether each element of the output comes from the elements at its own place, by torch's tag or by our list."""
+    if not operation.target.startswith("aten."):
+        return False
+    if torch.Tag.pointwise in operation.operator.tags or operation.kind.rstrip("_") in _POINTWISE:
+        return True
+    plain = getattr(torch.ops.aten, operation.kind.rstrip("_"), None) if operation.kind.endswith("_") else None
+    return plain is not None and any(torch.Tag.pointwise in getattr(plain, name).tags for name in plain.overloads())
 
 
 def _convolution(call: Call) -> Cost:

@@ -1,12 +1,14 @@
 """The anatomy of a module: everything that can be read off one forward pass."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from torch import nn
 
 from convlens.anatomy.memory import InferenceMemory, inference_memory
+from convlens.anatomy.receptive import ReceptiveField, ReceptiveFields
 from convlens.anatomy.rows import Row, rows_of
 from convlens.anatomy.tables import as_html, as_json, as_text
 from convlens.anatomy.tree import ModuleNode, tree_of
@@ -83,6 +85,32 @@ class Anatomy:
     def peak_memory(self) -> int:
         """Bytes that one inference allocates at its peak, beside parameters, buffers and input; see `memory`."""
         return self.memory.peak
+
+    @cached_property
+    def receptive_fields(self) -> ReceptiveFields:
+        """The receptive fields of all tensors, worked out when first asked for."""
+        return ReceptiveFields(self.graph)
+
+    def receptive_field(
+        self, at: str = "", unit: Sequence[int] | None = None, *, source: int = 0
+    ) -> ReceptiveField:
+        """The part of the input that can influence one unit.
+
+        Args:
+            at: a module's path, an operation's name, or `path:1` for the second tensor that a module returns; the network's
+                output by default.
+            unit: row and column of the unit in that map, counted from 0; the middle by default.
+            source: number of the input, where there are several.
+
+        Raises:
+            ConvlensError: there is no such module, operation, unit or input.
+
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, padding=1))
+        >>> field = inspect(net, (3, 32, 32)).receptive_field(at="1", unit=(0, 8))
+        >>> field.rows, field.columns, field.size, field.stride, field.offset
+        ((0, 3), (13, 19), 7, 2, 0)
+        """
+        return self.receptive_fields.of(at, unit, source)
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
 from convlens.errors import ConvlensError
 
@@ -41,7 +41,8 @@ class StandIns:
 
     def stands_for(self, fake: torch.Tensor, real: torch.Tensor) -> None:
         """Remember the value of a small tensor that the code made from Python numbers."""
-        self._reals[id(fake)] = real.clone()
+        with unset_fake_temporarily():
+            self._reals[id(fake)] = real.clone()
         self._kept.append(fake)
 
     def _make(self, real: torch.Tensor) -> FakeTensor:

@@ -1,0 +1,193 @@
+"""Read one unit's region, and the pattern of a whole map, off the field of a tensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens.anatomy.receptive.field import Field
+from convlens.anatomy.receptive.result import Each, Interval
+from convlens.anatomy.receptive.span import Free, Indices, Span, free_union
+from convlens.errors import ConvlensError
+
+
+@dataclass(frozen=True)
+class Map:
+    """The places of a tensor: the factors of its layout that are rows and columns, the others being channels and batch."""
+
+    field: Field
+    places: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of places along each axis of the map."""
+        return tuple(self.field.sizes[factor] for factor in self.places)
+
+
+def map_of(found: Field) -> Map:
+    """Find out along which dimensions of a tensor the place on the image changes."""
+    dimensions = _place_dimensions(found)
+    for dimension in dimensions:
+        if not _factored_by_axes(found, dimension):
+            found = found.single(dimension)
+    return Map(found, tuple(factor for dimension in dimensions for factor in found.factors(dimension)))
+
+
+def _place_dimensions(found: Field) -> tuple[int, ...]:
+    rank = len(found.layout)
+    moving = set()
+    for term in found.terms:
+        for span in term.spans.values():
+            factors = {span.free.factor} if span.free is not None else set(_varying(span))
+            moving.update(d for d in range(rank) if factors & set(found.factors(d)))
+    usual = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}.get(rank, ((),))
+    if rank == 3 and moving == {1, 2} and any(len(factors) > 1 for factors in found.layout[1:]):
+        return (1,) if len(found.layout[1]) > 1 else (2,)
+    if rank < 4 and not moving:
+        return ()
+    return next((each for each in usual if moving <= set(each)), usual[0] if rank > 3 else tuple(sorted(moving)))
+
+
+def _varying(span: Span) -> list[int]:
+    return [axis for axis, length in enumerate(span.first.shape) if length > 1 or span.last.shape[axis] > 1]
+
+
+def _factored_by_axes(found: Field, dimension: int) -> bool:
+    """Whether each factor of a flattened dimension belongs to one axis of the image."""
+    factors = found.factors(dimension)
+    owners = [
+        span.free.factor if span.free is not None else -1 for term in found.terms for span in term.spans.values()
+    ]
+    return len(factors) > 1 and all(factor in owners for factor in factors)
+
+
+def checked_unit(found: Map, shape: tuple[int, ...], unit: Sequence[int] | None, at: str) -> tuple[int, ...]:
+    """The unit's index along each place factor; the one in the middle if none is named."""
+    places = found.shape
+    if unit is None:
+        return tuple(length // 2 for length in places)
+    given = tuple(int(each) for each in unit)
+    if len(given) == 1 and len(places) > 1 and prod(places) in shape:
+        given = tuple(int(each) for each in np.unravel_index(given[0] % prod(places), places))
+    if len(given) != len(places):
+        raise ConvlensError(
+            f"unit {tuple(unit)} has {len(given)} numbers, but {at!r} is a map of {'×'.join(map(str, places)) or 'one unit'}; "
+            f"give {len(places)}"
+        )
+    for index, length in zip(given, places, strict=True):
+        if not -length <= index < length:
+            raise ConvlensError(
+                f"unit {tuple(unit)} lies outside {at!r}, a map of {'×'.join(map(str, places))}; count from 0"
+            )
+    return tuple(index % length for index, length in zip(given, places, strict=True))
+
+
+def region(found: Map, unit: tuple[int, ...], source: int, axes: Sequence[int]) -> tuple[Interval | None, ...]:
+    """First and last index along each input axis for one unit, over all its channels."""
+    intervals: list[Interval | None] = []
+    for axis in axes:
+        spans = [term.spans[axis] for term in found.field.terms if term.source == source]
+        first = min((int(_at(span.first, found.places, unit).min()) for span in spans), default=1)
+        last = max((int(_at(span.last, found.places, unit).max()) for span in spans), default=0)
+        intervals.append((first, last) if first <= last else None)
+    return tuple(intervals)
+
+
+def _at(array: Indices, places: tuple[int, ...], unit: tuple[int, ...]) -> Indices:
+    key: list[int | slice] = [slice(None)] * array.ndim
+    for factor, index in zip(places, unit, strict=True):
+        key[factor] = index if array.shape[factor] > 1 else 0
+    return np.asarray(array[tuple(key)])
+
+
+def everywhere(found: Map, source: int, axis: int) -> tuple[Indices, Indices]:
+    """First and last index along one input axis for every unit of the map."""
+    lows, highs = [], []
+    others = tuple(factor for factor in range(len(found.field.sizes)) if factor not in found.places)
+    order = [*found.places, *others]
+    for term in found.field.terms:
+        if term.source == source:
+            span = term.spans[axis]
+            inner = tuple(range(len(found.places), len(order)))
+            lows.append(np.broadcast_to(span.first.transpose(order).min(axis=inner), found.shape))
+            highs.append(np.broadcast_to(span.last.transpose(order).max(axis=inner), found.shape))
+    if not lows:
+        return np.ones(found.shape, dtype=np.int32), np.zeros(found.shape, dtype=np.int32)
+    return np.minimum.reduce(lows), np.maximum.reduce(highs)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Size, stride and offset along one axis; stride and offset are None where the map is not regular."""
+
+    size: int
+    stride: float | None
+    offset: float | None
+    word: str
+
+
+def pattern(found: Map, source: int, axis: int, length: int) -> Pattern:
+    """The pattern of a map along one input axis on an image without borders."""
+    low, high = everywhere(found, source, axis)
+    largest = int(max(0, (high - low).max() + 1)) if low.size else 0
+    spans = [term.spans[axis] for term in found.field.terms if term.source == source]
+    if not spans:
+        return Pattern(0, None, None, "depends on nothing")
+    free, word = _free_of(spans, found)
+    if free is None:
+        return Pattern(largest, None, None, word or "uneven")
+    own = free.factor
+    others = tuple(each for each in range(free.first.ndim) if each != own)
+    first, last = free.first.min(axis=others), free.last.max(axis=others)
+    size = int((last - first).max()) + 1
+    if len(set(zip((first - first[0]).tolist(), (last - last[0]).tolist(), strict=True))) > 1 or len(first) > 1:
+        shrunk = Free(first, last, 0, free.advance).shrunk()
+        if shrunk.phases > 1:
+            return Pattern(size, None, None, "uneven")
+        first, last, free = shrunk.first, shrunk.last, shrunk
+    if not _holds(found, own, (low, high), (int(first[0]), int(last[0])), free.advance, length):
+        return Pattern(size, None, None, "uneven")
+    return Pattern(size, abs(free.advance), (int(first[0]) + int(last[0])) / 2, "")
+
+
+def _free_of(spans: list[Span], found: Map) -> tuple[Free | None, str]:
+    missing = [span for span in spans if span.free is None]
+    if missing:
+        return None, missing[0].word
+    free = reduce(lambda one, other: one and other and free_union(one, other), [span.free for span in spans])
+    if free is None:
+        return None, "misaligned branches"
+    return (free, "") if free.factor in found.places else (None, "flattened")
+
+
+def in_order(found: Map, source: int, axes: Sequence[int]) -> bool:
+    """Whether the first axis of the map follows the first axis of the image, and so on."""
+    for term in found.field.terms:
+        if term.source != source or len(found.places) != len(axes):
+            continue
+        for place, axis in zip(found.places, axes, strict=True):
+            free = term.spans[axis].free
+            if free is not None and free.factor != place:
+                return False
+    return True
+
+
+def _holds(
+    found: Map, factor: int, bounded: tuple[Indices, Indices], free: tuple[int, int], advance: int, length: int
+) -> bool:
+    """Whether the pattern gives the true region of every unit whose region lies inside the image."""
+    along = found.places.index(factor)
+    index: NDArray[np.int64] = np.arange(found.shape[along])
+    first, last = index * advance + free[0], index * advance + free[1]
+    inside = (first >= 0) & (last < length)
+    low, high = (np.moveaxis(each, along, -1) for each in bounded)
+    return bool((low[..., inside] == first[inside]).all() and (high[..., inside] == last[inside]).all())
+
+
+def each(patterns: Sequence[Pattern], name: str) -> Each | None:
+    """One attribute of the patterns of all axes; None if one lacks it."""
+    values = [getattr(one, name) for one in patterns]
+    return None if any(value is None for value in values) else Each(values)

@@ -1,0 +1,127 @@
+"""The receptive field of one unit, as it is asked for and shown."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class Each(tuple[int | float, ...]):
+    """One number for each axis; equal to a single number where all axes agree, so that `size == 427` may be asked.
+
+    >>> Each((427, 427)) == 427, Each((3, 5)) == 3, Each((3, 5)) == (3, 5)
+    (True, False, True)
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int | float):
+            return bool(self) and all(each == other for each in self)
+        return tuple.__eq__(self, other) is True
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+    def __repr__(self) -> str:
+        texts = [f"{each:g}" for each in self]
+        return texts[0] if len(set(texts)) == 1 else "×".join(texts)
+
+    def __format__(self, specification: str) -> str:
+        return format(repr(self), specification)
+
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The input rows and columns that can influence one unit. Made by `Anatomy.receptive_field`.
+
+    Attributes:
+        at: the module or operation asked about.
+        unit: the unit's place in the map.
+        axes: for each axis of the input the first and last index, inclusive and clipped to the image; None where the unit
+            depends on nothing. Empty if the region is unknown.
+        image: size of the input along these axes.
+        size: extent along each axis on an image without borders; where there is no such pattern, of the largest region.
+        stride: distance on the image between neighbouring units; None where the map is not regular.
+        offset: place on the image of the centre of unit 0; None where the map is not regular.
+        regular: whether stride, offset and size describe every unit: region = offset + stride · unit ± (size − 1) / 2,
+            clipped.
+        word: why it is not regular, or "".
+        unknown: names of operations on the way that have no rule; then nothing else is known.
+        local: the same without gates and global statistics, which are followed by no one.
+        everything: the same with them.
+    """
+
+    at: str
+    unit: tuple[int, ...]
+    axes: tuple[Interval | None, ...]
+    image: tuple[int, ...]
+    size: Each | None
+    stride: Each | None
+    offset: Each | None
+    regular: bool
+    word: str
+    unknown: tuple[str, ...] = ()
+    gateless: "ReceptiveField | None" = None
+    whole: "ReceptiveField | None" = None
+
+    @property
+    def rows(self) -> Interval | None:
+        """First and last input row, inclusive."""
+        return self.axes[-2] if len(self.axes) >= 2 else None
+
+    @property
+    def columns(self) -> Interval | None:
+        """First and last input column, inclusive."""
+        return self.axes[-1] if self.axes else None
+
+    @property
+    def local(self) -> "ReceptiveField":
+        """The field without gates and global statistics."""
+        return self.gateless or self
+
+    @property
+    def everything(self) -> "ReceptiveField":
+        """The field with gates and global statistics."""
+        return self.whole or self
+
+    @property
+    def is_global(self) -> bool:
+        """Whether the whole image can influence the unit."""
+        return bool(self.axes) and all(
+            axis == (0, length - 1) for axis, length in zip(self.axes, self.image, strict=True)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        content: dict[str, Any] = {
+            "at": self.at,
+            "unit": list(self.unit),
+            "rows": list(self.rows) if self.rows else None,
+            "columns": list(self.columns) if self.columns else None,
+            "image": list(self.image),
+            "size": list(self.size) if self.size else None,
+            "stride": list(self.stride) if self.stride else None,
+            "offset": list(self.offset) if self.offset else None,
+            "regular": self.regular,
+            "word": self.word,
+            "unknown": list(self.unknown),
+        }
+        if self.gateless is not None:
+            content["local"] = self.gateless.to_dict()
+        return content
+
+    def __str__(self) -> str:
+        if self.unknown:
+            return f"{self.at} {self.unit}: unknown, no rule for {', '.join(self.unknown)}"
+        where = f"rows {_words(self.rows)}, columns {_words(self.columns)}" if len(self.axes) > 1 else str(self.axes)
+        text = f"{self.at} {self.unit}: {where} of {'×'.join(map(str, self.image))}; size {self.size}"
+        text += f", stride {self.stride}, offset {self.offset}" if self.regular else f", not regular ({self.word})"
+        return f"{text}; without gates {self.gateless}" if self.gateless is not None else text
+
+
+def _words(interval: Interval | None) -> str:
+    return f"{interval[0]}–{interval[1]}" if interval else "none"

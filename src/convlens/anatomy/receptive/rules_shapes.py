@@ -1,0 +1,488 @@
+"""Rules for what only moves numbers: views, slices, padding, joining, rolling, index tensors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import lcm
+
+import numpy as np
+import torch
+
+from convlens.anatomy.receptive import taps
+from convlens.anatomy.receptive.field import Field, Term, dense, union
+from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
+
+Rule = Callable[[Question], Field | list[Field]]
+
+
+def same(q: Question) -> Field:
+    """The same elements in the same places."""
+    return q.field(0)
+
+
+def nothing(q: Question) -> Field:
+    """Fresh numbers that depend on no input."""
+    return q.nothing()
+
+
+def view(q: Question) -> Field:
+    """The same elements, in order, in another shape."""
+    return q.field(0).viewed(q.size())
+
+
+def expand(q: Question) -> Field:
+    """Elements repeated along axes of size 1."""
+    return q.field(0).broadcast(q.size())
+
+
+def permute(q: Question) -> Field:
+    """Axes in another order."""
+    return q.field(0).permuted(q.argument(1))
+
+
+def transpose(q: Question) -> Field:
+    """Two axes exchanged."""
+    found = q.field(0)
+    rank = len(found.layout)
+    if rank < 2:
+        return found
+    one, other = (0, 1) if q.operation.kind in ("t", "t_") else (q.argument(1) % rank, q.argument(2) % rank)
+    order = list(range(rank))
+    order[one], order[other] = order[other], order[one]
+    return found.permuted(order)
+
+
+def squeeze(q: Question) -> Field:
+    """Axes of size 1 taken away."""
+    found = q.field(0)
+    wanted = q.argument(1) if len(q.operation.operator._schema.arguments) > 1 else list(range(len(found.layout)))
+    axes = {each % len(found.layout) for each in ([wanted] if isinstance(wanted, int) else wanted)}
+    for axis in sorted(axes, reverse=True):
+        if found.shape[axis] == 1:
+            found = found.squeezed(axis)
+    return found
+
+
+def unsqueeze(q: Question) -> Field:
+    """An axis of size 1 put in."""
+    return q.field(0).unsqueezed(q.argument(1))
+
+
+def select(q: Question) -> Field:
+    """One position along an axis."""
+    found, axis = q.field(0), q.argument(1) % len(q.tensor(0).shape)
+    return found.along(axis, taps.listed(found.shape[axis], [q.argument(2)])).squeezed(axis)
+
+
+def slice_(q: Question) -> Field:
+    """Every `step`-th position from `start` on."""
+    return _sliced(q.field(0), q.argument(1, 0), q.argument(2), q.argument(4, 1), q.size())
+
+
+def _sliced(found: Field, axis: int, start: int | None, step: int, made: tuple[int, ...]) -> Field:
+    axis %= len(made)
+    length = found.shape[axis]
+    first = min(max(0, (start or 0) + (length if (start or 0) < 0 else 0)), length)
+    if first == 0 and step == 1 and made[axis] == length:
+        return found
+    return found.along(
+        axis, taps.window(length, made[axis], kernel=1, stride=step, padding=-first, dilation=1)
+    )
+
+
+def split(q: Question) -> list[Field]:
+    """Consecutive pieces along an axis."""
+    axis, start, pieces = q.argument(2, 0), 0, []
+    for number in range(len(q.outputs)):
+        made = q.size(number)
+        pieces.append(_sliced(q.field(0), axis, start, 1, made))
+        start += made[axis]
+    return pieces
+
+
+def unbind(q: Question) -> list[Field]:
+    """Every position along an axis on its own."""
+    found, axis = q.field(0), q.argument(1, 0) % len(q.tensor(0).shape)
+    length = found.shape[axis]
+    return [found.along(axis, taps.listed(length, [i])).squeezed(axis) for i in range(length)]
+
+
+def pad(mode: str) -> Rule:
+    """Padding, the last axis first; negative amounts crop."""
+
+    def rule(q: Question) -> Field:
+        found, amounts, made = q.field(0), q.argument(1), q.size()
+        for number in range(len(amounts) // 2):
+            axis = len(made) - 1 - number
+            if amounts[2 * number] or amounts[2 * number + 1]:
+                found = found.along(axis, taps.shifted(found.shape[axis], made[axis], amounts[2 * number], mode))
+        return found
+
+    return rule
+
+
+def roll(q: Question) -> Field:
+    """Positions shifted, those that fall off coming in on the other side."""
+    found, shifts, axes = q.field(0), q.argument(1), q.argument(2, [])
+    if not axes:
+        flat = found.viewed((int(np.prod(found.shape)),))
+        return flat.along(0, taps.shifted(flat.shape[0], flat.shape[0], shifts[0], "circular")).viewed(q.size())
+    for shift, axis in zip(shifts, axes, strict=True):
+        length = found.shape[axis]
+        turned = taps.shifted(length, length, (shift + length // 2) % length - length // 2, "circular")
+        found = found.along(axis, turned)
+    return found
+
+
+def flip(q: Question) -> Field:
+    """Axes read backwards."""
+    found = q.field(0)
+    for axis in q.argument(1):
+        found = found.along(axis, taps.flipped(found.shape[axis]))
+    return found
+
+
+def repeat(q: Question) -> Field:
+    """The whole tensor several times along its axes."""
+    found, times = q.field(0), q.argument(1)
+    while len(found.layout) < len(times):
+        found = found.unsqueezed(0)
+    for axis, count in enumerate(times):
+        length = found.shape[axis]
+        if count != 1:
+            found = found.along(axis, taps.listed(length, np.tile(np.arange(length), count)))
+    return found
+
+
+def repeat_interleave(q: Question) -> Field:
+    """Each position several times in a row."""
+    found, times, axis = q.field(0), q.argument(1), q.argument(2)
+    if not isinstance(times, int) or axis is None:
+        return q.unknown()
+    return found.along(axis, taps.repeated(found.shape[axis], times))
+
+
+def cat(q: Question) -> Field:
+    """Tensors one after another along an axis."""
+    parts = [each for each in q.fields(0) if each.shape != (0,)]
+    return joined(parts, q.argument(1, 0), q.size())
+
+
+def stack(q: Question) -> Field:
+    """Tensors side by side along a new axis."""
+    axis = q.argument(1, 0) % len(q.size())
+    return joined([each.unsqueezed(axis) for each in q.fields(0)], axis, q.size())
+
+
+def joined(parts: Sequence[Field], axis: int, made: tuple[int, ...]) -> Field:
+    """Fields one after another along `axis`."""
+    axis %= len(made)
+    unknown = frozenset().union(*(each.unknown for each in parts))
+    placed, start = [], 0
+    for part in _gathered(parts, axis):
+        placed.append(_placed(part, axis, start, made))
+        start += part.shape[axis]
+    found = union(placed, made)
+    return replace(compressed(found, axis), unknown=unknown)
+
+
+def _gathered(parts: Sequence[Field], axis: int) -> list[Field]:
+    """Neighbours along `axis` joined at once where each has one term, so that long rows of parts cost what they hold."""
+    groups: list[list[Field]] = []
+    for part in parts:
+        if groups and _alike(groups[-1][0], part, axis):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return [group[0] if len(group) == 1 else _chained(group, axis) for group in groups]
+
+
+def _alike(one: Field, other: Field, axis: int) -> bool:
+    if len(one.terms) != 1 or len(other.terms) != 1:
+        return False
+    this, that = one.terms[0], other.terms[0]
+    same_axes = this.source == that.source and this.spans.keys() == that.spans.keys()
+    rest = [each for number, each in enumerate(one.layout) if number != axis]
+    return same_axes and rest == [each for number, each in enumerate(other.layout) if number != axis]
+
+
+def _chained(parts: Sequence[Field], axis: int) -> Field:
+    parts = [part.single(axis) for part in parts]
+    (factor,) = parts[0].factors(axis)
+    lengths = [part.shape[axis] for part in parts]
+    term = parts[0].terms[0]
+    spans = {
+        each: _chain([part.terms[0].spans[each] for part in parts], factor, lengths) for each in term.spans
+    }
+    layout = (*parts[0].layout[:axis], (sum(lengths),), *parts[0].layout[axis + 1 :])
+    return Field(layout, (Term(term.source, spans),)).settled()
+
+
+def _chain(spans: Sequence[Span], factor: int, lengths: Sequence[int]) -> Span:
+    first = _concatenated([span.first for span in spans], factor, lengths)
+    last = _concatenated([span.last for span in spans], factor, lengths)
+    frees = [span.free for span in spans]
+    word = next((span.word for span in spans if span.word), "")
+    known = [free for free in frees if free is not None]
+    if len(known) < len(frees) or any(free.factor == factor for free in known):
+        return Span(first, last, None, word or "pieces")
+    rates = {(free.factor, free.advance / free.phases) for free in known}
+    if len(rates) > 1:
+        return Span(first, last, None, "misaligned branches")
+    phases = lcm(*(free.phases for free in known))
+    known = [free.tiled(phases) for free in known]
+    free = replace(
+        known[0],
+        first=_concatenated([each.first for each in known], factor, lengths),
+        last=_concatenated([each.last for each in known], factor, lengths),
+    )
+    return Span(first, last, free)
+
+
+def _concatenated(arrays: Sequence[Indices], factor: int, lengths: Sequence[int]) -> Indices:
+    """Arrays one after another along `factor`; left at length 1 if they all say the same."""
+    if all(array.shape[factor] == 1 and np.array_equal(array, arrays[0]) for array in arrays):
+        return arrays[0]
+    shapes = [array.shape[:factor] + (1,) + array.shape[factor + 1 :] for array in arrays]
+    common = list(np.broadcast_shapes(*shapes))
+    wide = []
+    for array, length in zip(arrays, lengths, strict=True):
+        common[factor] = length
+        wide.append(np.broadcast_to(array, common))
+    return np.concatenate(wide, axis=factor)
+
+
+def _placed(part: Field, axis: int, start: int, made: tuple[int, ...]) -> Field:
+    """The field of `part`, put at `start` of a longer axis that looks nowhere elsewhere."""
+    if part.shape[axis] == made[axis] or not part.terms:
+        return part if part.terms else Field(dense(made))
+    length = part.shape[axis]
+    part = part.single(axis)
+    (factor,) = part.factors(axis)
+    layout = (*part.layout[:axis], (made[axis],), *part.layout[axis + 1 :])
+    return part.mapped(lambda span: _place(span, factor, length, start, made[axis]), layout).settled()
+
+
+def _place(span: Span, factor: int, length: int, start: int, total: int) -> Span:
+    def wide(array: Indices, value: np.int32) -> Indices:
+        shape = list(array.shape)
+        shape[factor] = length
+        before, after = list(shape), list(shape)
+        before[factor], after[factor] = start, total - start - length
+        middle = np.broadcast_to(array, shape)
+        return np.concatenate([np.full(before, value), middle, np.full(after, value)], axis=factor)
+
+    free, word = span.free, span.word
+    if free is not None and free.factor == factor:
+        free, word = None, "pieces"
+    elif free is not None:
+        free = replace(free, first=wide(free.first, NOWHERE_FIRST), last=wide(free.last, NOWHERE_LAST))
+    return Span(wide(span.first, NOWHERE_FIRST), wide(span.last, NOWHERE_LAST), free, word)
+
+
+def compressed(found: Field, axis: int) -> Field:
+    """Arrays that turn out not to vary along an axis, shortened to length 1."""
+    for factor in found.factors(axis):
+        found = found.mapped(lambda span, factor=factor: _compress(span, factor))  # type: ignore[misc]
+    return found
+
+
+def _compress(span: Span, factor: int) -> Span:
+    first, last = _constant(span.first, factor), _constant(span.last, factor)
+    if first is None or last is None:
+        return span
+    free = span.free
+    if free is not None and free.factor != factor:
+        low, high = _constant(free.first, factor), _constant(free.last, factor)
+        free = replace(free, first=low, last=high) if low is not None and high is not None else free
+    return replace(span, first=first, last=last, free=free)
+
+
+def _constant(array: Indices, factor: int) -> Indices | None:
+    head = array.take([0], axis=factor)
+    return head if array.shape[factor] == 1 or bool((array == head).all()) else None
+
+
+def unfold(q: Question) -> Field:
+    """Windows along one axis, laid out in a new last axis."""
+    found, axis = q.field(0), q.argument(1)
+    axis %= len(found.layout)
+    length, size, step = found.shape[axis], q.argument(2), q.argument(3)
+    return found.windows(
+        axis, taps.window(length, (length - size) // step + 1, kernel=size, stride=step, padding=0, dilation=1)
+    )
+
+
+def im2col(q: Question) -> Field:
+    """Patches as columns: (N, C, H, W) to (N, C · kernel, places)."""
+    kernel, dilation, padding, stride = (q.argument(position) for position in (1, 2, 3, 4))
+    found = q.field(0)
+    places = []
+    for number, axis in enumerate((2, 3)):
+        length = found.shape[axis]
+        reach = dilation[number] * (kernel[number] - 1) + 1
+        count = (length + 2 * padding[number] - reach) // stride[number] + 1
+        places.append(count)
+        window = taps.window(
+            length,
+            count,
+            kernel=kernel[number],
+            stride=stride[number],
+            padding=padding[number],
+            dilation=dilation[number],
+        )
+        found = found.windows(axis, window)
+    return found.permuted((0, 1, 4, 5, 2, 3)).viewed(q.size())
+
+
+def pixel_shuffle(q: Question) -> Field:
+    """Channels to pixels: C·r² channels become blocks of r × r pixels."""
+    found, r = q.field(0), q.argument(1)
+    *batch, channels, height, width = found.shape
+    n = len(batch)
+    split_up = found.viewed((*batch, channels // (r * r), r, r, height, width))
+    return split_up.permuted((*range(n), n, n + 3, n + 1, n + 4, n + 2)).viewed(q.size())
+
+
+def pixel_unshuffle(q: Question) -> Field:
+    """Pixels to channels."""
+    found, r = q.field(0), q.argument(1)
+    *batch, channels, height, width = found.shape
+    n = len(batch)
+    split_up = found.viewed((*batch, channels, height // r, r, width // r, r))
+    return split_up.permuted((*range(n), n, n + 2, n + 4, n + 1, n + 3)).viewed(q.size())
+
+
+def channel_shuffle(q: Question) -> Field:
+    """Channels of the groups interleaved."""
+    found, groups = q.field(0), q.argument(1)
+    batch, channels, *rest = found.shape
+    return found.viewed((batch, groups, channels // groups, *rest)).permuted(
+        (0, 2, 1, *range(3, 3 + len(rest)))
+    ).viewed(q.size())
+
+
+def index_select(q: Question) -> Field:
+    """Positions given by a constant tensor."""
+    found, axis, positions = q.field(0), q.argument(1), q.value(2)
+    if positions is None:
+        return q.unknown()
+    if not found.layout:
+        return found
+    return found.along(axis, taps.listed(found.shape[axis], positions.numpy()))
+
+
+def index(q: Question) -> Field:
+    """Elements picked by constant index tensors; numpy picks the same ones from the arrays of the field."""
+    found = q.field(0)
+    try:
+        picks = q.values(1)
+    except LookupError:
+        return q.unknown()
+    picks = [*picks, *([None] * (len(found.layout) - len(picks)))]
+    if sum(pick is not None for pick in picks) == 1 and all(p is None or p.dtype != torch.bool for p in picks):
+        axis = next(i for i, pick in enumerate(picks) if pick is not None)
+        pick = picks[axis]
+        if pick is not None and pick.ndim == 1:
+            return found.along(axis, taps.listed(found.shape[axis], pick.numpy()))
+    return replayed(found, q.size(), lambda array: array[tuple(slice(None) if p is None else p for p in picks)])
+
+
+def gather(q: Question) -> Field:
+    """Elements picked along one axis by a constant tensor of the same rank."""
+    found, positions = q.field(0), q.value(2)
+    if positions is None:
+        return q.unknown()
+    return replayed(found, q.size(), lambda array: array.gather(q.argument(1), positions))
+
+
+def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor], torch.Tensor]) -> Field:
+    """Let torch move the numbers of the field as it moves the tensor's own; there is no free pattern afterwards."""
+    for axis in range(len(found.layout)):
+        found = found.single(axis)
+
+    def moved(array: Indices) -> Indices:
+        whole = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(array, found.shape)))
+        return np.asarray(move(whole).numpy(), dtype=np.int32).reshape(made)
+
+    terms = tuple(
+        Term(
+            term.source,
+            {axis: Span(moved(span.first), moved(span.last), None, "picked") for axis, span in term.spans.items()},
+        )
+        for term in found.terms
+    )
+    again = Field(dense(made), terms, found.unknown)
+    for axis in range(len(made)):
+        again = compressed(again, axis) if made[axis] > 1 else again
+    return again
+
+
+def copy(q: Question) -> Field:
+    """The second tensor, broadcast into the place of the first."""
+    return q.field(1).broadcast(q.size()) if q.field(1).terms else replace(q.nothing(), unknown=q.field(1).unknown)
+
+
+def embedding(q: Question) -> Field:
+    """A row of a table for each index: what the index depends on."""
+    if q.field(0).terms:
+        return q.unknown()
+    found = q.field(1)
+    return found.unsqueezed(len(found.layout)).broadcast(q.size()) if found.terms else q.nothing()
+
+
+def view_as_complex(q: Question) -> Field:
+    """The last axis, of size 2, becomes real and imaginary part."""
+    return q.field(0).reduced([-1], keep=False)
+
+
+def view_as_real(q: Question) -> Field:
+    """Real and imaginary part become a last axis of size 2."""
+    found = q.field(0)
+    return found.unsqueezed(len(found.layout)).broadcast(q.size())
+
+
+def _many(names: str, rule: Rule) -> dict[str, Rule]:
+    return dict.fromkeys(names.split(), rule)
+
+
+RULES: dict[str, Rule] = {
+    **_many("view _unsafe_view reshape _reshape_alias view_copy", view),
+    **_many("clone _to_copy contiguous alias detach detach_ lift lift_fresh _conj conj native_dropout resolve_conj", same),
+    **_many("empty empty_like new_empty new_zeros new_ones new_full zeros zeros_like ones ones_like full", nothing),
+    **_many("full_like fill fill_ zero zero_ arange eye scalar_tensor linspace empty_strided new_empty_strided", nothing),
+    **_many("rand randn rand_like randn_like randint empty_permuted normal_ uniform_ bernoulli_ tril_indices", nothing),
+    **_many("triu_indices randperm", nothing),
+    "expand": expand,
+    "permute": permute,
+    **_many("transpose transpose_ t t_", transpose),
+    **_many("squeeze squeeze_", squeeze),
+    **_many("unsqueeze unsqueeze_", unsqueeze),
+    "select": select,
+    "slice": slice_,
+    **_many("split split_with_sizes unsafe_split unsafe_split_with_sizes split_copy split_with_sizes_copy", split),
+    "unbind": unbind,
+    "constant_pad_nd": pad("constant"),
+    **_many("reflection_pad1d reflection_pad2d reflection_pad3d", pad("reflect")),
+    **_many("replication_pad1d replication_pad2d replication_pad3d", pad("replicate")),
+    "roll": roll,
+    "flip": flip,
+    "repeat": repeat,
+    "repeat_interleave": repeat_interleave,
+    "cat": cat,
+    "stack": stack,
+    "unfold": unfold,
+    "im2col": im2col,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    **_many("channel_shuffle native_channel_shuffle", channel_shuffle),
+    "index_select": index_select,
+    "index": index,
+    "gather": gather,
+    "copy_": copy,
+    "copy": copy,
+    "embedding": embedding,
+    "view_as_complex": view_as_complex,
+    "view_as_real": view_as_real,
+}
+
