@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -85,18 +87,30 @@ NETS = {
     "fold of patches": lambda x, m: x.unfold(2, 4, 2).unfold(3, 3, 3).sum((4, 5)),
     "window mean": lambda x, m: x.view(1, 4, 3, 4, 3, 4).mean((3, 5)),
     "window partition": lambda x, m: (
-        m["same"](x).view(1, 4, 3, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(9, 16, 4).softmax(1)
-        .view(1, 3, 3, 4, 4, 4).permute(0, 5, 1, 3, 2, 4).reshape(1, 4, 12, 12)
+        m["same"](x)
+        .view(1, 4, 3, 4, 3, 4)
+        .permute(0, 2, 4, 3, 5, 1)
+        .reshape(9, 16, 4)
+        .softmax(1)
+        .view(1, 3, 3, 4, 4, 4)
+        .permute(0, 5, 1, 3, 2, 4)
+        .reshape(1, 4, 12, 12)
     ),
     "axial attention": lambda x, m: (
         (x.permute(0, 2, 3, 1) @ x.permute(0, 2, 1, 3)).softmax(-1) @ x.permute(0, 2, 3, 1)
     ).permute(0, 3, 1, 2),
     "masked by zeros": lambda x, m: m["a"](x * (torch.arange(12) > 4)),
-    "attention": lambda x, m: F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3)
-    .transpose(1, 2).view(1, 4, 12, 12),
-    "causal attention": lambda x, m: F.scaled_dot_product_attention(
-        *[m["same"](x).mean(3).transpose(1, 2)[:, None]] * 3, is_causal=True
-    ).squeeze(1).transpose(1, 2)[..., None] + torch.zeros(1, 1, 1, 3),
+    "attention": lambda x, m: (
+        F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3).transpose(1, 2).view(1, 4, 12, 12)
+    ),
+    "causal attention": lambda x, m: (
+        F.scaled_dot_product_attention(
+            *[m["same"](x).mean(3).transpose(1, 2)[:, None].contiguous()] * 3, is_causal=True
+        )
+        .squeeze(1)
+        .transpose(1, 2)[..., None]
+        + torch.zeros(1, 1, 1, 3)
+    ),
     "cumulative": lambda x, m: x.cumsum(2),
     "index": lambda x, m: x[:, :, [5, 3, 3, 11, 0]],
     "index select": lambda x, m: x.index_select(3, torch.tensor([2, 9, 4])),
@@ -119,8 +133,68 @@ NETS = {
     "flattened": lambda x, m: m["same"](x.flatten(2).view(1, 4, 6, 24)),
     "gated unit": lambda x, m: F.glu(torch.cat([x, m["wide"](x)], 1), 1),
     "shared module": lambda x, m: m["same"](m["same"](m["same"](x))),
-    "chains of views": lambda x, m: m["a"](x.permute(0, 3, 1, 2).reshape(1, 12, 4, 12).permute(0, 2, 1, 3).contiguous()),
+    "chains of views": lambda x, m: m["a"](
+        x.permute(0, 3, 1, 2).reshape(1, 12, 4, 12).permute(0, 2, 1, 3).contiguous()
+    ),
 }
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.data())
+def test_every_unit_of_a_random_graph(agrees, data):
+    """Up to six operations, each on tensors that came before; what does not fit is cropped to the smaller size."""
+    steps = data.draw(
+        st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers(0, 9)), max_size=6)
+    )
+
+    def forward(x, m):
+        made = [x]
+        for name, first, second in steps:
+            one, other = made[first % len(made)], made[second % len(made)]
+            height, width = min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3])
+            if STEPS[name].__code__.co_argcount == 3:
+                made.append(STEPS[name](one[:, :, :height, :width], other[:, :, -height:, -width:], m))
+            elif min(one.shape[2:]) >= 5 and max(one.shape[2:]) < 30:
+                made.append(STEPS[name](one, m))
+        return made[-1]
+
+    agrees(Net(forward, **layers()), (3, 11, 11))
+
+
+STEPS = {
+    "conv": lambda x, m: m["a"](x),
+    "same": lambda x, m: m["same"](x),
+    "stride": lambda x, m: m["pad2"](x),
+    "wide": lambda x, m: m["wide"](x),
+    "dilated": lambda x, m: m["dilated"](x),
+    "depthwise": lambda x, m: m["depth"](x),
+    "grouped": lambda x, m: m["groups"](x),
+    "up": lambda x, m: m["up"](x),
+    "round": lambda x, m: m["round"](x),
+    "nearest": lambda x, m: F.interpolate(x, scale_factor=2),
+    "bilinear": lambda x, m: F.interpolate(x, size=(9, 12), mode="bilinear"),
+    "pool": lambda x, m: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "adaptive": lambda x, m: F.adaptive_avg_pool2d(x, (5, 6)),
+    "mirror": lambda x, m: F.pad(x, (1, 2, 0, 3), mode="reflect"),
+    "crop": lambda x, m: x[:, :, 1:, :-1],
+    "flip": lambda x, m: x.flip(3),
+    "turn": lambda x, m: x.transpose(2, 3),
+    "roll": lambda x, m: torch.roll(x, (1, -2), (2, 3)),
+    "gate": lambda x, m: x * torch.sigmoid(x.mean((2, 3), keepdim=True)),
+    "rows": lambda x, m: x + x.mean(3, keepdim=True),
+    "in place": lambda x, m: x.clone().mul_(2).relu_(),
+    "add": lambda x, y, m: x + y,
+    "multiply": lambda x, y, m: x * y,
+    "join": lambda x, y, m: m["eight"](F.pad(torch.cat([x, y], 1), (1, 1, 1, 1))),
+    "mix channels": lambda x, y, m: torch.cat([x[:, :2], y[:, 2:]], 1),
+    "write": lambda x, y, m: _overwrite(x, y),
+}
+
+
+def _overwrite(x, y):
+    made = x.clone()
+    made[:, :3, 1::2] = y[:, 1:, 1::2]
+    return made
 
 
 def _written(x, m):

@@ -91,14 +91,12 @@ class Anatomy:
         """The receptive fields of all tensors, worked out when first asked for."""
         return ReceptiveFields(self.graph)
 
-    def receptive_field(
-        self, at: str = "", unit: Sequence[int] | None = None, *, source: int = 0
-    ) -> ReceptiveField:
+    def receptive_field(self, at: str = "", unit: Sequence[int] | None = None, *, source: int = 0) -> ReceptiveField:
         """The part of the input that can influence one unit.
 
         Args:
-            at: a module's path, an operation's name, or `path:1` for the second tensor that a module returns; the network's
-                output by default.
+            at: a module's path, an operation's name, or `path:1` for the second tensor that a module returns; the
+                network's output by default.
             unit: row and column of the unit in that map, counted from 0; the middle by default.
             source: number of the input, where there are several.
 

@@ -1,10 +1,10 @@
 """The receptive field of every element of one tensor, as a union of terms.
 
-A tensor's shape is kept as a *layout*: for each dimension the factors whose product it is. Flattening (H, W) to one dimension
-makes a dimension with two factors, and nothing has to be written out; splitting it again, as window attention does, finds
-them. A *term* says for one input tensor where each element looks along each of its axes; a field is the union of its terms,
-kept apart only where writing out the union would take much room (a matrix product, where rows come from one side and columns
-from the other).
+A tensor's shape is kept as a *layout*: for each dimension the factors whose product it is. Flattening (H, W) to one
+dimension makes a dimension with two factors, and nothing has to be written out; splitting it again, as window attention
+does, finds them. A *term* says for one input tensor where each element looks along each of its axes; a field is the
+union of its terms, kept apart only where writing out the union would take much room (a matrix product, where rows come
+from one side and columns from the other).
 """
 
 from collections.abc import Callable, Sequence

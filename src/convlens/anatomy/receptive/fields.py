@@ -71,12 +71,16 @@ class ReceptiveFields:
             word=word,
         )
 
-    def regions(self, at: str, source: int = 0, *, local: bool = False) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    def regions(
+        self, at: str, source: int = 0, *, local: bool = False
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
         """For each input axis two arrays over the places of the map: first and last index of every unit."""
         trace = self._local if local else self._everything
         found, _ = self._field(trace, at)
         if found.unknown:
-            raise ConvlensError(f"the receptive field of {at!r} is unknown: no rule for {', '.join(sorted(found.unknown))}")
+            raise ConvlensError(
+                f"the receptive field of {at!r} is unknown: no rule for {', '.join(sorted(found.unknown))}"
+            )
         places: Map = map_of(found)
         return [everywhere(places, source, axis) for axis in self._axes(source)[0]]
 

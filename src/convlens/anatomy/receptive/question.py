@@ -56,7 +56,7 @@ class Question(Call):
         return constant(self._graph, ref.tensor) if isinstance(ref, Ref) else None
 
     def values(self, position: int) -> list[torch.Tensor | None]:
-        """The numbers of a list of constant tensors, None for what is no tensor; raises LookupError if one is unknown."""
+        """The numbers of constant tensors, None for what is no tensor; raises LookupError if one is unknown."""
         found: list[torch.Tensor | None] = []
         for ref in self.argument(position):
             value = constant(self._graph, ref.tensor) if isinstance(ref, Ref) else None
@@ -95,7 +95,8 @@ def constant(graph: Graph, index: int) -> torch.Tensor | None:
     with torch.no_grad():
         made = operation.operator(*_filled(operation.arguments, known), **_filled(keywords, known))
     several = made if isinstance(made, list | tuple) else [made]
-    return several[operation.outputs.index(index)]
+    found: torch.Tensor = several[operation.outputs.index(index)]
+    return found
 
 
 def _filled(value: Any, known: dict[int, torch.Tensor]) -> Any:

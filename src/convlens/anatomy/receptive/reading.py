@@ -16,7 +16,7 @@ from convlens.errors import ConvlensError
 
 @dataclass(frozen=True)
 class Map:
-    """The places of a tensor: the factors of its layout that are rows and columns, the others being channels and batch."""
+    """The places of a tensor: the factors of its layout that are rows and columns."""
 
     field: Field
     places: tuple[int, ...]
@@ -38,7 +38,7 @@ def map_of(found: Field) -> Map:
 
 def _place_dimensions(found: Field) -> tuple[int, ...]:
     rank = len(found.layout)
-    moving = set()
+    moving: set[int] = set()
     for term in found.terms:
         for span in term.spans.values():
             factors = {span.free.factor} if span.free is not None else set(_varying(span))
@@ -58,9 +58,7 @@ def _varying(span: Span) -> list[int]:
 def _factored_by_axes(found: Field, dimension: int) -> bool:
     """Whether each factor of a flattened dimension belongs to one axis of the image."""
     factors = found.factors(dimension)
-    owners = [
-        span.free.factor if span.free is not None else -1 for term in found.terms for span in term.spans.values()
-    ]
+    owners = [span.free.factor if span.free is not None else -1 for term in found.terms for span in term.spans.values()]
     return len(factors) > 1 and all(factor in owners for factor in factors)
 
 
@@ -74,8 +72,8 @@ def checked_unit(found: Map, shape: tuple[int, ...], unit: Sequence[int] | None,
         given = tuple(int(each) for each in np.unravel_index(given[0] % prod(places), places))
     if len(given) != len(places):
         raise ConvlensError(
-            f"unit {tuple(unit)} has {len(given)} numbers, but {at!r} is a map of {'×'.join(map(str, places)) or 'one unit'}; "
-            f"give {len(places)}"
+            f"unit {tuple(unit)} has {len(given)} numbers, but {at!r} is a map of "
+            f"{'×'.join(map(str, places)) or 'one unit'}; give {len(places)}"
         )
     for index, length in zip(given, places, strict=True):
         if not -length <= index < length:

@@ -41,8 +41,8 @@ class ReceptiveField:
     Attributes:
         at: the module or operation asked about.
         unit: the unit's place in the map.
-        axes: for each axis of the input the first and last index, inclusive and clipped to the image; None where the unit
-            depends on nothing. Empty if the region is unknown.
+        axes: for each axis of the input the first and last index, inclusive and clipped to the image; None where the
+            unit depends on nothing. Empty if the region is unknown.
         image: size of the input along these axes.
         size: extent along each axis on an image without borders; where there is no such pattern, of the largest region.
         stride: distance on the image between neighbouring units; None where the map is not regular.

@@ -10,7 +10,7 @@ from convlens.anatomy.receptive.taps import Taps
 
 
 def convolution(q: Question) -> Field:
-    """Taps along each spatial axis, union over the channels of a group; a weight that depends on the input counts too."""
+    """Taps along each spatial axis, union over a group's channels; a weight that depends on the input counts too."""
     stride, padding, dilation, transposed = (q.argument(position) for position in (3, 4, 5, 6))
     groups = int(q.argument(8))
     weight, given, made = q.tensor(1).shape, q.tensor(0).shape, q.size()
@@ -91,10 +91,8 @@ def adaptive_pool(q: Question) -> Field:
     """Adaptive pooling, whose windows differ where the sizes do not divide."""
     found, given, made = q.field(0), q.tensor(0).shape, q.size()
     for axis in range(len(given) - len(_each(q.argument(1), 1)), len(given)):
-        if made[axis] == 1:
-            found = found.reduced([axis])
-        else:
-            found = found.along(axis, taps.adaptive(given[axis], made[axis]))
+        windows = taps.adaptive(given[axis], made[axis])
+        found = found.reduced([axis]) if made[axis] == 1 else found.along(axis, windows)
     return found
 
 

@@ -1,7 +1,6 @@
 """Rules for what mixes whole axes (products, attention, sums, sorting, Fourier transforms) and for gates."""
 
-from collections.abc import Callable, Sequence
-
+from collections.abc import Callable
 from math import isinf
 
 import numpy as np
@@ -87,11 +86,7 @@ def attention(q: Question) -> list[Field]:
         parts.append(_earlier(found, made[-2], steps) if causal else found.reduced([-2]))
     mask = q.named("attn_mask") or q.named("attn_bias")
     position = next(
-        (
-            i
-            for i, each in enumerate(q.operation.operator._schema.arguments)
-            if each.name in ("attn_mask", "attn_bias")
-        ),
+        (i for i, each in enumerate(q.operation.operator._schema.arguments) if each.name in ("attn_mask", "attn_bias")),
         None,
     )
     if mask is not None and position is not None and q.field(position).terms:
@@ -196,15 +191,13 @@ def multiply(q: Question) -> Field:
     if not (q.has_tensor(0) and q.has_tensor(1)):
         return q.elementwise()
     if q.operation.kind.startswith("mul"):
-        for mine, other in ((0, 1), (1, 0)):
-            if q.field(mine).terms and not q.field(other).terms:
-                return masked(q.field(mine).broadcast(q.size()), q.value(other))
-    if not q.local:
-        return q.elementwise()
+        for mine, constant in ((0, 1), (1, 0)):
+            if q.field(mine).terms and not q.field(constant).terms:
+                return masked(q.field(mine).broadcast(q.size()), q.value(constant))
     one, other = q.field(0), q.field(1)
-    if is_gate(other, one):
+    if q.local and is_gate(other, one):
         return one.broadcast(q.size())
-    if is_gate(one, other) and q.operation.kind.startswith("mul"):
+    if q.local and is_gate(one, other) and q.operation.kind.startswith("mul"):
         return other.broadcast(q.size())
     return q.elementwise()
 
@@ -271,11 +264,6 @@ def _many(names: str, rule: Rule) -> dict[str, Rule]:
     return dict.fromkeys(names.split(), rule)
 
 
-_REDUCTIONS: Sequence[str] = (
-    "kthvalue sum mean amax amin max min aminmax argmax argmin prod any all nansum var std var_mean std_mean logsumexp norm "
-    "linalg_vector_norm median nanmedian mode count_nonzero"
-).split()
-
 RULES: dict[str, Rule] = {
     **_many("mm bmm", product(0)),
     **_many("addmm addmm_ baddbmm baddbmm_", product(1)),
@@ -292,7 +280,10 @@ RULES: dict[str, Rule] = {
         attention,
     ),
     **_many("cumsum cumsum_ cumprod cummax cummin logcumsumexp", cumulative),
-    **dict.fromkeys(_REDUCTIONS, reduction),
+    **_many(
+        "sum mean amax amin max min aminmax argmax argmin prod any all nansum var std var_mean std_mean", reduction
+    ),
+    **_many("logsumexp norm linalg_vector_norm median nanmedian mode kthvalue count_nonzero", reduction),
     **_many("_softmax softmax _log_softmax log_softmax _safe_softmax _fft_c2c _fft_r2c _fft_c2r", along_whole_axes),
     **_many("sort argsort topk", sort),
     "glu": glu,

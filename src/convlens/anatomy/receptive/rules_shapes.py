@@ -85,9 +85,7 @@ def _sliced(found: Field, axis: int, start: int | None, step: int, made: tuple[i
     first = min(max(0, (start or 0) + (length if (start or 0) < 0 else 0)), length)
     if first == 0 and step == 1 and made[axis] == length:
         return found
-    return found.along(
-        axis, taps.window(length, made[axis], kernel=1, stride=step, padding=-first, dilation=1)
-    )
+    return found.along(axis, taps.window(length, made[axis], kernel=1, stride=step, padding=-first, dilation=1))
 
 
 def split(q: Question) -> list[Field]:
@@ -187,7 +185,7 @@ def joined(parts: Sequence[Field], axis: int, made: tuple[int, ...]) -> Field:
 
 
 def _gathered(parts: Sequence[Field], axis: int) -> list[Field]:
-    """Neighbours along `axis` joined at once where each has one term, so that long rows of parts cost what they hold."""
+    """Neighbours along `axis` joined at once where each has one term, so that long rows of parts stay cheap."""
     groups: list[list[Field]] = []
     for part in parts:
         if groups and _alike(groups[-1][0], part, axis):
@@ -211,9 +209,7 @@ def _chained(parts: Sequence[Field], axis: int) -> Field:
     (factor,) = parts[0].factors(axis)
     lengths = [part.shape[axis] for part in parts]
     term = parts[0].terms[0]
-    spans = {
-        each: _chain([part.terms[0].spans[each] for part in parts], factor, lengths) for each in term.spans
-    }
+    spans = {each: _chain([part.terms[0].spans[each] for part in parts], factor, lengths) for each in term.spans}
     layout = (*parts[0].layout[:axis], (sum(lengths),), *parts[0].layout[axis + 1 :])
     return Field(layout, (Term(term.source, spans),)).settled()
 
@@ -243,7 +239,7 @@ def _concatenated(arrays: Sequence[Indices], factor: int, lengths: Sequence[int]
     """Arrays one after another along `factor`; left at length 1 if they all say the same."""
     if all(array.shape[factor] == 1 and np.array_equal(array, arrays[0]) for array in arrays):
         return arrays[0]
-    shapes = [array.shape[:factor] + (1,) + array.shape[factor + 1 :] for array in arrays]
+    shapes = [(*array.shape[:factor], 1, *array.shape[factor + 1 :]) for array in arrays]
     common = list(np.broadcast_shapes(*shapes))
     wide = []
     for array, length in zip(arrays, lengths, strict=True):
@@ -357,9 +353,11 @@ def channel_shuffle(q: Question) -> Field:
     """Channels of the groups interleaved."""
     found, groups = q.field(0), q.argument(1)
     batch, channels, *rest = found.shape
-    return found.viewed((batch, groups, channels // groups, *rest)).permuted(
-        (0, 2, 1, *range(3, 3 + len(rest)))
-    ).viewed(q.size())
+    return (
+        found.viewed((batch, groups, channels // groups, *rest))
+        .permuted((0, 2, 1, *range(3, 3 + len(rest))))
+        .viewed(q.size())
+    )
 
 
 def index_select(q: Question) -> Field:
@@ -448,11 +446,15 @@ def _many(names: str, rule: Rule) -> dict[str, Rule]:
 
 RULES: dict[str, Rule] = {
     **_many("view _unsafe_view reshape _reshape_alias view_copy", view),
-    **_many("clone _to_copy contiguous alias detach detach_ lift lift_fresh _conj conj native_dropout resolve_conj", same),
+    **_many(
+        "clone _to_copy contiguous alias detach detach_ lift lift_fresh _conj conj native_dropout resolve_conj", same
+    ),
     **_many("empty empty_like new_empty new_zeros new_ones new_full zeros zeros_like ones ones_like full", nothing),
-    **_many("full_like fill fill_ zero zero_ arange eye scalar_tensor linspace empty_strided new_empty_strided", nothing),
+    **_many(
+        "full_like fill fill_ zero zero_ arange eye scalar_tensor linspace empty_strided new_empty_strided", nothing
+    ),
     **_many("rand randn rand_like randn_like randint empty_permuted normal_ uniform_ bernoulli_ tril_indices", nothing),
-    **_many("triu_indices randperm", nothing),
+    **_many("triu_indices randperm new_empty_strided", nothing),
     "expand": expand,
     "permute": permute,
     **_many("transpose transpose_ t t_", transpose),
@@ -485,4 +487,3 @@ RULES: dict[str, Rule] = {
     "view_as_complex": view_as_complex,
     "view_as_real": view_as_real,
 }
-

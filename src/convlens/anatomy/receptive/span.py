@@ -1,8 +1,9 @@
 """Where along one axis of the input each element of a tensor looks: the first and last index, element by element.
 
-Arrays have one dimension for each *factor* of the tensor's shape (see `field`) and length 1 where nothing varies. An element
-that looks nowhere has `first > last`. Beside the true, clipped numbers a span may carry the *free* pattern, what they would
-be on an image without borders: along one factor they repeat every few positions, each time `advance` further on.
+Arrays have one dimension for each *factor* of the tensor's shape (see `field`) and length 1 where nothing varies. An
+element that looks nowhere has `first > last`. Beside the true, clipped numbers a span may carry the *free* pattern,
+what they would be on an image without borders: along one factor they repeat every few positions, each time `advance`
+further on.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ NOWHERE_FIRST, NOWHERE_LAST = np.int32(2**29), np.int32(-(2**29))
 
 @dataclass(frozen=True)
 class Free:
-    """The pattern without borders: `first` and `last` for one period along `factor`, `advance` from period to period."""
+    """The pattern without borders: `first` and `last` for one period along `factor`, then `advance` further on."""
 
     first: Indices
     last: Indices
@@ -132,9 +133,7 @@ class Span:
                 free.factor + (free.factor >= place),
                 free.advance,
             )
-        return replace(
-            self, first=np.expand_dims(self.first, place), last=np.expand_dims(self.last, place), free=free
-        )
+        return replace(self, first=np.expand_dims(self.first, place), last=np.expand_dims(self.last, place), free=free)
 
     def dropped(self, factor: int) -> "Span":
         """Without a factor of length 1."""

@@ -1,8 +1,9 @@
 """Which positions along one axis an output position reads: windows, strides, padding, enlarging, as index functions.
 
-Every operation along an axis is a function from output positions o to the positions that reach them. It is asked in two ways:
-*bounded*, where only positions that exist count and borders are folded (reflection) or wrapped (circular), and *free*, on an
-axis without ends, where it gives the regular pattern: after `outputs` more outputs it reads `inputs` positions further on.
+Every operation along an axis is a function from output positions o to the positions that reach them. It is asked in two
+ways: *bounded*, where only positions that exist count and borders are folded (reflection) or wrapped (circular), and
+*free*, on an axis without ends, where it gives the regular pattern: after `outputs` more outputs it reads `inputs`
+positions further on.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from convlens.graph import Graph, ModuleCall, Operation, Tensor
 from convlens.graph.structure import refs
 
 _MOST = 1 << 24  # elements of a union that may be written out
-_RESHAPES = frozenset("view _unsafe_view reshape _reshape_alias squeeze unsqueeze alias detach".split())
+_RESHAPES = frozenset(["view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze", "alias", "detach"])
 RULES = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
 
 
@@ -96,7 +96,9 @@ class Trace:
             return [self._unknown(operation, tensor) for tensor in outputs]
         found = rule(question) if rule is not None else question.elementwise()
         answers = [found] if isinstance(found, Field) else list(found)
-        inherited = frozenset().union(*(each.unknown for each in inputs)) if rule is not rules_shapes.nothing else frozenset()
+        inherited = (
+            frozenset().union(*(each.unknown for each in inputs)) if rule is not rules_shapes.nothing else frozenset()
+        )
         complete = []
         for number, tensor in enumerate(outputs):
             if number < len(answers):

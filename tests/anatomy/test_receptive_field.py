@@ -1,0 +1,191 @@
+"""Receptive fields as they are asked for: facts of known networks, gates, patterns, names and mistakes."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import convlens
+from convlens.anatomy import inspect
+from convlens.errors import ConvlensError
+
+FACTS = Path(__file__).parents[1] / "facts" / "receptive_fields_pytorch.csv"
+
+
+@pytest.mark.parametrize("row", list(csv.DictReader(FACTS.open())), ids=lambda row: f"{row['network']} {row['at']}")
+def test_known_networks(row):
+    with torch.device("meta"):
+        net = convlens.create(row["network"])
+    sheet = inspect(net, (3, 224, 224))
+    at = next(name for name in (row["at"], row["alias"]) if sheet.graph.calls_of(name))
+    field = sheet.receptive_field(at).local
+    assert (field.size, field.stride) == (int(row["size"]), int(row["stride"]))
+
+
+def test_a_squeeze_excite_gate_is_told_apart():
+    with torch.device("meta"):
+        net = convlens.create("efficientnet_b0")
+    sheet = inspect(net, (3, 224, 224))
+    field = sheet.receptive_field(next(call.path for call in reversed(sheet.graph.calls) if "Conv" in call.kind))
+    assert field.rows == field.columns == (0, 223)
+    assert field.is_global
+    assert not field.regular
+    assert field.word == "global"
+    assert field.local.size == 851
+    assert field.local.regular
+    assert field.local.everything == field
+    assert field.everything is field
+
+
+class Gated(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.norm = nn.GroupNorm(1, 3)
+        self.line = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        pooled = x.mean((2, 3), keepdim=True)
+        match self.kind:
+            case "expanded":
+                return x * pooled.sigmoid().expand_as(x)
+            case "channel line":
+                return x * self.line(pooled.flatten(1)[:, None]).sigmoid().view(1, 3, 1, 1)
+            case "divided":
+                return x / (x.pow(2).mean((2, 3), keepdim=True) + 1e-6).sqrt()
+            case "in place":
+                return x.mul_(pooled)
+            case "group norm":
+                return self.norm(x)
+            case "instance norm":
+                return F.instance_norm(x)
+            case "added":
+                return x + pooled
+
+
+@pytest.mark.parametrize("kind", ["expanded", "channel line", "divided", "in place", "group norm", "instance norm"])
+def test_global_gates_and_statistics_are_left_out_of_the_local_field(kind):
+    field = inspect(Gated(kind), (3, 16, 16)).receptive_field("", (8, 8))
+    assert field.rows == (0, 15)
+    assert field.local.rows == (7, 9)
+    assert field.local.size == 3
+
+
+def test_a_global_sum_is_no_gate():
+    field = inspect(Gated("added"), (3, 16, 16)).receptive_field("", (8, 8))
+    assert field.local.rows == (0, 15)
+    assert field.local is field
+
+
+def test_uneven_enlarging_and_misaligned_branches_have_a_word():
+    class Uneven(nn.Module):
+        def forward(self, x):
+            return F.interpolate(F.avg_pool2d(x, 3, 2, 1), scale_factor=2)
+
+    class Misaligned(nn.Module):
+        def forward(self, x):
+            return F.avg_pool2d(x, 1, 2) + x[:, :, :8, :8]
+
+    one = inspect(Uneven(), (3, 16, 16)).receptive_field()
+    assert (one.regular, one.word, one.size, one.stride, one.offset) == (False, "uneven", 3, None, None)
+    other = inspect(Misaligned(), (3, 16, 16)).receptive_field("", (4, 4))
+    assert (other.regular, other.word, other.rows) == (False, "misaligned branches", (4, 8))
+
+
+def test_enlarging_and_averaging_again_is_regular():
+    class Again(nn.Module):
+        def forward(self, x):
+            return F.avg_pool2d(F.interpolate(F.avg_pool2d(x, 2), scale_factor=2), 2)
+
+    field = inspect(Again(), (3, 16, 16)).receptive_field()
+    assert (field.regular, field.size, field.stride, field.offset) == (True, 2, 2, 0.5)
+
+
+def test_size_is_without_borders_and_the_region_is_clipped():
+    sheet = inspect(nn.Sequential(*(nn.Conv2d(3, 3, 5, padding=2) for _ in range(6))), (3, 8, 10))
+    field = sheet.receptive_field("5", (0, 9))
+    assert field.size == (25, 25)
+    assert (field.rows, field.columns) == ((0, 7), (0, 9))
+    assert sheet.receptive_field("1", (0, 9)).axes == ((0, 4), (5, 9))
+
+
+def test_tokens_and_windows_keep_their_places():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches = nn.Conv2d(3, 8, 4, 4)
+            self.norm = nn.LayerNorm(8)
+
+        def forward(self, x):
+            return self.norm(self.patches(x).flatten(2).transpose(1, 2))
+
+    sheet = inspect(Tokens(), (3, 16, 24))
+    for unit in ((1, 4), (10,)):
+        field = sheet.receptive_field("norm", unit)
+        assert (field.rows, field.columns, field.size, field.stride) == ((4, 7), (16, 19), 4, 4)
+
+
+def test_several_inputs_have_fields_of_their_own():
+    class Two(nn.Module):
+        def forward(self, x, y):
+            return F.avg_pool2d(x, 3, 1, 1) + y
+
+    sheet = inspect(Two(), (3, 8, 8), (3, 8, 8))
+    assert sheet.receptive_field("", (4, 4)).rows == (3, 5)
+    assert sheet.receptive_field("", (4, 4), source=1).rows == (4, 4)
+
+
+def test_a_module_that_returns_several_tensors():
+    class Stages(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stages = Pyramid()
+
+        def forward(self, x):
+            return self.stages(x)[1]
+
+    class Pyramid(nn.Module):
+        def forward(self, x):
+            return [F.avg_pool2d(x, 2), F.avg_pool2d(x, 4)]
+
+    sheet = inspect(Stages(), (3, 16, 16))
+    assert sheet.receptive_field("stages:0").size == 2
+    assert sheet.receptive_field("stages:1").size == 4
+    with pytest.raises(ConvlensError, match="stages:0, stages:1"):
+        sheet.receptive_field("stages")
+
+
+def test_what_has_no_rule_is_unknown_and_says_its_name():
+    class Sampled(nn.Module):
+        def forward(self, x):
+            grid = torch.zeros(1, 4, 4, 2)
+            return F.relu(F.grid_sample(x, grid, align_corners=False))
+
+    field = inspect(Sampled(), (3, 8, 8)).receptive_field()
+    assert field.unknown == ("aten.grid_sampler_2d.default",)
+    assert (field.rows, field.size, field.regular) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("at", "unit", "message"),
+    [
+        ("stem", None, "unknown module or operation 'stem'"),
+        ("0", (9, 9), "lies outside '0', a map of 8×8"),
+        ("0", (1, 2, 3), "give 2"),
+        ("1", None, "'1' did not run"),
+        ("0:3", None, "name one: 0:0"),
+    ],
+)
+def test_mistakes_are_answered(at, unit, message):
+    class Some(nn.Sequential):
+        def forward(self, x):
+            return self[0](x)
+
+    sheet = inspect(Some(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()), (3, 8, 8))
+    with pytest.raises(ConvlensError, match=message):
+        sheet.receptive_field(at, unit)
