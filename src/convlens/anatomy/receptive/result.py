@@ -1,6 +1,6 @@
 """The receptive field of one unit, as it is asked for and shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -65,8 +65,8 @@ class ReceptiveField:
     regular: bool
     word: str
     unknown: tuple[str, ...] = ()
-    gateless: "ReceptiveField | None" = None
-    whole: "ReceptiveField | None" = None
+    gateless: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
+    whole: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
 
     @property
     def rows(self) -> Interval | None:
