@@ -37,8 +37,7 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
             for batch in job.train_loader.epoch(state.epoch, start_step=state.step, device=job.device):
                 started = time.monotonic()
                 position = state.epoch * job.train_loader.steps + state.step
-                rate = rate_at(position, job.total_steps, peak=config.learning_rate, warmup=config.warmup)
-                set_rate(optimizer, rate)
+                set_rate(optimizer, _rate(job, position))
                 torch.manual_seed(_seed_of(config.seed, position))  # for dropout
                 state.loss_sum += job.step(network, optimizer, batch.images, batch.labels)
                 state.step += 1
@@ -50,7 +49,7 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
                 if _due(job, state, saved):
                     _save(job, state)
                     saved = time.monotonic()
-            _finish_epoch(job, state, watcher, rate)
+            _finish_epoch(job, state, watcher)
             _save(job, state)
             saved = time.monotonic()
     return True
@@ -84,6 +83,11 @@ def _finished(job: Job, state: State) -> bool:
     return state.epoch >= job.config.epochs or bool(patience and state.stale >= patience)
 
 
+def _rate(job: Job, position: int) -> float:
+    config = job.config
+    return rate_at(position, job.total_steps, peak=config.learning_rate, warmup=config.warmup)
+
+
 def _seed_of(seed: int, position: int) -> int:
     return int(np.random.SeedSequence([seed, position]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -94,8 +98,8 @@ def _due(job: Job, state: State, saved: float) -> bool:
     return bool(by_steps) or time.monotonic() - saved >= config.checkpoint_seconds
 
 
-def _finish_epoch(job: Job, state: State, watcher: Watcher, rate: float) -> None:
-    row = _row(job, state, rate)
+def _finish_epoch(job: Job, state: State, watcher: Watcher) -> None:
+    row = _row(job, state)
     is_better = better(row, state.best, job.config.monitor)
     state.finish_epoch(row, better=is_better)
     if is_better:
@@ -105,13 +109,13 @@ def _finish_epoch(job: Job, state: State, watcher: Watcher, rate: float) -> None
     watcher.epoch(row, is_better)
 
 
-def _row(job: Job, state: State, rate: float) -> dict[str, Any]:
+def _row(job: Job, state: State) -> dict[str, Any]:
     """What is known about an epoch, as it is written to metrics.jsonl."""
     images = state.step * job.config.batch
     row = {
         "epoch": state.epoch + 1,
         "loss": state.loss_sum.item() / state.step,
-        "lr": rate,
+        "lr": _rate(job, state.epoch * job.train_loader.steps + state.step - 1),
         "images_per_second": round(images / max(state.seconds, 1e-9), 1),
     }
     if job.val_loader is None:
