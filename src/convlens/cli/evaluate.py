@@ -19,6 +19,7 @@ def evaluate(
     device: str = "auto",
     runtime: str | None = None,
     threads: int | None = None,
+    report: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -34,13 +35,15 @@ def evaluate(
         device: auto, cpu, cuda or cuda:1.
         runtime: torch, onnxruntime or openvino; PyTorch for a run and the artifact's own if not given.
         threads: That the network may use; the processors that the container has if not given.
-        json_: Print the figures as JSON and nothing else.
+        report: HTML file to write the report to; in evaluation/ of the run folder if not given.
+        json_: Print the figures as JSON and nothing else; the report is then written only where --report says.
         quiet: Print nothing but the figures.
     """
     from convlens.cli.bar import bar
     from convlens.data import open_dataset
     from convlens.errors import ConvlensError
     from convlens.evaluation import evaluate as evaluate_on
+    from convlens.evaluation.report import evaluation_sections, write_report
     from convlens.surface import load, trained_on
 
     if batch < 1:
@@ -49,10 +52,17 @@ def evaluate(
     dataset = open_dataset(data or trained_on(run))
     with bar("evaluating", quiet or json_) as on_progress:
         done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)
+    if report is None and not json_ and run.is_dir():
+        report = run / "evaluation" / f"{done.data}-{done.split}" / "report.html"
+    if report:
+        title = f"{run.name} on {done.data}, split {done.split}"
+        write_report(report, title, evaluation_sections(done, dataset))
     if json_:
         print(json.dumps(done.to_dict(), ensure_ascii=False, indent=2))
     else:
         _show(done)
+    if report and not json_:
+        print(f"report    {report}")
     return 0
 
 

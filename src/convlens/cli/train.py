@@ -4,11 +4,15 @@ import inspect
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from convlens.training.config import TrainConfig, default_of, field_types, read_settings
+
+if TYPE_CHECKING:
+    from convlens.runs import RunFolder
 
 
 def train(
@@ -46,14 +50,20 @@ def train(
     return 0
 
 
-def _say_what_next(folder: Any) -> None:
-    best = folder.description.result["best"]
-    if "val_top1" in best:
-        print(f"best validation accuracy {best['val_top1']:.2%} in epoch {best['epoch']}")
-    source = folder.description.config["data"]
+def _say_what_next(folder: "RunFolder") -> None:
+    result = folder.description.result
+    if "val_top1" in result["best"]:
+        print(f"best      {result['best']['val_top1']:.2%} on the validation images, in epoch {result['best_epoch']}")
+    held_out = result.get("held_out")
+    if held_out and held_out["split"] == "test":
+        print(
+            f"test      {held_out['top1']:.2%} of {held_out['images']:,} images "
+            f"(95 % interval {held_out['top1_low']:.2%} to {held_out['top1_high']:.2%})"
+        )
     print(f"run       {folder.path}")
-    print(f"evaluate  convlens evaluate {folder.path} {source}")
-    print(f"predict   convlens predict {folder.path} IMAGES")
+    print(f"report    {folder.path / 'report.html'}")
+    print(f"evaluate  convlens evaluate {quote(str(folder.path))} {quote(str(folder.config['data']))}")
+    print(f"predict   convlens predict {quote(str(folder.path))} IMAGES")
 
 
 def _signature() -> inspect.Signature:

@@ -50,6 +50,9 @@ class TrainConfig:
     precision: Precision = _option("auto", "auto takes bfloat16 where a few timed steps show that it is faster.")
     seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
     device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
+    threads: int | None = _option(
+        None, "Threads that compute; if not given, one or all, whichever a few timed steps show to be faster."
+    )
     workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
     max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
     name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
@@ -131,6 +134,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "clip_norm": (0, _INFINITE, "0 or more"),
     "patience": (0, _INFINITE, "0 or more"),
     "seed": (0, 2**63 - 1, "a whole number from 0 to 2^63 - 1"),
+    "threads": (1, 4096, "at least 1"),
     "workers": (0, 1024, "0 or more"),
     "max_bad": (0, 1, "a share from 0 to 1"),
     "checkpoint_seconds": (0, _INFINITE, "0 or more"),

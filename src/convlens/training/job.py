@@ -73,7 +73,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     network = _fresh_network(choice, config.seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     step = _step(config, "float32")
     batch = next(loaders[0].epoch(0, device=device))
-    numerics = choose_numerics(network, batch.images, batch.labels, config.precision, step)
+    numerics = choose_numerics(network, batch.images, batch.labels, config, step)
     description = runs.Description(
         name=config.name or dataset.name,
         created=environment.now(),

@@ -2,15 +2,18 @@
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from convlens.training.config import TrainConfig
 from convlens.training.step import Chosen, Step
+
+Trial = tuple[Chosen, int]  # precision, threads
 
 _CLEARLY_FASTER = 1.15  # below that, timing noise would decide
 _TIMED_STEPS = 3
@@ -18,7 +21,7 @@ _TIMED_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """Device, threads, memory format and precision; `milliseconds` holds what a step took in each precision tried."""
+    """Device, threads, memory format and precision; `milliseconds` holds what a step took in each trial."""
 
     device: str
     threads: int
@@ -31,24 +34,37 @@ class Numerics:
         return asdict(self)
 
 
-def choose_numerics(network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, wanted: str, step: Step) -> Numerics:
-    """Choose the precision: the one wanted or, for auto, bfloat16 if a few timed steps on a batch show that it pays.
+def choose_numerics(
+    network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, config: TrainConfig, step: Step
+) -> Numerics:
+    """Choose precision and threads: those that the configuration names or, where it leaves it open, by timing.
 
     Args:
         network: on its device, in its memory format; it is copied, so that the trials leave no trace.
         x_NCHW: a batch of the real shape.
         y_N: its labels.
-        wanted: auto, float32 or bfloat16.
+        config: what is named.
         step: the step that training will do.
     """
-    device = x_NCHW.device
-    milliseconds: dict[str, float] = {}
-    precision: Chosen = "bfloat16" if wanted == "bfloat16" else "float32"
-    if wanted == "auto" and has_bfloat16(device):
-        milliseconds = _time_both(network, x_NCHW, y_N, step)
-        if milliseconds["bfloat16"] * _CLEARLY_FASTER < milliseconds["float32"]:
-            precision = "bfloat16"
-    return Numerics(device=str(device), threads=torch.get_num_threads(), precision=precision, milliseconds=milliseconds)
+    device, all_threads = x_NCHW.device, torch.get_num_threads()
+    threads = [config.threads] if config.threads else [all_threads]
+    if not config.threads and device.type == "cpu" and all_threads > 1:
+        threads = [1, all_threads]
+    precisions: list[Chosen] = ["bfloat16"] if config.precision == "bfloat16" else ["float32"]
+    if config.precision == "auto" and has_bfloat16(device):
+        precisions = ["float32", "bfloat16"]
+    trials = [(precision, number) for number in threads for precision in precisions]
+    milliseconds = _time(trials, network, x_NCHW, y_N, step) if len(trials) > 1 else {}
+    chosen = trials[0]
+    for trial in trials[1:]:
+        if milliseconds[trial] * _CLEARLY_FASTER < milliseconds[chosen]:
+            chosen = trial
+    return Numerics(
+        device=str(device),
+        threads=chosen[1],
+        precision=chosen[0],
+        milliseconds={_name(*trial): round(value, 3) for trial, value in milliseconds.items()},
+    )
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -78,21 +94,25 @@ def threads_of(numerics: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _time_both(network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, step: Step) -> dict[str, float]:
-    """The fastest of a few interleaved steps in each precision, in milliseconds."""
-    trials = {
-        precision: Step(label_smoothing=step.label_smoothing, clip_norm=step.clip_norm, precision=precision)
-        for precision in ("float32", "bfloat16")
-    }
-    copies = {name: copy.deepcopy(network).train() for name in trials}
-    optimizers = {name: torch.optim.SGD(copies[name].parameters(), lr=1e-6) for name in trials}
+def _time(
+    trials: Sequence[Trial], network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, step: Step
+) -> dict[Trial, float]:
+    """The fastest of a few interleaved steps for each trial, in milliseconds."""
+    copied = copy.deepcopy(network).train()
+    optimizer = torch.optim.SGD(copied.parameters(), lr=1e-6)
     fastest = dict.fromkeys(trials, float("inf"))
     for round_ in range(_TIMED_STEPS + 1):
-        for name, trial in trials.items():
-            started = time.perf_counter()
-            trial(copies[name], optimizers[name], x_NCHW, y_N)
-            if x_NCHW.device.type == "cuda":
-                torch.cuda.synchronize(x_NCHW.device)
-            if round_:  # the first one also compiles kernels and allocates memory
-                fastest[name] = min(fastest[name], (time.perf_counter() - started) * 1000)
-    return {name: round(value, 3) for name, value in fastest.items()}
+        for trial in trials:
+            precision, threads = trial
+            with threads_of({"threads": threads}):
+                started = time.perf_counter()
+                replace(step, precision=precision)(copied, optimizer, x_NCHW, y_N)
+                if x_NCHW.device.type == "cuda":
+                    torch.cuda.synchronize(x_NCHW.device)
+                if round_:  # the first one also compiles kernels and allocates memory
+                    fastest[trial] = min(fastest[trial], (time.perf_counter() - started) * 1000)
+    return fastest
+
+
+def _name(precision: Chosen, threads: int) -> str:
+    return f"{precision}, {threads} thread{'s' if threads > 1 else ''}"

@@ -12,6 +12,7 @@ from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import fit
 from convlens.training.numerics import threads_of
 from convlens.training.progress import Plan, Watcher
+from convlens.training.report import report_run
 from convlens.training.state import State
 
 
@@ -50,7 +51,25 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
         "best": dict(state.best or {}),
     }
     folder = job.folder.write_description(replace(job.folder.description, result=result))
+    if finished:
+        folder = _measure(folder, job)
     return Outcome(folder=folder, stopped_by=signal)
+
+
+def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
+    """Write the report, and what the best weights reach on held-out images into the description."""
+    done = report_run(folder, job.dataset, str(job.device))
+    if done is None:
+        return folder
+    held_out = {
+        "split": done.split,
+        "images": done.images,
+        "top1": done.top1,
+        "top1_low": done.top1_low,
+        "top1_high": done.top1_high,
+    }
+    result = {**folder.description.result, "held_out": held_out}
+    return folder.write_description(replace(folder.description, result=result))
 
 
 def _opening(job: Job, state: State) -> str:
@@ -60,9 +79,9 @@ def _opening(job: Job, state: State) -> str:
     height, width = network.size
     line = (
         f"{network.name} on {images:,} images of {network.classes} classes at {height}×{width}×{network.channels}, "
-        f"{numerics['device']}, {numerics['precision']}"
+        f"{numerics['device']}, {numerics['precision']}, {numerics['threads']} thread(s)"
     )
     times = numerics["milliseconds"]
     if times:
-        line += f" (a step: float32 {times['float32']:.1f} ms, bfloat16 {times['bfloat16']:.1f} ms)"
+        line += f" (a step took {', '.join(f'{value:.1f} ms in {name}' for name, value in times.items())})"
     return line if state.epoch == state.step == 0 else f"{line}; going on at epoch {state.epoch + 1}, step {state.step}"

@@ -1,0 +1,91 @@
+"""`report.html` of a run: how the training went, and how good its best weights are."""
+
+from typing import Any
+
+from convlens import runs
+from convlens.data import Dataset
+from convlens.evaluation import Evaluation, TorchPredictor, evaluate
+from convlens.evaluation.figures import Curves
+from convlens.evaluation.report import Section, evaluation_sections, write_report
+
+
+def report_run(folder: runs.RunFolder, dataset: Dataset, device: str) -> Evaluation | None:
+    """Evaluate the best weights on the held-out images, write `report.html` and its figures as PNG files.
+
+    Returns:
+        The evaluation: on the test split or, where there is none, the validation split; None without either.
+    """
+    sections = [_what(folder), _curves(folder.metrics())]
+    split = next((name for name in ("test", "val") if dataset.splits.get(name)), None)
+    done = None
+    if split is not None:
+        predictor = TorchPredictor(folder.load_network(), folder.classes, folder.preprocessing, device)
+        done = evaluate(predictor, dataset, split)
+        sections += evaluation_sections(done, dataset)
+    write_report(folder.path / "report.html", f"{folder.network_name} on {dataset.name}", sections)
+    return done
+
+
+def _what(folder: runs.RunFolder) -> Section:
+    description = folder.description
+    height, width = folder.size
+    result = description.result
+    facts = [
+        ("network", folder.network_name),
+        ("classes", str(len(folder.classes))),
+        ("input", f"{height}×{width}×{folder.channels}"),
+        ("images", ", ".join(f"{count:,} {split}" for split, count in description.data.splits.items())),
+        ("epochs", f"{result.get('epochs', 0)} of {description.config['epochs']}"),
+        ("best epoch", str(result.get("best_epoch") or "none yet")),
+        ("optimiser", f"{description.config['optimizer']}, batch {description.config['batch']}"),
+        ("computed on", f"{description.numerics['device']}, {description.numerics['precision']}"),
+        ("begun", description.created.replace("T", " ").replace("+00:00", " UTC")),
+    ]
+    notes = list(description.data.notes)
+    if description.data.bad_files:
+        notes.append(f"{description.data.bad_files} files cannot be read and were left out; see bad_files.csv")
+    return Section(title="What was trained", facts=facts, notes=notes)
+
+
+def _curves(history: list[dict[str, Any]]) -> Section:
+    epochs = [row["epoch"] for row in history]
+
+    def column(name: str) -> list[float | None]:
+        return [row.get(name) for row in history]
+
+    losses = {"training": column("loss")}
+    drawings = []
+    if any(value is not None for value in column("val_top1")):
+        losses["validation"] = column("val_log_loss")
+        drawings.append(
+            Curves(
+                name="accuracy",
+                title="Accuracy on the validation images",
+                x_label="epoch",
+                y_label="accuracy",
+                x=epochs,
+                series={"accuracy": column("val_top1")},
+                percent=True,
+            )
+        )
+    drawings += [
+        Curves(name="loss", title="Loss", x_label="epoch", y_label="loss", x=epochs, series=losses),
+        Curves(
+            name="learning_rate",
+            title="Learning rate at the end of each epoch",
+            x_label="epoch",
+            y_label="learning rate",
+            x=epochs,
+            series={"learning rate": column("lr")},
+        ),
+        Curves(
+            name="speed",
+            title="Training speed",
+            x_label="epoch",
+            y_label="images/s",
+            x=epochs,
+            series={"images/s": column("images_per_second")},
+        ),
+    ]
+    text = "The training loss is measured on augmented images with label smoothing, so it stays above the other."
+    return Section(title="How it went", text=text, drawings=drawings)
