@@ -20,7 +20,7 @@ def demo(
 ) -> int:
     """Train a fully connected network and LeNet-5 alike on digits, and measure what the lecture says of them.
 
-    Example: convlens demo
+    Example: convlens demo --seed 1
 
     Args:
         epochs: How often each network sees all images.

@@ -20,6 +20,7 @@ BROKEN_PIPE = 141
 # command -> (function that runs it, one line for `convlens --help`), in the order of the work that people do;
 # imported only when the command is used
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("convlens.cli.demo:demo", "Why convolve? Measured on handwritten digits."),
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
     "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("convlens.cli.predict:predict", "Say what is on images."),
     "export": ("convlens.cli.export:export", "Ship a network as an artifact that proves itself."),
     "serve": ("convlens.cli.serve:serve", "Answer images over HTTP."),
-    "explore": ("convlens.cli.explore:explore", "open the web pages: the lecture as something to touch"),
+    "explore": ("convlens.cli.explore:explore", "Open the web pages: the lecture as something to touch."),
 }
 
 
