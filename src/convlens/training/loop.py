@@ -58,9 +58,8 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
 def validate(job: Job, loader: Loader) -> Evaluation:
     """Evaluate the network as it is on the split of a loader without augmentation, in float32."""
     job.network.eval()
-    with torch.inference_mode():
-        scores = [job.network(batch.images).float().softmax(dim=1) for batch in loader.epoch(0, device=job.device)]
-    return summarise(job.dataset, "val", torch.cat(scores).cpu().numpy())
+    done = [_probabilities(job.network, batch.images) for batch in loader.epoch(0, device=job.device)]
+    return summarise(job.dataset, "val", torch.cat(done).cpu().numpy())
 
 
 def better(row: dict[str, Any], best: dict[str, Any] | None, monitor: str) -> bool:
@@ -76,6 +75,12 @@ def better(row: dict[str, Any], best: dict[str, Any] | None, monitor: str) -> bo
         return (-figure if monitor == "log_loss" else figure), -candidate["val_log_loss"]
 
     return rank(row) > rank(best)
+
+
+@torch.inference_mode()
+def _probabilities(network: torch.nn.Module, x_NCHW: torch.Tensor) -> torch.Tensor:
+    scores: torch.Tensor = network(x_NCHW)
+    return scores.float().softmax(dim=1)
 
 
 def _finished(job: Job, state: State) -> bool:
