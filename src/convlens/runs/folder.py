@@ -77,15 +77,18 @@ class RunFolder:
         return self.path / "weights" / f"{which}.safetensors"
 
     def build_network(self) -> "torch.nn.Module":
-        """Build the run's network with fresh weights."""
+        """Build the run's network with initial weights; the caller's random numbers are left as they were."""
+        import torch
+
         choice = self.description.network
-        return networks.create(
-            choice.name,
-            classes=choice.classes,
-            channels=choice.channels,
-            size=choice.size,
-            dropout=choice.dropout,
-        )
+        with torch.random.fork_rng(devices=[]):
+            return networks.create(
+                choice.name,
+                classes=choice.classes,
+                channels=choice.channels,
+                size=choice.size,
+                dropout=choice.dropout,
+            )
 
     def load_network(self, which: Which = "best") -> "torch.nn.Module":
         """Build the run's network with its trained weights, in evaluation mode.
