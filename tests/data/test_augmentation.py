@@ -68,7 +68,7 @@ def test_without_augmentation_it_is_the_preprocessing_to_the_bit():
 )
 def test_a_crop_lies_in_the_image(height, width, low, numbers):
     top, left, crop_height, crop_width = crop_box(
-        (height, width), Augmentation(crop_scale=(low, 1.0)), np.array(numbers)
+        (height, width), Augmentation(crop_scale=(low, 1.0)), numbers
     )
     assert top >= 0
     assert left >= 0

@@ -1,5 +1,7 @@
 """Where the pixels of an augmented image come from: random crops, shifts and mirrors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -8,9 +10,7 @@ from torch import Tensor
 from convlens.data.augmentation import Augmentation
 
 
-def crop_box(
-    size: tuple[int, ...], augmentation: Augmentation, chances: NDArray[np.float64]
-) -> tuple[int, int, int, int]:
+def crop_box(size: tuple[int, ...], augmentation: Augmentation, chances: Sequence[float]) -> tuple[int, int, int, int]:
     """The (top, left, height, width) of one random resized crop, from four of a sample's random numbers."""
     height, width = size
     (low, high), ratio = augmentation.crop_scale or (1.0, 1.0), augmentation.crop_ratio
@@ -29,7 +29,7 @@ def resized(image_HWC: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     if image_HWC.shape[:2] == size:
         return torch.from_numpy(np.ascontiguousarray(image_HWC))
     # Channels last and contiguous is what torch's vectorised uint8 kernel wants: a quarter of Pillow's time.
-    pixels = torch.from_numpy(np.ascontiguousarray(image_HWC)).permute(2, 0, 1).unsqueeze(0)
+    pixels = torch.from_numpy(np.ascontiguousarray(image_HWC))[None].permute(0, 3, 1, 2)
     scaled = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
     return scaled[0].permute(1, 2, 0)
 

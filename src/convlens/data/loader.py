@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convlens.data.augmentation import Augmentation
+from convlens.data.buffers import Buffers
 from convlens.data.chance import uniforms
 from convlens.data.dataset import DataError, Dataset, Record
 from convlens.data.geometry import crop_box, resized
@@ -19,12 +20,13 @@ from convlens.data.keeping import Cache, Keeper, keeper_for
 from convlens.data.mixing import mixed, mixing_generator
 from convlens.data.order import Sampling, draws
 from convlens.data.parallel import in_order
-from convlens.data.pipeline import CROP, RANDOM_NUMBERS, augmented, shown
+from convlens.data.pipeline import CROP, FLIP, RANDOM_NUMBERS, augmented, shown
 from convlens.data.workers import Workers
 from convlens.images import Preprocessing
 from convlens.processors import available_processors
 
 _CROPPING_MARGIN = 1.25  # how much larger than the network's size an image is kept for random crops
+_SHRINKING_GAIN = 1.5  # what is kept is shrunk to that margin only if its side shrinks by more than this
 _AHEAD = 2  # batches that are loaded while one is used
 _CHUNK = 8  # images a worker takes at a time
 _PATIENCE = 10  # stalls that are reported before loading is given up
@@ -127,6 +129,7 @@ class Loader:
         self._labels = dataset.labels(split)
         self._crops = augmentation is not None and augmentation.crop_scale is not None
         self._side = round(max(preprocessing.size) * _CROPPING_MARGIN)
+        self._buffers = Buffers()
         self.kept: Keeper = keeper_for(cache, dataset, self.records, self._settings())
 
     @property
@@ -179,7 +182,10 @@ class Loader:
     ) -> _Pending:
         chances = uniforms(self.seed, epoch, drawn, RANDOM_NUMBERS)
         shape = (len(drawn), *self.preprocessing.size, self.preprocessing.channels)
-        pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        if device.type == "cuda":
+            pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        else:
+            pixels = self._buffers.take(shape, np.uint8)
         parts = [slice(start, start + _CHUNK) for start in range(0, len(drawn), _CHUNK)]
         submit = workers.submit if self.workers else _call(self._fill)
         futures = [submit(workers, pixels[part], drawn[part], chances[part]) for part in parts]
@@ -189,7 +195,8 @@ class Loader:
         for future in pending.futures:
             self._wait(workers, future)
         pixels = pending.pixels.to(device, non_blocking=True)
-        images = augmented(pixels, self.preprocessing, self.augmentation, pending.chances)
+        memory = self._buffers.take(tuple(pixels.shape), np.float32) if device.type == "cpu" else None
+        images = augmented(pixels, self.preprocessing, self.augmentation, pending.chances, out=memory)
         indices = pending.draws % len(self.records)
         labels = torch.from_numpy(self._labels[indices]).to(device, non_blocking=True)
         soft_labels = None
@@ -227,13 +234,16 @@ class Loader:
         chances: NDArray[np.float64],
     ) -> None:
         """Load a part of a batch into its place."""
-        for place, draw, numbers in zip(pixels_NHWC, drawn.tolist(), chances, strict=True):
+        # Plain numbers: NumPy's own scalars take ten times as long to count with.
+        for place, draw, numbers in zip(pixels_NHWC, drawn.tolist(), chances[:, : FLIP + 1].tolist(), strict=True):
             index = draw % len(self.records)
             workers.report(self.records[index].key)
             image = self._image(index)
             if self._crops and self.augmentation is not None:
                 top, left, height, width = crop_box(image.shape[:2], self.augmentation, numbers[CROP])
-                place.copy_(resized(image[top : top + height, left : left + width], self.preprocessing.size))
+                cropped = resized(image[top : top + height, left : left + width], self.preprocessing.size)
+                # Mirrored here, where it lies in the cache: on the whole batch it would cost as much as the crop.
+                place.copy_(cropped.flip(1) if self.augmentation.flip and numbers[FLIP] < 0.5 else cropped)
             else:
                 place.copy_(torch.from_numpy(image))
 
@@ -252,7 +262,7 @@ class Loader:
             return self.preprocessing.fit(self.dataset.read(record, channels=channels, at_least=at_least))
         image = self.dataset.read(record, channels=channels, at_least=(self._side, self._side))
         scale = self._side / min(image.shape[:2])
-        if scale >= 1:
+        if scale >= 1 / _SHRINKING_GAIN:
             return image
         return resized(image, (round(image.shape[0] * scale), round(image.shape[1] * scale))).contiguous().numpy()
 

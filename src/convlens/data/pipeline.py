@@ -18,35 +18,46 @@ RANDOM_NUMBERS = 46
 
 
 def augmented(
-    pixels_NHWC: Tensor, preprocessing: Preprocessing, augmentation: Augmentation | None, chances: NDArray[np.float64]
+    pixels_NHWC: Tensor,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    chances: NDArray[np.float64],
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Augment and normalise a batch on its device: uint8 (N, H, W, C) to float32 (N, C, H, W), channels last.
 
     Args:
-        pixels_NHWC: at the network's size, random crops already taken.
+        pixels_NHWC: at the network's size; random crops, where there are any, taken and mirrored.
         preprocessing: mean and deviation.
         augmentation: None only normalises.
         chances: a row of RANDOM_NUMBERS a sample.
+        out: float32 memory for the result, of any shape; None takes new memory.
     """
     if augmentation is None:
-        return normalized(pixels_NHWC, preprocessing)
+        return normalized(pixels_NHWC, preprocessing, out=out)
     if augmentation.shift:
         pixels_NHWC = shifted(pixels_NHWC, augmentation.shift, chances[:, SHIFT])
-    if augmentation.flip:
+    if augmentation.flip and augmentation.crop_scale is None:
         pixels_NHWC = flipped(pixels_NHWC, chances[:, FLIP])
     if augmentation.recolours:
         x = pixels_NHWC.permute(0, 3, 1, 2).float().div_(255)
         x = jittered(with_policy(x, augmentation, chances[:, POLICY]), augmentation, chances[:, JITTER])
         pixels_NHWC = torch.round(x * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    return erased(normalized(pixels_NHWC, preprocessing), augmentation.erasing, chances[:, ERASING])
+    return erased(normalized(pixels_NHWC, preprocessing, out=out), augmentation.erasing, chances[:, ERASING])
 
 
-def normalized(pixels_NHWC: Tensor, preprocessing: Preprocessing) -> Tensor:
+def normalized(pixels_NHWC: Tensor, preprocessing: Preprocessing, *, out: Tensor | None = None) -> Tensor:
     """What `Preprocessing.normalize` does, to the bit, on any device: uint8 (N, H, W, C) to float32 (N, C, H, W)."""
     count, height, width, channels = pixels_NHWC.shape
     # Rows of W × C values against rows of repeated constants: a broadcast over 3 channels would not be vectorised.
-    rows = pixels_NHWC.contiguous().view(count * height, width * channels).float().div_(255)
-    rows.sub_(_row(preprocessing.mean, width, rows)).div_(_row(preprocessing.std, width, rows))
+    rows = torch.empty(pixels_NHWC.numel(), device=pixels_NHWC.device) if out is None else out
+    rows = rows.view(count * height, width * channels)
+    rows.copy_(pixels_NHWC.contiguous().view(count * height, width * channels))
+    scale, offset = (
+        torch.from_numpy(values).repeat(width).to(rows.device) for values in preprocessing.scale_and_offset()
+    )
+    rows.mul_(scale).add_(offset)  # two roundings, as in NumPy; one fused operation would round once
     return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -55,7 +66,3 @@ def shown(x_NCHW: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     values = x_NCHW.permute(0, 2, 3, 1).float().cpu().numpy() * std + mean
     return np.asarray(np.rint(values * 255).clip(0, 255), np.uint8)
-
-
-def _row(values: tuple[float, ...], width: int, like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).repeat(width).to(like.device)

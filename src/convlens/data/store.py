@@ -13,7 +13,6 @@ import secrets
 import struct
 import threading
 import weakref
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +23,10 @@ from numpy.typing import NDArray
 
 from convlens.data.dataset import Record
 
-_ROW = struct.Struct("<16sQIIII")  # key, offset, height, width, channels, CRC-32 of the pixels
+_ROW = struct.Struct("<16sQIIIxxxxQ")  # key, offset, height, width, channels, sum of the pixels
 
 
-class _Entry(NamedTuple):
-    segment: Path
-    offset: int
-    shape: tuple[int, int, int]
-    checksum: int
-
-
-@dataclass
+@dataclass(eq=False)
 class _Segment:
     """A file of pixels, mapped as far as it had grown when it was last needed."""
 
@@ -42,14 +34,25 @@ class _Segment:
     rows_read: int = 0
     mapped: mmap.mmap | None = field(default=None, repr=False)
 
-    def view(self, entry: _Entry) -> NDArray[np.uint8]:
-        size = int(np.prod(entry.shape))
-        if self.mapped is None or len(self.mapped) < entry.offset + size:
-            with self.path.open("rb") as file:  # copy on write: arrays may be written to, the file never is
+    def bytes_at(self, offset: int, size: int) -> NDArray[np.uint8]:
+        """A window into the file; arrays may be written to, the file never is."""
+        if self.mapped is None or len(self.mapped) < offset + size:
+            with self.path.open("rb") as file:
                 self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        if len(self.mapped) < entry.offset + size:
-            raise ValueError("the file of pixels is shorter than its index says")
-        return np.frombuffer(self.mapped, np.uint8, size, entry.offset).reshape(entry.shape)
+            if len(self.mapped) < offset + size:
+                raise ValueError("the file of pixels is shorter than its index says")
+        return np.frombuffer(self.mapped, np.uint8, size, offset)
+
+
+class _Entry(NamedTuple):
+    segment: _Segment
+    offset: int
+    shape: tuple[int, int, int]
+    checksum: int
+
+    def view(self) -> NDArray[np.uint8]:
+        height, width, channels = self.shape
+        return self.segment.bytes_at(self.offset, height * width * channels).reshape(self.shape)
 
 
 def entry_key(record: Record) -> bytes:
@@ -93,7 +96,7 @@ class Store:
         self._entries: dict[bytes, _Entry] = {}
         self._sound: set[bytes] = set()  # written by us, or compared with their checksum
         self._lock = threading.Lock()
-        self._own: tuple[int, int, Path] | None = None  # descriptors of pixels and index, path of the pixels
+        self._own: tuple[int, int, _Segment] | None = None  # descriptors of our pixels and index
         self._open: list[int] = []  # descriptors to close, at the latest when nobody holds the store any more
         weakref.finalize(self, _close_all, self._open)
         self._written = 0
@@ -120,12 +123,12 @@ class Store:
             return None
         try:
             with self._lock:
-                image = self._segments[entry.segment].view(entry)
+                image = entry.view()
         except (OSError, ValueError):  # somebody removed or cut the file
             self._entries.pop(key, None)
             return None
         if key not in self._sound:
-            if zlib.crc32(image.data) != entry.checksum:
+            if _checksum(image) != entry.checksum:
                 self._entries.pop(key, None)
                 return None
             self._sound.add(key)
@@ -142,7 +145,7 @@ class Store:
                 self.stopped = f"the store has reached its {self.max_bytes / 1e9:.1f} GB"
                 return False
             try:
-                self._append(key, image_HWC)
+                self._append(key, np.ascontiguousarray(image_HWC))
             except OSError as error:
                 self.stopped = f"{self.folder} cannot be written: {error.strerror}"
                 return False
@@ -164,16 +167,16 @@ class Store:
         if self._own is None:
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}.pixels"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            self._own = os.open(path, flags, 0o666), os.open(path.with_suffix(".index"), flags, 0o666), path
+            index_path = path.with_suffix(".index")
+            self._segments[index_path] = _Segment(path)
+            self._own = os.open(path, flags, 0o666), os.open(index_path, flags, 0o666), self._segments[index_path]
             self._open += self._own[:2]
-            self._segments[path.with_suffix(".index")] = _Segment(path)
-        pixels, index, path = self._own
+        pixels, index, segment = self._own
         height, width, channels = image_HWC.shape
-        content = image_HWC.tobytes()
-        entry = _Entry(path.with_suffix(".index"), self._written, (height, width, channels), zlib.crc32(content))
-        _write_all(pixels, memoryview(content))
+        entry = _Entry(segment, self._written, (height, width, channels), _checksum(image_HWC))
+        _write_all(pixels, image_HWC.data.cast("B"))
         _write_all(index, memoryview(_ROW.pack(key, entry.offset, height, width, channels, entry.checksum)))
-        self._segments[entry.segment].rows_read += 1
+        segment.rows_read += 1
         self._written += image_HWC.nbytes
         self._size += image_HWC.nbytes
         self._entries[key] = entry
@@ -188,8 +191,15 @@ class Store:
             return
         whole = len(content) // _ROW.size * _ROW.size
         for key, offset, height, width, channels, checksum in _ROW.iter_unpack(content[:whole]):
-            self._entries[key] = _Entry(index, offset, (height, width, channels), checksum)
+            self._entries[key] = _Entry(segment, offset, (height, width, channels), checksum)
         segment.rows_read += whole // _ROW.size
+
+
+def _checksum(image_HWC: NDArray[np.uint8]) -> int:
+    """The sum of the bytes as 64-bit words: pages that were never written show, at a tenth of the time of a CRC."""
+    flat = image_HWC.reshape(-1)
+    whole = len(flat) // 8 * 8
+    return (int(flat[:whole].view(np.uint64).sum()) + int(flat[whole:].sum())) % 2**64
 
 
 def _close_all(descriptors: list[int]) -> None:

@@ -33,7 +33,7 @@ class Workers(Generic[Result]):
     def __init__(self, function: Callable[..., Result], *, count: int, name: str) -> None:
         self._function = function
         self._waiting: queue.SimpleQueue[tuple[Future[Result], tuple[Any, ...]] | None] = queue.SimpleQueue()
-        self._at_work: dict[str, tuple[str, float]] = {}
+        self._at_work: dict[int, tuple[str, float]] = {}  # by the thread's number
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(count)
@@ -49,12 +49,12 @@ class Workers(Generic[Result]):
 
     def report(self, subject: str) -> None:
         """Note, from within a worker, what it is at now; costs one dictionary entry."""
-        self._at_work[threading.current_thread().name] = (subject, time.monotonic())
+        self._at_work[threading.get_ident()] = (subject, time.monotonic())
 
     def longest(self) -> Task | None:
         """The task that has been worked on longest."""
-        now = time.monotonic()
-        tasks = [Task(worker, subject, now - since) for worker, (subject, since) in list(self._at_work.items())]
+        now, names = time.monotonic(), {thread.ident: thread.name for thread in self._threads}
+        tasks = [Task(names.get(at, "?"), subject, now - since) for at, (subject, since) in list(self._at_work.items())]
         return max(tasks, key=lambda task: task.seconds, default=None)
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Workers(Generic[Result]):
         self.close()
 
     def _work(self) -> None:
-        name = threading.current_thread().name
+        at = threading.get_ident()
         while (job := self._waiting.get()) is not None and not self._closed:
             future, arguments = job
             try:
@@ -82,4 +82,4 @@ class Workers(Generic[Result]):
             except BaseException as error:  # whoever waits for the result gets it
                 future.set_exception(error)
             finally:
-                self._at_work.pop(name, None)
+                self._at_work.pop(at, None)

@@ -109,9 +109,15 @@ class Preprocessing:
 
     def normalize(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scale to 0..1, subtract the mean, divide by the deviation: uint8 (..., H, W, C) to float32 (..., C, H, W)."""
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        values = (image_HWC.astype(np.float32) / np.float32(255) - mean) / std
-        return np.ascontiguousarray(np.moveaxis(values, -1, -3))
+        scale, offset = self.scale_and_offset()
+        return np.ascontiguousarray(np.moveaxis(image_HWC.astype(np.float32) * scale + offset, -1, -3))
+
+    def scale_and_offset(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a value 0..255 is multiplied by, and what is then added, float32 (C,): the same as scaling to 0..1,
+        subtracting the mean and dividing by the deviation.
+        """
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML or JSON."""

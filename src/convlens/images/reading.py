@@ -1,5 +1,6 @@
 """Any image file to a uint8 tensor (H, W, C): upright, without transparency, within limits."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -107,7 +108,8 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) 
             content = source
         elif isinstance(source, (str, Path)):
             with Path(source).open("rb") as file:
-                content = file.read(max_bytes + 1)
+                # As much as is there: to ask for the limit would make the system find that much memory each time.
+                content = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
         else:
             content = source.read(max_bytes + 1)
     except OSError as error:
@@ -128,13 +130,15 @@ def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> N
 
 
 def _decode_scaled(image: Image.Image, channels: int, at_least: tuple[int, int] | None) -> None:
-    """Let libjpeg scale while it decodes, and skip the colours when only gray is wanted; no-op for other formats."""
-    if image.format not in ("JPEG", "MPO"):
+    """Let libjpeg scale while it decodes, and skip the colours when only gray is wanted; no-op for other formats.
+
+    A draft is also decoded by faster and coarser arithmetic, so an image that is smaller than asked for is not one.
+    """
+    if at_least is None or image.format not in ("JPEG", "MPO"):
         return
-    height, width = at_least or (image.height, image.width)
-    if at_least and _orientation(image) in _SIDEWAYS:
-        height, width = width, height
-    image.draft("L" if channels == 1 and image.mode == "RGB" else None, (width, height))
+    height, width = at_least[::-1] if _orientation(image) in _SIDEWAYS else at_least
+    if height <= image.height and width <= image.width:
+        image.draft("L" if channels == 1 and image.mode == "RGB" else None, (width, height))
 
 
 def _orientation(image: Image.Image) -> int:
