@@ -69,7 +69,8 @@ class Run:
         from convlens.evaluation import evaluate
 
         source = self.folder.description.data.source if data is None else data
-        return evaluate(self.predictor(device=device), open_dataset(source), split, batch=batch)
+        dataset = open_dataset(source, classes=self.classes)
+        return evaluate(self.predictor(device=device), dataset, split, batch=batch)
 
     def export(
         self,

@@ -67,9 +67,7 @@ def test_without_augmentation_it_is_the_preprocessing_to_the_bit():
     numbers=st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
 )
 def test_a_crop_lies_in_the_image(height, width, low, numbers):
-    top, left, crop_height, crop_width = crop_box(
-        (height, width), Augmentation(crop_scale=(low, 1.0)), numbers
-    )
+    top, left, crop_height, crop_width = crop_box((height, width), Augmentation(crop_scale=(low, 1.0)), numbers)
     assert top >= 0
     assert left >= 0
     assert 1 <= crop_height <= height - top

@@ -201,3 +201,9 @@ def test_wrong_input_is_answered_with_one_line(tmp_path):
         open_dataset("digits", max_bad=5)
     with pytest.raises(ConvlensError, match="unknown split 'tset'; did you mean test"):
         open_dataset("digits").records("tset")
+
+
+def test_held_out_images_of_one_class_can_be_evaluated(tmp_path):
+    draw_classes(tmp_path, {"cat": 8})
+    dataset = open_dataset(tmp_path, classes=["cat", "dog"])
+    assert len(dataset.records("all")) == 8

@@ -49,7 +49,7 @@ def evaluate(
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
     predictor = load(run, runtime=runtime, threads=threads, device=device)
-    dataset = open_dataset(data or trained_on(run))
+    dataset = open_dataset(data or trained_on(run), classes=predictor.classes)
     with bar("evaluating", quiet or json_) as on_progress:
         done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)
     if report is None and not json_ and run.is_dir():

@@ -175,11 +175,11 @@ def open_data(subject: Subject, data: str | Path | None, note: Note) -> "Dataset
     from convlens.data import open_dataset
 
     if data is not None:
-        return open_dataset(data).matched_to(subject.classes)
+        return open_dataset(data, classes=subject.classes)
     if subject.data is None:
         return None
     try:
-        return open_dataset(subject.data).matched_to(subject.classes)
+        return open_dataset(subject.data, classes=subject.classes)
     except ConvlensError as error:
         note(f"the run's own data are not here ({error}); proved on photographs instead")
         return None
