@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from convlens.anatomy import Anatomy as Anatomy
     from convlens.anatomy import inspect as inspect
     from convlens.errors import ConvlensError as ConvlensError
+    from convlens.networks import activations as activations
     from convlens.networks import create as create
+    from convlens.networks import fully_convolutional as fully_convolutional
     from convlens.surface import Run as Run
     from convlens.surface import load as load
     from convlens.surface import open_run as open_run
@@ -25,7 +27,9 @@ _SURFACE = {
     "ConvlensError": "convlens.errors",
     "Run": "convlens.surface",
     "inspect": "convlens.anatomy",
+    "activations": "convlens.networks",
     "create": "convlens.networks",
+    "fully_convolutional": "convlens.networks",
     "load": "convlens.surface",
     "open_run": "convlens.surface",
     "resume": "convlens.surface",
@@ -53,7 +57,20 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["Anatomy", "ConvlensError", "Run", "__version__", "create", "inspect", "load", "open_run", "resume", "train"]
+__all__ = [
+    "Anatomy",
+    "ConvlensError",
+    "Run",
+    "__version__",
+    "activations",
+    "create",
+    "fully_convolutional",
+    "inspect",
+    "load",
+    "open_run",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

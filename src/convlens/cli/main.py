@@ -21,6 +21,7 @@ BROKEN_PIPE = 141
 # imported only when the command is used
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("convlens.cli.demo:demo", "Why convolve? Measured on handwritten digits."),
+    "networks": ("convlens.cli.networks:networks", "List the networks, or show one."),
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
     "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),

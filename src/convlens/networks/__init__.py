@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from convlens.networks.inception import Inception as Inception
     from convlens.networks.inception import InceptionNaive as InceptionNaive
     from convlens.networks.inception import InceptionWidths as InceptionWidths
+    from convlens.networks.observation import activations as activations
+    from convlens.networks.sliding import fully_convolutional as fully_convolutional
 
 # imported when first used, so that cards can be read without torch
 _WITH_TORCH = {
     "Inception": "inception",
     "InceptionNaive": "inception",
     "InceptionWidths": "inception",
+    "activations": "observation",
+    "fully_convolutional": "sliding",
     "scale_efficientnet": "efficientnet",
 }
 
@@ -31,10 +35,12 @@ __all__ = [
     "PublishedWeights",
     "Scale",
     "WithAuxiliary",
+    "activations",
     "card",
     "check_size",
     "compound_scale",
     "create",
+    "fully_convolutional",
     "names",
     "scale_efficientnet",
 ]

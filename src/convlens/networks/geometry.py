@@ -1,14 +1,14 @@
 """Checks of what arrives at a network, with an answer that says what would fit."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from convlens.errors import ConvlensError
 
 
 def check_smallest(x_NCHW: Tensor, smallest: tuple[int, int]) -> None:
     """Raise if an image is too small for the layers; tracers and compilers pass, for them sizes are symbols."""
-    if _sizes_are_symbols():
+    if _sizes_are_symbols(x_NCHW):
         return
     height, width = x_NCHW.shape[-2:]
     if height < smallest[0] or width < smallest[1]:
@@ -20,7 +20,7 @@ def check_smallest(x_NCHW: Tensor, smallest: tuple[int, int]) -> None:
 
 def check_exact(x_NCHW: Tensor, size: tuple[int, int] | None) -> None:
     """Raise if an image has another size than the one that the linear layers were made for."""
-    if size is None or _sizes_are_symbols():
+    if size is None or _sizes_are_symbols(x_NCHW):
         return
     height, width = x_NCHW.shape[-2:]
     if (height, width) != size:
@@ -30,5 +30,7 @@ def check_exact(x_NCHW: Tensor, size: tuple[int, int] | None) -> None:
         )
 
 
-def _sizes_are_symbols() -> bool:
-    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
+def _sizes_are_symbols(x: Tensor | fx.Proxy) -> bool:
+    if isinstance(x, fx.Proxy) or torch.compiler.is_compiling():
+        return True
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

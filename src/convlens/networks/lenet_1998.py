@@ -71,8 +71,8 @@ class RadialBasis(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 84), or a map (N, 84, H, W), to (N, classes) or (N, classes, H, W)."""
-        bitmaps = self.bitmaps.reshape(*self.bitmaps.shape, *([1] * (x.dim() - 2)))
-        return -((x.unsqueeze(1) - bitmaps) ** 2).sum(dim=2)
+        differences = x.movedim(1, -1).unsqueeze(-2) - self.bitmaps
+        return -(differences**2).sum(dim=-1).movedim(-1, 1)
 
 
 class LeNet5Of1998(nn.Module):
