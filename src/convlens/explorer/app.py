@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
-from convlens.explorer.api import accuracy, convolution, network, opened, pictures, pooling, signals
+from convlens.explorer.api import accuracy, convolution, image, network, opened, pictures, pooling, signals
 from convlens.explorer.protection import Protection
 from convlens.explorer.session import Session
 
@@ -30,6 +30,7 @@ STATIC = Path(__file__).parent / "static"
 ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     opened.routes,
     pictures.routes,
+    image.routes,
     convolution.routes,
     network.routes,
     pooling.routes,

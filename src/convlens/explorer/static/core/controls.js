@@ -1,6 +1,7 @@
 // Controls that show one setting and change it. Each follows the setting, wherever else it is changed.
 
 import { get, send } from "./api.js";
+import { hasCamera, takePicture } from "./camera.js";
 import { h, readable } from "./dom.js";
 import { t } from "./text.js";
 
@@ -112,9 +113,11 @@ export async function picturePicker(settings, name, label, { signal } = {}) {
     settings.set({ [name]: picture.name });
   };
   input.addEventListener("change", () => upload(input.files[0]));
+  const camera = hasCamera() && h("button", { type: "button", class: "picture-add", title: t("controls.camera.open"), "aria-label": t("controls.camera.open"),
+    onclick: () => takePicture(signal).then(upload, (error) => camera.setAttribute("title", `${t("controls.camera.refused")} (${error.name})`)) }, h("span", { class: "camera-sign", "aria-hidden": "true" }));
   const refresh = async () => {
     const pictures = await get("/pictures", {}, signal);
-    row.replaceChildren(...pictures.map(thumbnail), h("label", { class: "picture-add", for: input.id, title: t("controls.upload") }, "+"), input);
+    row.replaceChildren(...pictures.map(thumbnail), h("label", { class: "picture-add", for: input.id, title: t("controls.upload") }, "+"), input, camera || "");
     follow();
   };
   const thumbnail = (picture) =>

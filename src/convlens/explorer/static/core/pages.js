@@ -1,6 +1,7 @@
 // The pages in the order of the lecture. `name` is the address, the module in pages/, and the key of the words.
 
 export const PAGES = [
+  { name: "image", part: "image", number: 1 },
   { name: "convolution", part: "layer", number: 2 },
   { name: "signals", part: "layer", number: 3 },
   { name: "pooling", part: "layer", number: 4 },
