@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +103,11 @@ class RunFolder:
         load_weights(network, self.weights_path(which))
         return network.eval()
 
+    def discard(self) -> None:
+        """Remove the folder, if it holds no checkpoint yet: a run that failed at its start is of no use."""
+        if not self.checkpoint_path.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
     def metrics(self) -> list[dict[str, Any]]:
         """Read one row an epoch."""
         path = self.path / "metrics.jsonl"
@@ -131,7 +137,11 @@ def create_folder(parent: str | Path, name: str, description: Description) -> Ru
     """Make `parent/name`, or `name-2`, `name-3` and so on if that is taken, and write its `run.yaml`."""
     path = _unused(Path(parent), name)
     folder = RunFolder(path, description)
-    return folder.write_description(replace(description, name=path.name))
+    try:
+        return folder.write_description(replace(description, name=path.name))
+    except OSError:
+        folder.discard()
+        raise
 
 
 def open_folder(path: str | Path, *, weights: bool = True) -> RunFolder:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from convlens import files
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def save_weights(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     """Write the tensors of `state` to a safetensors file, whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with files.replacing(path) as temporary:
-        save_file(tensors, temporary)
+    files.write_bytes(path, save(tensors))  # by us, so that a full disk is an OSError like any other
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -1,5 +1,6 @@
 """A training made ready: data, network, optimiser and run folder, for a fresh start or to go on with a run."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import nn
 
 from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
+from convlens.errors import ConvlensError
 from convlens.evaluation import choose_device
 from convlens.images import Preprocessing
 from convlens.runs import environment
@@ -86,6 +88,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
         versions=environment.versions(),
         git_commit=environment.git_commit(),
     )
+    _check_space(Path(config.runs), network)
     folder = runs.create_folder(config.runs, config.name or dataset.name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in dataset.bad_files])
     return _assemble(config, folder, dataset, network, loaders, numerics, device), _fresh_state(device)
@@ -120,6 +123,20 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
         return job, _fresh_state(device)
     return job, load_checkpoint(folder.checkpoint_path, job.parts, device)
+
+
+def _check_space(folder: Path, network: nn.Module) -> None:
+    """Say before the training that a disk is too full for what it will write."""
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    # best and last; a checkpoint has weights and up to two moments of each, and replaces an older one; the report
+    needed = 2 * weights + 2 * 3 * weights + 10_000_000
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise ConvlensError(
+            f"{there} has {free / 1e6:,.0f} MB free and the run needs about {needed / 1e6:,.0f} MB; "
+            "free some space or choose another folder with --runs"
+        )
 
 
 def _open_data(config: TrainConfig, say: Say) -> Dataset:

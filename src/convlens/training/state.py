@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ class State:
 def save_checkpoint(path: Path, state: State, parts: Mapping[str, Any]) -> None:
     """Write the state and the state dicts of `parts`, whole or not at all; `torch.load(weights_only=True)` reads it."""
     content = {"format": _FORMAT, "state": asdict(state), **{name: part.state_dict() for name, part in parts.items()}}
-    with files.replacing(path) as temporary:
-        torch.save(content, temporary)
+    buffer = BytesIO()  # written by us, so that a full disk is an OSError like any other
+    torch.save(content, buffer)
+    files.write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Any], device: torch.device) -> State:

@@ -27,7 +27,12 @@ class Outcome:
 def start(config: TrainConfig, watcher: Watcher) -> Outcome:
     """Train from the beginning in a new run folder."""
     with watcher:
-        return _train(*prepare(config, watcher.say), watcher)
+        job, state = prepare(config, watcher.say)
+        try:
+            return _train(job, state, watcher)
+        except BaseException:
+            job.folder.discard()
+            raise
 
 
 def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher) -> Outcome:
