@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 from pathlib import Path
 
 
@@ -16,6 +17,22 @@ def available_processors(root: Path = Path("/")) -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.floor(min(allowed, _quota(root))))
+
+
+def default_threads() -> int:
+    """How many threads a library should use unless told otherwise: `OMP_NUM_THREADS` where it is lower."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(available_processors(), int(asked)) if asked.isdigit() and int(asked) > 0 else available_processors()
+
+
+def processor_name() -> str:
+    """What the processor calls itself, such as for a table of timings."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
 
 
 def _quota(root: Path) -> float:

@@ -96,22 +96,29 @@ def open_run(path: str | Path) -> Run:
 
 
 def load(
-    path: str | Path, *, runtime: str | None = None, threads: int | None = None, device: str = "auto"
+    path: str | Path,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    batch: int = 1,
 ) -> "shipping.Predictor":
     """Open anything that predicts: a run folder, or an artifact that `export` wrote.
 
     Args:
         path: the run folder or the artifact.
-        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and the artifact's own.
+        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and the artifact's own;
+            `"auto"` measures those installed and remembers the fastest.
         threads: that one call may use; None takes the processors that the container has.
         device: where PyTorch runs; `"auto"` takes a GPU if there is one.
+        batch: images in a call, for `runtime="auto"`.
 
     Raises:
         ConvlensError: if `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
     from convlens import shipping
 
-    return shipping.load(path, runtime=runtime, threads=threads, device=device)
+    return shipping.load(path, runtime=runtime, threads=threads, device=device, batch=batch)
 
 
 def trained_on(path: str | Path) -> str:

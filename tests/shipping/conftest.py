@@ -12,7 +12,7 @@ from convlens.data import open_dataset
 def run(tmp_path_factory):
     """A run that has learnt something, so that its probabilities are not all alike."""
     root = tmp_path_factory.mktemp("runs")
-    return convlens.train("digits", network="lenet5", epochs=2, seed=0, runs=str(root), name="digits", quiet=True)
+    return convlens.train("digits", network="lenet5", epochs=5, seed=0, runs=str(root), name="digits", quiet=True)
 
 
 @pytest.fixture(scope="session")

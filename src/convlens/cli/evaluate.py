@@ -33,7 +33,8 @@ def evaluate(
         split: train, val, test or all; test, val or train, whichever is there, if not given.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
-        runtime: torch, onnxruntime or openvino; PyTorch for a run and the artifact's own if not given.
+        runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
+            artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
         report: HTML file to write the report to; in evaluation/ of the run folder if not given.
         json_: Print the figures as JSON and nothing else; the report is then written only where --report says.
@@ -48,7 +49,7 @@ def evaluate(
 
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
-    predictor = load(run, runtime=runtime, threads=threads, device=device)
+    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
     dataset = open_dataset(data or trained_on(run), classes=predictor.classes)
     with bar("evaluating", quiet or json_) as on_progress:
         done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)

@@ -21,6 +21,8 @@ def export(
     weights: str | None = None,
     classes: Path | None = None,
     size: int | None = None,
+    max_drop: float = 0.5,
+    batch: int = 1,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -36,11 +38,14 @@ def export(
         source: A run folder, or the name of a network.
         to: onnx, openvino, torch or safetensors.
         out: The file to write; in the run's folder artifacts, or here for a network, if not given.
-        precision: float32, bfloat16 or int8.
-        data: Images to prove it on; the run's own if not given.
+        precision: float32, bfloat16, int8, or auto for the fastest here whose accuracy holds.
+        data: Images to prove it on and, for int8 and auto, to calibrate on and to measure accuracy with; the run's own
+            if not given.
         weights: For the name of a network: published weights or a file of weights.
         classes: For the name of a network: a file of class names, one a line, in the order of the outputs.
         size: For the name of a network: pixels of its square input; the published ones if not given.
+        max_drop: Points of accuracy that int8 and auto may lose.
+        batch: Images at a time when speeds are compared.
         json_: Print what was written as JSON.
         quiet: Print nothing but the result.
     """
@@ -56,6 +61,8 @@ def export(
         weights=weights,
         classes=read_class_names(classes) if classes else None,
         size=None if size is None else (size, size),
+        max_drop=max_drop,
+        batch=batch,
         on_note=(lambda _: None) if quiet else (lambda note: print(note, file=sys.stderr)),
     )
     if json_:

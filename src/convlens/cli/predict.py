@@ -38,7 +38,8 @@ def predict(
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
-        runtime: torch, onnxruntime or openvino; PyTorch for a run and the artifact's own if not given.
+        runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
+            artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
         csv_: Print rows of file, rank, label, probability, error.
         json_: Print JSON.
@@ -51,7 +52,7 @@ def predict(
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
-    predictor = load(run, runtime=runtime, threads=threads, device=device)
+    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
     with bar("predicting", quiet) as on_progress:
         answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
     if json_:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convlens.shipping.manifest import Precision
 from convlens.shipping.names import OUTPUT
+from convlens.shipping.untracked import untracked
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +95,7 @@ class OpenVinoEngine:
 
 def compile_openvino(model: Any, threads: int, precision: Precision) -> Any:
     """Compile for one caller at a time, with the arithmetic that was asked for and not what the plugin prefers."""
-    import openvino
+    openvino = untracked("openvino")
 
     settings = {
         "INFERENCE_NUM_THREADS": threads,

@@ -6,28 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from convlens import files
 from convlens.errors import ConvlensError
-from convlens.shipping.formats import Format, FormatModule, find_format
+from convlens.processors import default_threads
+from convlens.shipping.choosing import Choice, check_max_drop
+from convlens.shipping.formats import Format, find_format
 from convlens.shipping.manifest import Manifest, Precision
-from convlens.shipping.proof import (
-    BATCHES,
-    LEAST_IMAGES,
-    Images,
-    Proof,
-    ProofError,
-    compare,
-    compare_inside,
-    in_batches,
-)
+from convlens.shipping.proof import LEAST_IMAGES, Images
+from convlens.shipping.proving import prove
+from convlens.shipping.selecting import select
 from convlens.shipping.subject import Subject, open_subject
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
-    from convlens.evaluation import Predictor
-    from convlens.shipping import predictor as shipping
 
 Note = Callable[[str], None]
 
@@ -58,6 +49,7 @@ class Artifact:
             "precision": self.manifest.precision,
             "preprocessing_inside": self.manifest.preprocessing_inside,
             "proof": dict(self.manifest.proof),
+            "choice": dict(self.manifest.choice),
         }
 
 
@@ -71,6 +63,8 @@ def export(
     weights: str | Path | None = None,
     classes: Sequence[str] | None = None,
     size: tuple[int, int] | None = None,
+    max_drop: float = 0.5,
+    batch: int = 1,
     on_note: Note | None = None,
 ) -> Artifact:
     """Ship a network: translate it, prove that the result answers as the network does, and only then write it.
@@ -79,25 +73,40 @@ def export(
         source: a run folder or the name of a network.
         to: the format: `"onnx"`, `"openvino"`, `"torch"` or `"safetensors"`.
         out: the file to write; None takes `artifacts/` in the run, or the working folder for a network.
-        precision: of the arithmetic.
-        data: images to prove it on, as `open_dataset` takes them; None takes the run's own.
+        precision: of the arithmetic: `"float32"`, `"bfloat16"`, `"int8"`, or `"auto"` for the fastest here whose
+            accuracy holds.
+        data: images to prove it on and, for int8 and auto, to calibrate on and to measure accuracy with, as
+            `open_dataset` takes them; None takes the run's own.
         weights: for the name of a network: published weights or a file.
         classes: for the name of a network: its class names.
         size: for the name of a network: (H, W) of its input.
+        max_drop: accuracy that int8 and auto may lose, in points.
+        batch: images at a time when auto compares speeds.
         on_note: called with what the user should know on the way.
 
     Raises:
         ProofError: it answers differently; the message names the first operation that does, and nothing was written.
         ConvlensError: an unknown format, a precision that the format cannot hold, a package that is missing.
     """
+    note = on_note or _silent
     row = find_format(to)
-    chosen = row.check_precision(precision)
+    if precision != "auto":
+        row.check_precision(precision)
+    check_max_drop(max_drop)
     module = row.open()
     subject = open_subject(source, weights=weights, classes=classes, size=size)
-    path = artifact_path(subject, row, chosen, out)
-    images, origin = proof_images(subject, data, on_note or _silent)
-    model = module.translate(subject.network, subject.preprocessing, chosen)
-    return write_proved(subject, row, model, chosen, path, images, origin, on_note or _silent)
+    path = artifact_path(subject, row, precision, out)
+    dataset = open_data(subject, data, note)
+    if precision in ("float32", "bfloat16"):
+        chosen, choice = row.check_precision(precision), None
+        model = module.translate(subject.network, subject.preprocessing, chosen)
+    else:
+        choice, model = select(
+            subject, row, precision, dataset, max_drop=max_drop, batch=batch, threads=default_threads(), note=note
+        )
+        chosen = choice.precision
+    images, origin = proof_images(subject, dataset)
+    return write_proved(subject, row, model, chosen, path, images, origin, note, choice)
 
 
 def write_proved(
@@ -109,6 +118,7 @@ def write_proved(
     images: Images,
     origin: str,
     note: Note,
+    choice: Choice | None = None,
 ) -> Artifact:
     """Write `model` beside its destination, prove it from there, and move it to `path` if the proof holds."""
     module = row.open()
@@ -117,7 +127,7 @@ def write_proved(
         staged = Path(staging) / path.name
         manifest = _manifest(subject, precision, inside=module.can_attach(subject.preprocessing))
         module.save(model, staged, manifest)
-        proof = _prove(subject, row, module, staged, images, origin)
+        proof = prove(subject, row, staged, images, origin)
         if manifest.preprocessing_inside and not proof.holds_inside:
             note(
                 f"the preprocessing stays outside: inside, pixels differ by up to {proof.pixel_levels} levels; "
@@ -128,7 +138,7 @@ def write_proved(
             note(
                 f"the preprocessing stays outside: {row.name} cannot hold it; a client must apply it, as convlens does"
             )
-        manifest = replace(manifest, proof=proof.to_dict())
+        manifest = replace(manifest, proof=proof.to_dict(), choice=choice.to_dict() if choice else {})
         module.save(model, staged, manifest)
         return _move(row, staged, path, manifest)
 
@@ -149,11 +159,10 @@ def artifact_path(subject: Subject, row: Format, precision: str, out: str | Path
     return folder / f"{name}{suffix}"
 
 
-def proof_images(subject: Subject, data: str | Path | None, note: Note) -> tuple[Images, str]:
-    """Find the images to prove the artifact on; a run's own data, or photographs if those are not here."""
+def proof_images(subject: Subject, dataset: "Dataset | None") -> tuple[Images, str]:
+    """Find the images to prove the artifact on; photographs if there are no data or too few."""
     from convlens.shipping.proof_images import from_dataset, from_photographs
 
-    dataset = open_data(subject, data, note)
     channels = subject.preprocessing.channels
     if dataset is None:
         chosen = from_photographs(channels, LEAST_IMAGES)
@@ -175,58 +184,17 @@ def open_data(subject: Subject, data: str | Path | None, note: Note) -> "Dataset
     from convlens.data import open_dataset
 
     if data is not None:
-        return open_dataset(data, classes=subject.classes)
+        dataset = open_dataset(data, classes=subject.classes)
+        for sentence in dataset.notes:
+            note(sentence)
+        return dataset
     if subject.data is None:
         return None
     try:
         return open_dataset(subject.data, classes=subject.classes)
     except ConvlensError as error:
-        note(f"the run's own data are not here ({error}); proved on photographs instead")
+        note(f"the run's own data are not here: {error}")
         return None
-
-
-def _prove(subject: Subject, row: Format, module: FormatModule, path: Path, images: Images, origin: str) -> Proof:
-    reference, candidate = _reference(subject), _candidate(row, path)
-    preprocessing = candidate.preprocessing
-    x = np.stack([preprocessing.apply(image) for image in images])
-    expected_x = np.stack([subject.preprocessing.apply(image) for image in images])
-    if not np.array_equal(x, expected_x) or candidate.classes != subject.classes:
-        raise ProofError(f"{path.name} does not give back the classes and the preprocessing that went in; report this")
-    model, manifest = module.read(path)
-    expected = in_batches(reference, x, max(BATCHES))
-    measured = compare(candidate, x, expected, manifest.precision)
-    if manifest.preprocessing_inside:
-        measured |= compare_inside(module.whole_probe(path), images, x, expected, preprocessing)
-    proof = Proof(images=len(images), images_from=origin, batches=BATCHES, runtime=candidate.runtime, **measured)
-    if not proof.holds:
-        raise ProofError(_refusal(subject, module, model, manifest, proof, x))
-    return proof
-
-
-def _refusal(subject: Subject, module: FormatModule, model: Any, manifest: Manifest, proof: Proof, x: Any) -> str:
-    from convlens.shipping.difference import first_difference
-
-    found = first_difference(subject.network, subject.preprocessing, model, module, manifest.precision, x[:2])
-    where = f"the first operation that differs is {found}" if found else "no single operation differs by itself"
-    return (
-        f"the {manifest.precision} artifact differs from the network by {proof.largest_difference:.2g} in a "
-        f"probability (tolerance {proof.tolerance:.0e}; {proof.agreement:.1%} agreement); nothing was written; {where}"
-    )
-
-
-def _reference(subject: Subject) -> "Predictor":
-    import copy
-
-    from convlens.evaluation import TorchPredictor
-
-    # A copy, because the predictor changes the memory format of what it gets.
-    return TorchPredictor(copy.deepcopy(subject.network), subject.classes, subject.preprocessing, "cpu")
-
-
-def _candidate(row: Format, path: Path) -> "shipping.Predictor":
-    from convlens.shipping.loading import load_artifact
-
-    return load_artifact(path, runtime=row.runtimes[0])
 
 
 def _manifest(subject: Subject, precision: Precision, *, inside: bool) -> Manifest:

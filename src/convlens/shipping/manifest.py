@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 from convlens.errors import ConvlensError
@@ -34,6 +34,7 @@ class Manifest:
         weights_licence: under which terms the weights may be used.
         versions: of the packages that wrote it.
         proof: what was compared before it was written, and how far apart the answers were.
+        choice: how its precision was chosen: what was measured, what was rejected and why; empty if it was given.
     """
 
     network: Mapping[str, Any]
@@ -46,6 +47,7 @@ class Manifest:
     weights_licence: str
     versions: Mapping[str, str]
     proof: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
     def to_strings(self) -> dict[str, str]:
         """Give one JSON text a field: every format can keep a mapping of texts, and any client can read it."""
@@ -77,7 +79,10 @@ class Manifest:
                 "upgrade convlens, or export again with this version"
             )
         try:
-            values = {entry.name: json.loads(strings[PREFIX + entry.name]) for entry in fields(cls)}
+            known = [
+                entry for entry in fields(cls) if entry.default_factory is MISSING or PREFIX + entry.name in strings
+            ]
+            values = {entry.name: json.loads(strings[PREFIX + entry.name]) for entry in known}
         except KeyError as error:
             raise ArtifactError(f"{where} lacks the entry {error.args[0]!r}; export it again") from None
         except ValueError as error:

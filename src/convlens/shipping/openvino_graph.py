@@ -10,6 +10,7 @@ import numpy as np
 from convlens.images import Preprocessing
 from convlens.shipping.manifest import PREFIX, ArtifactError
 from convlens.shipping.names import IMAGE, INPUT, OUTPUT, PREPROCESSING
+from convlens.shipping.untracked import untracked
 
 _MODES = {"bilinear": "bilinear_pillow", "bicubic": "bicubic_pillow"}
 _ROOM = "convlens"  # where in the model's rt_info the manifest lies
@@ -17,7 +18,7 @@ _ROOM = "convlens"  # where in the model's rt_info the manifest lies
 
 def from_onnx(model: Any) -> Any:
     """Convert an `onnx.ModelProto` to an `openvino.Model`."""
-    import openvino
+    openvino = untracked("openvino")
 
     # Not openvino.convert_model, which reports its use over the network.
     converted = openvino.Core().read_model(model.SerializeToString(), b"")
@@ -38,7 +39,7 @@ def attach(model: Any, preprocessing: Preprocessing) -> Any:
     OpenVINO's own PrePostProcessor resizes to fixed sizes only; here the shorter side decides, so the operators that
     it would insert are inserted by hand.
     """
-    import openvino
+    openvino = untracked("openvino")
 
     whole = model.clone()
     parameter = whole.get_parameters()[0]
@@ -57,7 +58,7 @@ def attach(model: Any, preprocessing: Preprocessing) -> Any:
 
 def detach(model: Any, preprocessing: Preprocessing) -> Any:
     """Give the part of `model` that begins at the network's input; a model without preprocessing is given as it is."""
-    import openvino
+    openvino = untracked("openvino")
 
     if model.inputs[0].get_any_name() == INPUT:
         return model
@@ -79,7 +80,7 @@ def detach(model: Any, preprocessing: Preprocessing) -> Any:
 
 def save(model: Any, path: Path, strings: Mapping[str, str]) -> None:
     """Write `path` (.xml) and the weights beside it (.bin); the .xml knows the digest of the other."""
-    import openvino
+    openvino = untracked("openvino")
 
     openvino.serialize(model, str(path))  # once for the weights, which the manifest does not change
     digest = hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest()
@@ -94,7 +95,7 @@ def read(path: str | Path) -> Any:
     Raises:
         ArtifactError: one of them is missing, truncated or not what convlens wrote.
     """
-    import openvino
+    openvino = untracked("openvino")
 
     path = Path(path)
     weights = path.with_suffix(".bin")
@@ -120,8 +121,8 @@ def get_strings(model: Any) -> dict[str, str]:
 
 
 def _build(image: Any, preprocessing: Preprocessing) -> Any:
-    from openvino import Type
-    from openvino import opset13 as op
+    openvino = untracked("openvino")
+    op = untracked("openvino").opset13
 
     pixels = op.transpose(image, np.array([0, 3, 1, 2], np.int64))
     if preprocessing.resize is not None:
@@ -138,20 +139,20 @@ def _build(image: Any, preprocessing: Preprocessing) -> Any:
         pixels = _center_crop(pixels, preprocessing.size)
     shape = np.array([0, preprocessing.channels, *preprocessing.size], np.int64)
     pixels = op.reshape(pixels, shape, special_zero=True)
-    values = op.divide(op.convert(pixels, Type.f32), np.float32(255))
+    values = op.divide(op.convert(pixels, openvino.Type.f32), np.float32(255))
     mean, std = (np.array(given, np.float32).reshape(1, -1, 1, 1) for given in (preprocessing.mean, preprocessing.std))
     return op.divide(op.subtract(values, mean), std)
 
 
 def _height_width(pixels: Any) -> Any:
-    from openvino import opset13 as op
+    op = untracked("openvino").opset13
 
     return op.gather(op.shape_of(pixels, "i64"), np.array([2, 3], np.int64), np.int64(0))
 
 
 def _target_sizes(pixels: Any, resize: int | tuple[int, int]) -> Any:
     """(H, W) after the resize; with one side given, the other follows: side · long // short."""
-    from openvino import opset13 as op
+    op = untracked("openvino").opset13
 
     if isinstance(resize, tuple):
         return op.constant(np.array(resize, np.int64))
@@ -163,14 +164,14 @@ def _target_sizes(pixels: Any, resize: int | tuple[int, int]) -> Any:
 
 def _center_crop(pixels: Any, size: tuple[int, int]) -> Any:
     """Fill up with black what is too small, then cut; halves are rounded to even, as Python's round does."""
-    from openvino import Type
-    from openvino import opset13 as op
+    openvino = untracked("openvino")
+    op = untracked("openvino").opset13
 
     wanted, none = np.array(size, np.int64), np.zeros(2, np.int64)
     lacking = op.maximum(op.subtract(wanted, _height_width(pixels)), np.array([0], np.int64))
     before = op.divide(lacking, np.array([2], np.int64))
     after = op.subtract(lacking, before)
     pixels = op.pad(pixels, op.concat([none, before], 0), op.concat([none, after], 0), "constant", np.uint8(0))
-    spare = op.convert(op.subtract(_height_width(pixels), wanted), Type.f32)
-    start = op.convert(op.round(op.multiply(spare, np.float32(0.5)), "half_to_even"), Type.i64)
+    spare = op.convert(op.subtract(_height_width(pixels), wanted), openvino.Type.f32)
+    start = op.convert(op.round(op.multiply(spare, np.float32(0.5)), "half_to_even"), openvino.Type.i64)
     return op.slice(pixels, start, op.add(start, wanted), np.ones(2, np.int64), np.array([2, 3], np.int64))

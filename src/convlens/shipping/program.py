@@ -56,9 +56,8 @@ def freeze(
     # Two images, because torch.export takes a batch of one for a constant.
     x_NCHW = torch.zeros(2, channels, *size)
     with quiet_export():
-        program = _export(Probabilities(own.eval(), torch.float32), x_NCHW)
-        module = fold_batch_norm(program.module())
-        program = _export(Probabilities(module, dtype) if dtype != torch.float32 else module, x_NCHW)
+        folded = fold_batch_norm(_export(own.eval(), x_NCHW).module())
+        program = _export(Probabilities(folded, dtype), x_NCHW)
     program._example_inputs = None  # an archive would keep them as a pickle
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of the machine that it ran on

@@ -33,7 +33,7 @@ def from_dataset(dataset: "Dataset", channels: int, count: int, split: str | Non
     chosen: list[Record] = []
     names = [split] if split else [name for name in ("val", "test", "train") if dataset.splits.get(name)]
     for name in names:
-        chosen += _spread(dataset.records(name), count - len(chosen))
+        chosen += spread(dataset.records(name), count - len(chosen))
         if len(chosen) == count:
             break
     pixels = tuple(dataset.read(record, channels=channels) for record in chosen)
@@ -62,7 +62,7 @@ def from_photographs(channels: int, count: int) -> ProofImages:
     return ProofImages(images=tuple(cut), origin=f"{count} crops of scikit-learn's two photographs")
 
 
-def _spread(records: "Sequence[Record]", count: int) -> "list[Record]":
+def spread(records: "Sequence[Record]", count: int) -> "list[Record]":
     """Take one of each class in turn, in the order of the keys, until there are enough."""
     by_class: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.key):
