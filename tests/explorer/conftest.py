@@ -15,9 +15,12 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import convlens
 from convlens.explorer import server as explorer_server
 from convlens.explorer.app import create_app
+from convlens.explorer.opening import open_run
 from convlens.explorer.session import Session
+from convlens.explorer.subjects import Subjects
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -51,8 +54,21 @@ class QuietServer(uvicorn.Server):
 
 
 @pytest.fixture(scope="session")
-def explorer_session() -> Session:
-    return Session()
+def run_path(tmp_path_factory) -> Path:
+    """A run that was really trained, if only for a moment."""
+    folder = tmp_path_factory.mktemp("explorer")
+    return convlens.train("digits", network="lenet5", epochs=3, runs=str(folder), name="explored", quiet=True).path
+
+
+@pytest.fixture(scope="session")
+def run_name(run_path) -> str:
+    return run_path.name
+
+
+@pytest.fixture(scope="session")
+def explorer_session(run_path) -> Session:
+    opened = open_run(run_path)
+    return Session(subjects=Subjects(opened), opened=opened)
 
 
 @pytest.fixture(scope="session")

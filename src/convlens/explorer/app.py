@@ -21,7 +21,17 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
-from convlens.explorer.api import accuracy, convolution, image, network, opened, pictures, pooling, signals
+from convlens.explorer.api import (
+    accuracy,
+    convolution,
+    image,
+    inside,
+    network,
+    opened,
+    pictures,
+    pooling,
+    signals,
+)
 from convlens.explorer.protection import Protection
 from convlens.explorer.session import Session
 
@@ -35,6 +45,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     network.routes,
     pooling.routes,
     signals.routes,
+    inside.routes,
     accuracy.routes,
 )
 

@@ -26,6 +26,8 @@ class Node:
         group: paths of the open modules around it, outermost first.
         shape: of its output, without the batch.
         rows: the anatomy's rows of all its operations.
+        operations: indices of those between the input and the output, in order.
+        output: index of the tensor that it gives.
     """
 
     id: str
@@ -36,6 +38,8 @@ class Node:
     rows: list[Row] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)
     output_bytes: int = 0
+    operations: list[int] = field(default_factory=list)
+    output: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -89,6 +93,17 @@ def fold(sheet: Anatomy, opened: Iterable[str]) -> tuple[list[Node], list[tuple[
     return _joined(nodes, edges)
 
 
+def unfolded(sheet: Anatomy) -> list[Node]:
+    """Everything open that can be opened: each node is one operation and what only follows it."""
+    opened: set[str] = set()
+    while True:
+        nodes, _ = fold(sheet, opened)
+        more = {node.module for node in nodes if node.module is not None}
+        if not more:
+            return nodes
+        opened |= more
+
+
 def _useful(sheet: Anatomy) -> set[int]:
     """Operations that lie between the input and the output; what only prepares weights or counts batches does not."""
     graph = sheet.graph
@@ -126,7 +141,15 @@ def _owners(sheet: Anatomy, opened: frozenset[str]) -> dict[int, str]:
 def _input(sheet: Anatomy) -> Node:
     tensor = sheet.graph.tensors[sheet.graph.inputs[0]]
     part = Part(type="input", label="", details={})
-    return Node(id=INPUT, part=part, module=None, group=(), shape=tensor.shape[1:], output_bytes=tensor.nbytes)
+    return Node(
+        id=INPUT,
+        part=part,
+        module=None,
+        group=(),
+        shape=tensor.shape[1:],
+        output_bytes=tensor.nbytes,
+        output=tensor.index,
+    )
 
 
 def _node(sheet: Anatomy, name: str, operations: list[Operation], wanted: set[int]) -> Node:
@@ -150,6 +173,8 @@ def _node(sheet: Anatomy, name: str, operations: list[Operation], wanted: set[in
         rows=[sheet.rows[each.index] for each in operations],
         follows=list(part.follows),
         output_bytes=output.nbytes,
+        operations=[each.index for each in operations if each.index in wanted],
+        output=output.index,
     )
 
 
@@ -190,6 +215,8 @@ def _joined(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> tuple[list[
         nodes[first].rows.extend(node.rows)
         nodes[first].shape = node.shape
         nodes[first].output_bytes = node.output_bytes
+        nodes[first].operations += node.operations
+        nodes[first].output = node.output
     kept = [node for name, node in nodes.items() if name not in stands_for]
     for node in kept:
         if node.part.type == "follower":  # it follows a branching, so it stands alone

@@ -50,9 +50,9 @@ def _photograph(file: str) -> Image:
 def _digit() -> Image:
     from sklearn.datasets import load_digits
 
-    # 8 x 8 with values 0..16; each pixel is repeated so that the squares can be seen
-    values = np.asarray(load_digits().images[0]) * (255 / 16)
-    return np.kron(255 - np.rint(values), np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
+    # 8 x 8 with values 0..16, ink is bright; each pixel is repeated so that the squares can be seen
+    values = np.rint(np.asarray(load_digits().images[0]) * (255 / 16))
+    return np.kron(values, np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
 
 
 # name -> (how to make it, whose it is); the photographs come with scikit-learn

@@ -16,7 +16,7 @@ def routes(session: Session) -> APIRouter:
         return {
             "network": session.network,
             "picture": "start" if "start" in session.images.names() else None,
-            "run": session.opened is not None,
+            "run": session.opened.name if session.opened else None,
         }
 
     return router

@@ -6,5 +6,6 @@ export const PAGES = [
   { name: "signals", part: "layer", number: 3 },
   { name: "pooling", part: "layer", number: 4 },
   { name: "network", part: "network", number: 7 },
+  { name: "inside", part: "network", number: 8 },
   { name: "accuracy", part: "field", number: 9 },
 ];

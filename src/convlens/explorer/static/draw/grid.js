@@ -12,10 +12,11 @@ export class NumberGrid {
 
   /**
    * tone: "input" | "kernel" | "output"; onEdit(row, column, number) makes cells editable; onPick(row, column) makes
-   * them buttons. Rows and columns count without the margin.
+   * them buttons. Rows and columns count without the margin. `digits` are the significant ones.
    */
-  constructor({ label, tone, onEdit, onPick }) {
+  constructor({ label, tone, onEdit, onPick, digits = 3 }) {
     this.tone = tone;
+    this.digits = digits;
     this.onEdit = onEdit;
     this.onPick = onPick;
     this.element = h("div", { class: `number-grid tone-${tone}`, role: "group", "aria-label": label });
@@ -91,7 +92,7 @@ export class NumberGrid {
   }
 
   #write(wrap, value) {
-    const text = readable(value, 3);
+    const text = readable(value, this.digits);
     wrap.dataset.value = text;
     const inner = wrap.firstElementChild;
     if (!inner) wrap.textContent = text;
@@ -100,6 +101,7 @@ export class NumberGrid {
       inner.setAttribute("aria-label", `${inner.dataset.place}: ${text}`);
     } else if (inner !== document.activeElement) inner.value = text;
     wrap.classList.toggle("long", text.length > 3);
+    wrap.classList.toggle("longer", text.length > 5);
   }
 
   #edited(input, row, column) {

@@ -1,0 +1,186 @@
+"""A network at work on one picture: what every layer gives, and the prediction."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convlens import networks
+from convlens.anatomy import Anatomy, inspect
+from convlens.errors import ConvlensError, unknown_name
+from convlens.explorer.execution import execute
+from convlens.explorer.folding import Node, unfolded
+from convlens.explorer.opening import Opened
+from convlens.explorer.shelf import ImageShelf
+
+if TYPE_CHECKING:
+    from convlens.images import Preprocessing
+
+MOST_PATIENTS = 3
+MOST_LOOKS = 6
+KEPT_BYTES = 400 * 2**20
+
+
+@dataclass
+class Patient:
+    """A network with weights that can be looked into.
+
+    Attributes:
+        trained: whether its weights are more than the initial ones.
+    """
+
+    name: str
+    network: torch.nn.Module
+    size: tuple[int, int, int]
+    classes: tuple[str, ...]
+    preprocessing: "Preprocessing"
+    trained: bool
+    source: str = ""
+
+    @cached_property
+    def sheet(self) -> Anatomy:
+        """Its anatomy."""
+        return inspect(self.network, self.size)
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """Its layers, everything open: a convolution with its normalisation and activation is one."""
+        return {node.id: node for node in unfolded(self.sheet)}
+
+    def node(self, place: str) -> Node:
+        """One layer.
+
+        Raises:
+            ConvlensError: it has none of that name.
+        """
+        if place not in self.nodes:
+            raise unknown_name("layer", place, self.nodes)
+        return self.nodes[place]
+
+
+@dataclass
+class Look:
+    """A patient and a picture, `x` `(1, C, H, W)`: tensors are computed when asked for, and kept if not too large."""
+
+    patient: Patient
+    x: torch.Tensor
+    _kept: dict[int, torch.Tensor] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tensors(self, wanted: set[int]) -> dict[int, torch.Tensor]:
+        """Give some tensors of the forward pass, running it again only if one of them was not kept."""
+        with self._lock:
+            missing = wanted - set(self._kept)
+            if missing:
+                graph = self.patient.sheet.graph
+                also = {node.output for node in self.patient.nodes.values()} if not self._kept else set()
+                sizes = sum(graph.tensors[index].nbytes for index in also)
+                found = execute(self.patient.network, graph, self.x, missing | (also if sizes <= KEPT_BYTES else set()))
+                self._kept.update(found)
+            return {index: self._kept[index] for index in wanted}
+
+    def output(self, place: str) -> torch.Tensor:
+        """What a layer gives, without the batch: `(C, H, W)` or `(C,)`."""
+        index = self.patient.node(place).output
+        return self.tensors({index})[index][0]
+
+    def probabilities(self) -> NDArray[np.float32]:
+        """The probability of each class."""
+        index = self.patient.sheet.graph.outputs[0]
+        scores = self.tensors({index})[index][0]
+        answer: NDArray[np.float32] = torch.softmax(scores.float(), dim=0).numpy()
+        return answer
+
+
+class Clinic:
+    """Patients and looks, the last few of each kept."""
+
+    def __init__(self, images: ImageShelf, opened: Opened | None) -> None:
+        self._images = images
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._patients: OrderedDict[str, Patient] = OrderedDict()
+        self._looks: OrderedDict[tuple[str, str], Look] = OrderedDict()
+
+    def patient(self, name: str) -> Patient:
+        """A network by name: the opened one with its weights, or one of the catalogue with initial weights."""
+        with self._lock:
+            if name not in self._patients:
+                self._patients[name] = self._admit(name)
+                while len(self._patients) > MOST_PATIENTS:
+                    self._patients.popitem(last=False)
+            self._patients.move_to_end(name)
+            return self._patients[name]
+
+    def look(self, name: str, picture: str) -> Look:
+        """A network at work on a picture."""
+        patient = self.patient(name)
+        pixels = self._images.get(picture).pixels
+        with self._lock:
+            if (name, picture) not in self._looks:
+                self._looks[name, picture] = Look(patient, prepared(patient, pixels))
+                while len(self._looks) > MOST_LOOKS:
+                    self._looks.popitem(last=False)
+            self._looks.move_to_end((name, picture))
+            return self._looks[name, picture]
+
+    def _admit(self, name: str) -> Patient:
+        opened = self._opened
+        if opened is not None and name == opened.name:
+            return Patient(
+                name=name,
+                network=opened.network,
+                size=opened.size,
+                classes=opened.classes,
+                preprocessing=opened.preprocessing,
+                trained=True,
+                source=opened.source,
+            )
+        card = networks.card(name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = networks.create(name).eval()
+        return Patient(
+            name=name,
+            network=network,
+            size=(card.channels, *card.input_size),
+            classes=tuple(str(number) for number in range(card.classes)),
+            preprocessing=card.preprocessing,
+            trained=False,
+        )
+
+
+def prepared(patient: Patient, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:
+    """A picture as the network takes it, `(1, C, H, W)`."""
+    wanted = patient.preprocessing.channels
+    if wanted == 1 and pixels_HWC.shape[2] == 3:
+        # luma, as when a file is read with one channel
+        weights = np.array([0.299, 0.587, 0.114])
+        pixels_HWC = np.rint(pixels_HWC @ weights)[:, :, np.newaxis].astype(np.uint8)
+    elif wanted == 3 and pixels_HWC.shape[2] == 1:
+        pixels_HWC = np.repeat(pixels_HWC, 3, axis=2)
+    elif pixels_HWC.shape[2] != wanted:
+        raise ConvlensError(f"the network takes images of {wanted} channels; pictures here have 1 or 3")
+    return torch.from_numpy(patient.preprocessing.apply(pixels_HWC))[None]
+
+
+def seen(look: Look) -> NDArray[np.uint8]:
+    """The picture as the network sees it, uint8 `(H, W, C)`: resized and cropped, the normalisation undone."""
+    preprocessing = look.patient.preprocessing
+    mean = np.asarray(preprocessing.mean)[:, None, None]
+    std = np.asarray(preprocessing.std)[:, None, None]
+    values = np.clip(look.x[0].numpy() * std + mean, 0, 1) * 255
+    pixels: NDArray[np.uint8] = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
+    return pixels
+
+
+def best(look: Look, count: int = 5) -> list[dict[str, Any]]:
+    """The likeliest classes with their probabilities."""
+    probabilities = look.probabilities()
+    order = np.argsort(-probabilities)[:count]
+    return [{"label": look.patient.classes[i], "probability": float(probabilities[i])} for i in order]

@@ -1,0 +1,124 @@
+// The arithmetic of one unit, stage by stage, with the network's own numbers, and how closely it is reproduced.
+
+import { get, Newest } from "../../core/api.js";
+import { h, readable, s } from "../../core/dom.js";
+import { t } from "../../core/text.js";
+import { NumberGrid } from "../../draw/grid.js";
+import { subject } from "../inside.js";
+
+export function unitCard(context) {
+  const { settings, signal } = context;
+  const stages = h("ol", { class: "stages" });
+  const title = h("h2", {}, t("inside.unit"));
+  const verdict = h("p", { class: "verdict", role: "status" });
+  const element = h("section", { class: "card unit-card" }, title, h("p", { class: "quiet-text" }, t("inside.unitText")), stages, verdict);
+  const newest = new Newest(signal);
+  const update = () => {
+    if (!context.layer) return null;
+    const query = { ...subject(settings), layer: context.layer.id, channel: settings.get("channel"), row: settings.get("row"), column: settings.get("column") };
+    return newest.run((ending) => get("/inside/unit", query, ending), (answer) => {
+      const [channel, row, column] = answer.position;
+      title.textContent = answer.shape.length === 3 ? t("inside.unitAt", { layer: context.layer.id, channel, row, column }) : t("inside.unitOf", { layer: context.layer.id, channel });
+      stages.replaceChildren(...answer.stages.map(stageItem));
+      const same = answer.difference <= answer.allowed;
+      const written = answer.stages.every((stage) => stage.kind !== "other");
+      verdict.classList.toggle("good", same && written);
+      verdict.textContent = t(!written ? "inside.partly" : same ? "inside.same" : "inside.differs", { value: exact(answer.value), again: exact(answer.again), difference: small(answer.difference), allowed: small(answer.allowed) });
+      context.placed?.(answer.position);
+    }).catch((error) => context.notify(error.message));
+  };
+  return { element, update };
+}
+
+const exact = (value) => readable(value, 8);
+/** 2.8e-8 as 2.8·10⁻⁸. */
+function small(value) {
+  if (value === 0) return "0";
+  const [digits, power] = value.toExponential(1).split("e");
+  return `${digits}·10${[...power.replace("+", "")].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("")}`;
+}
+
+function stageItem(stage) {
+  const draw = { convolution: sum, linear: sum, norm, activation, add: pair, mul: pair, pool, mean, copy, other }[stage.kind];
+  return h("li", { class: `stage-item stage-${stage.kind}` }, h("h3", {}, t(`inside.stage.${stage.kind}`)), draw(stage));
+}
+
+/** Every input channel's share as a bar; the patch and the kernel of the chosen one as numbers. */
+function sum(stage) {
+  const largest = stage.parts.reduce((best, part, index) => (Math.abs(part) > Math.abs(stage.parts[best]) ? index : best), 0);
+  const detail = h("div", { class: "patch" });
+  const bars = shares(stage.parts, (index) => show(index));
+  const show = (index) => {
+    bars.choose(index);
+    const patch = new NumberGrid({ label: t("inside.patch"), tone: "input", digits: 2 });
+    const kernel = new NumberGrid({ label: t("inside.kernel"), tone: "kernel", digits: 2 });
+    patch.draw(stage.patch[index]);
+    kernel.draw(stage.kernel[index]);
+    detail.replaceChildren(h("span", { class: "patch-name" }, t("inside.from", { number: (stage.first_channel ?? 0) + index })), patch.element, h("span", { class: "stage-sign" }, "⋆"), kernel.element, h("span", { class: "patch-result" }, "= ", h("b", { class: "of-output" }, exact(stage.parts[index]))));
+  };
+  show(largest);
+  const total = stage.parts.reduce((a, b) => a + b, 0);
+  return [
+    stage.parts.length > 1 ? h("div", { class: "shares-row" }, bars.element) : null,
+    detail,
+    h("p", { class: "written" }, t(stage.parts.length > 1 ? "inside.sumOf" : "inside.sumOne", { count: stage.parts.length, sum: exact(total) }), stage.bias === null ? [] : [" + ", h("b", { class: "of-bias" }, bracketed(stage.bias)), ` (${t("inside.bias")})`], " = ", h("b", { class: "of-output" }, exact(stage.result))),
+  ];
+}
+
+function shares(parts, choose) {
+  const [width, height] = [Math.max(240, Math.min(760, parts.length * 9)), 72];
+  const reach = Math.max(...parts.map(Math.abs), 1e-12);
+  const step = width / parts.length;
+  const bars = parts.map((part, index) => {
+    const tall = (Math.abs(part) / reach) * (height / 2 - 2);
+    return s("rect", { class: part < 0 ? "share down" : "share up", x: index * step, width: Math.max(0.8, step - Math.min(2, step * 0.2)), y: part < 0 ? height / 2 : height / 2 - tall, height: Math.max(0.6, tall) });
+  });
+  const svg = s("svg", { class: "shares", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMinYMid", role: "slider", tabindex: "0", "aria-label": t("inside.shares"), "aria-valuemin": 0, "aria-valuemax": parts.length - 1 }, s("line", { class: "rule", x1: 0, x2: width, y1: height / 2, y2: height / 2 }), bars);
+  let now = 0;
+  const at = (event) => {
+    const box = svg.getBoundingClientRect();
+    choose(Math.min(parts.length - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * parts.length))));
+  };
+  svg.addEventListener("pointerdown", at);
+  svg.addEventListener("pointermove", (event) => event.buttons && at(event));
+  svg.addEventListener("keydown", (event) => {
+    const move = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!move) return;
+    event.preventDefault();
+    choose(Math.min(parts.length - 1, Math.max(0, now + move)));
+  });
+  return {
+    element: svg,
+    choose(index) {
+      bars[now].classList.remove("now");
+      now = index;
+      bars[now].classList.add("now");
+      svg.setAttribute("aria-valuenow", index);
+      svg.setAttribute("aria-valuetext", `${index}: ${readable(parts[index])}`);
+    },
+  };
+}
+
+const bracketed = (value) => (value < 0 ? `(${exact(value)})` : exact(value));
+const result = (stage) => [" = ", h("b", { class: "of-output" }, exact(stage.result))];
+
+function norm(stage) {
+  return h("p", { class: "written" }, "(", h("b", { class: "of-input" }, bracketed(stage.input)), " − ", bracketed(stage.mean), ") / √(", exact(stage.variance), " + ", exact(stage.epsilon), ") · ", h("b", { class: "of-kernel" }, bracketed(stage.gamma)), " + ", h("b", { class: "of-bias" }, bracketed(stage.beta)), result(stage));
+}
+
+const activation = (stage) => h("p", { class: "written" }, stage.name, "(", h("b", { class: "of-input" }, exact(stage.input)), ")", result(stage));
+const pair = (stage) => h("p", { class: "written" }, h("b", { class: "of-input" }, bracketed(stage.inputs[0])), stage.kind === "add" ? " + " : " · ", h("b", { class: "of-input" }, bracketed(stage.inputs[1])), result(stage));
+const mean = (stage) => h("p", { class: "written" }, t("inside.meanOf", { count: stage.count }), result(stage));
+const copy = (stage) => h("p", { class: "written" }, t("inside.copied"), result(stage));
+const other = (stage) => h("p", { class: "written" }, t("inside.notWritten", { name: stage.name }), result(stage));
+
+function pool(stage) {
+  const grid = new NumberGrid({ label: t("inside.patch"), tone: "input", digits: 2 });
+  grid.draw(stage.patch[0]);
+  if (stage.how === "max") {
+    const flat = stage.patch[0].flat();
+    const best = flat.indexOf(Math.max(...flat));
+    grid.mark([{ row: Math.floor(best / stage.patch[0][0].length), column: best % stage.patch[0][0].length, kind: "tap" }]);
+  }
+  return h("div", { class: "patch" }, h("span", { class: "patch-name" }, t(`inside.${stage.how}Of`)), grid.element, h("span", { class: "patch-result" }, result(stage)));
+}

@@ -1,0 +1,268 @@
+"""The arithmetic of one unit: every number that it is made of, computed again in float64 and held against the tensor.
+
+The unit's own layer computes from the layer's real input, so what is shown is exactly what the network did, up to the
+rounding of float32.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from convlens.errors import ConvlensError
+from convlens.explorer.inside import Look
+from convlens.explorer.naming import ACTIVATIONS, NORMS, POOLS, PRODUCTS, SHORT, VIEWS
+from convlens.graph import Graph, Operation, Ref
+
+COPIES = {"cat", "constant_pad_nd", "stack", "split", "chunk"}
+EPSILON = float(np.finfo(np.float32).eps)
+
+
+class Unit:
+    """One number of one layer's output, followed from operation to operation."""
+
+    def __init__(self, look: Look, place: str, position: tuple[int, ...]) -> None:
+        self.graph: Graph = look.patient.sheet.graph
+        self.node = look.patient.node(place)
+        self.position = _checked(position, self.node.shape)
+        self._operations = [self.graph.operations[index] for index in self.node.operations]
+        needed = {index for each in self._operations for index in (*each.inputs, *each.outputs)}
+        self._values = look.tensors(needed | {self.node.output})
+        self._before: float | None = None
+
+    def stages(self) -> list[dict[str, Any]]:
+        """Each operation with its numbers, its result here, and the network's own."""
+        stages = []
+        for operation in self._operations:
+            self._here = self._place(operation.outputs[0])
+            stage = self._stage(operation)
+            if stage is None:
+                continue
+            actual = self._at(operation.outputs[0], self._here)
+            if "result" not in stage:
+                stage |= {"result": actual, "scale": abs(actual), "terms": 1}
+            self._before = stage["result"]
+            stages.append(stage | {"actual": actual})
+        if not stages:  # reshaping, slicing and stacking compute nothing
+            value = self.value()
+            stages.append({"kind": "copy", "result": value, "actual": value, "scale": abs(value), "terms": 1})
+        return stages
+
+    def value(self) -> float:
+        """The number itself."""
+        return self._at(self.node.output, self.position)
+
+    def _at(self, tensor: int, place: tuple[int, ...]) -> float:
+        return float(self._values[tensor][0][place].double())
+
+    def _place(self, tensor: int) -> tuple[int, ...]:
+        """Where the unit is in another shape of the same numbers, such as before flattening."""
+        shape = self._values[tensor].shape[1:]
+        if tuple(shape) == self.node.shape or np.prod(shape) != np.prod(self.node.shape):
+            return self.position
+        flat = np.ravel_multi_index(self.position, self.node.shape)
+        return tuple(int(index) for index in np.unravel_index(flat, shape))
+
+    def _stage(self, operation: Operation) -> dict[str, Any] | None:
+        kind = operation.kind.rstrip("_") if not operation.kind.startswith("_") else operation.kind
+        if kind in VIEWS or kind in COPIES:
+            return None
+        if kind == "convolution" and len(self._here) == 3:
+            return self._convolution(operation)
+        if kind in PRODUCTS and len(self._here) == 1:
+            return self._product(operation)
+        if kind == "native_batch_norm":
+            return self._norm(operation)
+        if kind in ACTIVATIONS:
+            return self._activation(operation, kind)
+        if kind in ("add", "mul") and len(operation.inputs) == 2:
+            return self._pair(operation, kind)
+        if kind in ("mean", "_adaptive_avg_pool2d"):
+            return self._global_pool(operation)
+        if kind in ("max_pool2d_with_indices", "avg_pool2d") and len(self._here) == 3:
+            return self._pool(operation, POOLS[kind])
+        name = "norm" if kind in NORMS else kind
+        return {"kind": "other", "name": name}
+
+    def _convolution(self, operation: Operation) -> dict[str, Any] | None:
+        x, weight, bias, stride, padding, dilation, transposed, _, groups = operation.arguments
+        if transposed:
+            return {"kind": "other", "name": "transposed convolution"}
+        channel, row, column = self._here
+        kernels = self._values[weight.tensor]
+        kernel = kernels[channel].double().numpy()
+        per_group = kernel.shape[0]
+        first = channel // (kernels.shape[0] // groups) * per_group
+        source = self._values[x.tensor][0, first : first + per_group].double().numpy()
+        padded = np.pad(source, [(0, 0), (padding[0], padding[0]), (padding[-1], padding[-1])])
+        rows = row * stride[0] + np.arange(kernel.shape[1]) * dilation[0]
+        columns = column * stride[-1] + np.arange(kernel.shape[2]) * dilation[-1]
+        patch = padded[:, rows[:, None], columns]
+        return self._sum("convolution", patch, kernel, bias, channel) | {
+            "first_channel": first,
+            "rows": (rows - padding[0]).tolist(),
+            "columns": (columns - padding[-1]).tolist(),
+        }
+
+    def _product(self, operation: Operation) -> dict[str, Any] | None:
+        """A row of a matrix product; the weight of a linear layer comes transposed."""
+        kind = operation.kind
+        bias, x, weight = operation.arguments[:3] if kind == "addmm" else (None, *operation.arguments[:2])
+        if kind not in ("addmm", "mm") or not (isinstance(x, Ref) and isinstance(weight, Ref)):
+            return {"kind": "other", "name": kind}
+        unit = self._here[0]
+        patch = self._values[x.tensor][0].double().numpy()
+        kernel = self._values[weight.tensor][:, unit].double().numpy()
+        return self._sum("linear", patch[:, None, None], kernel[:, None, None], bias, unit)
+
+    def _sum(self, kind: str, patch: Any, kernel: Any, bias: Any, unit: int) -> dict[str, Any]:
+        products = patch * kernel
+        offset = float(self._values[bias.tensor][unit].double()) if isinstance(bias, Ref) else 0.0
+        return {
+            "kind": kind,
+            "patch": _rounded(patch),
+            "kernel": _rounded(kernel),
+            "parts": _rounded(products.sum(axis=(1, 2))),
+            "bias": offset if isinstance(bias, Ref) else None,
+            "result": float(products.sum()) + offset,
+            "scale": float(np.abs(products).sum()) + abs(offset),
+            "terms": int(products.size),
+        }
+
+    def _norm(self, operation: Operation) -> dict[str, Any]:
+        _, weight, bias, mean, variance, _, _, epsilon = operation.arguments
+        channel = self._here[0]
+        numbers = {
+            name: float(self._values[each.tensor][channel].double()) if isinstance(each, Ref) else standard
+            for name, each, standard in (
+                ("gamma", weight, 1.0),
+                ("beta", bias, 0.0),
+                ("mean", mean, 0.0),
+                ("variance", variance, 1.0),
+            )
+        }
+        before = self._came_in(operation)
+        factor = numbers["gamma"] / np.sqrt(numbers["variance"] + epsilon)
+        result = (before - numbers["mean"]) * factor + numbers["beta"]
+        scale = (abs(before) + abs(numbers["mean"])) * abs(factor) + abs(numbers["beta"])
+        return {
+            "kind": "norm",
+            **numbers,
+            "epsilon": epsilon,
+            "input": before,
+            "result": float(result),
+            "scale": float(scale),
+            "terms": 4,
+        }
+
+    def _activation(self, operation: Operation, kind: str) -> dict[str, Any]:
+        before = self._came_in(operation)
+        single = torch.tensor([before], dtype=torch.float64)
+        arguments = [single if isinstance(each, Ref) else each for each in operation.arguments]
+        result = float(operation.operator(*arguments)[0])
+        return {
+            "kind": "activation",
+            "name": SHORT.get(kind, kind),
+            "input": before,
+            "result": result,
+            "scale": abs(before) + abs(result),
+            "terms": 4,
+        }
+
+    def _pair(self, operation: Operation, kind: str) -> dict[str, Any] | None:
+        terms = []
+        for index in operation.inputs:
+            value = self._values[index]
+            if value.ndim != len(self._here) + 1:
+                return {"kind": "other", "name": kind}
+            place = tuple(min(p, side - 1) for p, side in zip(self._here, value.shape[1:], strict=True))
+            terms.append(self._at(index, place))
+        result = terms[0] + terms[1] if kind == "add" else terms[0] * terms[1]
+        return {
+            "kind": kind,
+            "inputs": terms,
+            "result": result,
+            "scale": sum(map(abs, terms)) + abs(result),
+            "terms": 2,
+        }
+
+    def _pool(self, operation: Operation, how: str) -> dict[str, Any]:
+        arguments = [*operation.arguments, *[None] * 4]
+        kernel = arguments[1]
+        stride = arguments[2] or kernel
+        padding = arguments[3] or [0, 0]
+        channel, row, column = self._here
+        plane = self._values[operation.inputs[0]][0, channel].double().numpy()
+        rows = _under(row, stride[0], padding[0], kernel[0], plane.shape[0])
+        columns = _under(column, stride[-1], padding[-1], kernel[-1], plane.shape[1])
+        patch = plane[np.ix_(rows, columns)]
+        if how == "average" and patch.size != kernel[0] * kernel[-1]:
+            return {"kind": "other", "name": "average pool at the border"}
+        return {
+            "kind": "pool",
+            "how": how,
+            "patch": _rounded(patch[None]),
+            "result": float(patch.max() if how == "max" else patch.mean()),
+            "scale": float(np.abs(patch).max()),
+            "terms": patch.size,
+        }
+
+    def _global_pool(self, operation: Operation) -> dict[str, Any]:
+        source = self._values[operation.inputs[0]][0].double().numpy()
+        if source.ndim != 3 or np.prod(self._values[operation.outputs[0]].shape) != source.shape[0]:
+            return {"kind": "other", "name": operation.kind}
+        plane = source[self._here[0]]
+        scale = float(np.abs(plane).mean())
+        return {"kind": "mean", "count": plane.size, "result": float(plane.mean()), "scale": scale, "terms": plane.size}
+
+    def _came_in(self, operation: Operation) -> float:
+        """What the operation before gave here; at the first one, what the tensor holds."""
+        return self._at(operation.inputs[0], self._here) if self._before is None else self._before
+
+
+def described(unit: Unit) -> dict[str, Any]:
+    """The stages, the number, what they give again, and how far apart rounding may put the two."""
+    stages = unit.stages()
+    value = unit.value()
+    again = stages[-1]["result"] if stages else value
+    # every float32 operation rounds to half a step of what it adds up; sums may take their terms in any order
+    rounding = sum(stage["scale"] * math.sqrt(stage["terms"]) for stage in stages)
+    allowed = EPSILON * rounding * _steepness(stages)
+    return {
+        "stages": stages,
+        "value": value,
+        "again": again,
+        "difference": abs(value - again),
+        "allowed": allowed,
+        "position": list(unit.position),
+        "shape": list(unit.node.shape),
+    }
+
+
+def _steepness(stages: list[dict[str, Any]]) -> float:
+    """By how much a later stage can enlarge an earlier one's rounding."""
+    norms = [abs(s["gamma"]) / math.sqrt(s["variance"] + s["epsilon"]) for s in stages if s["kind"] == "norm"]
+    return 2.0 * float(max([1.0, *norms]))
+
+
+def _checked(position: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    place = position[: len(shape)]
+    for name, index, side in zip(("channel", "row", "column"), place, shape, strict=False):
+        if not 0 <= index < side:
+            shown = "×".join(map(str, shape))
+            raise ConvlensError(f"{name} {index} is outside the layer's {shown}; use 0 to {side - 1}")
+    return place
+
+
+def _under(index: int, stride: int, padding: int, kernel: int, size: int) -> list[int]:
+    """The cells of an axis that a window covers, those in the padding left out."""
+    first = index * stride - padding
+    return [cell for cell in range(first, first + kernel) if 0 <= cell < size]
+
+
+def _rounded(values: Any) -> Any:
+    """Seven digits are all that float32 has."""
+    if np.ndim(values) == 0:
+        return float(f"{values:.7g}")
+    return [_rounded(each) for each in values]

@@ -1,0 +1,129 @@
+"""Inside a network: the graph runs as the module does, a unit's arithmetic gives its number again, and the page."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from convlens import networks
+from convlens.anatomy import inspect
+from convlens.errors import ConvlensError
+from convlens.explorer.execution import execute
+from convlens.explorer.inside import Clinic, prepared
+from convlens.explorer.shelf import ImageShelf
+from convlens.explorer.unit import Unit, described
+
+
+@pytest.fixture(scope="module")
+def clinic() -> Clinic:
+    return Clinic(ImageShelf(), None)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "resnet20", "alexnet_2012", "googlenet", "efficientnet_b0"])
+def test_running_the_graph_is_running_the_network(name):
+    card = networks.card(name)
+    network = networks.create(name).eval()
+    side = max(64, *card.smallest_size) if name not in ("lenet5", "lenet5_1998") else 32
+    graph = inspect(network, (card.channels, side, side)).graph
+    x = torch.randn(1, card.channels, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(x)
+    assert torch.equal(execute(network, graph, x, graph.outputs)[graph.outputs[0]], expected)
+
+
+def test_what_a_layer_gave_is_kept_although_it_was_overwritten():
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(inplace=True)).eval()
+    graph = inspect(network, (1, 6, 6)).graph
+    x = torch.randn(1, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    before = graph.operations[0].outputs[0]
+    kept = execute(network, graph, x, {before})[before]
+    assert torch.equal(kept, network[0](x))
+    assert kept.min() < 0
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "efficientnet_b0"])
+def test_a_units_arithmetic_gives_its_number_to_rounding(clinic, name):
+    """Every layer, at a drawn unit: what is written out differs from the tensor by no more than float32 rounds."""
+    chance = np.random.default_rng(0)
+    look = clinic.look(name, "temple")
+    for place, node in look.patient.nodes.items():
+        if place == "input":
+            continue
+        found = described(Unit(look, place, tuple(int(chance.integers(side)) for side in node.shape)))
+        assert found["stages"], place
+        assert all(stage["kind"] != "other" for stage in found["stages"]), place
+        assert found["difference"] <= found["allowed"], place
+        assert found["allowed"] <= 1e-3 * max(1.0, abs(found["value"])), place
+
+
+def test_a_picture_is_prepared_as_its_file_would_be(clinic, tmp_path):
+    from PIL import Image
+
+    patient = clinic.patient("lenet5")
+    pixels = ImageShelf().get("flower").pixels
+    Image.fromarray(pixels).save(tmp_path / "flower.png")
+    assert np.array_equal(prepared(patient, pixels)[0].numpy(), patient.preprocessing.open(tmp_path / "flower.png"))
+
+
+def test_what_is_not_there_is_said(clinic):
+    look = clinic.look("lenet5", "digit")
+    with pytest.raises(ConvlensError, match="unknown layer 'c2'"):
+        look.output("c2")
+    with pytest.raises(ConvlensError, match="channel 6 is outside the layer's 6×28×28"):
+        Unit(look, "c1", (6, 0, 0))
+
+
+@pytest.mark.browser
+def test_a_run_is_looked_into(visit, run_name, screenshot):
+    page = visit("/inside")
+    assert page.get_by_label("Network").input_value() == run_name
+    assert page.locator(".bars .bar-label").first.inner_text() == "0"
+    assert "classes" in page.get_by_text("Trained weights").inner_text()
+    assert page.locator(".maps .map").count() == 6
+    screenshot(page, "inside", full_page=True)
+
+
+@pytest.mark.browser
+def test_a_unit_is_chosen_and_written_out(visit):
+    page = visit("/inside?layer=c3&channel=4&row=3&column=7")
+    assert "c3: channel 4, row 3, column 7" in page.locator(".unit-card h2").inner_text()
+    assert "good" in page.locator(".verdict").get_attribute("class")
+    assert page.locator(".stage-item").count() == 2
+    page.locator("canvas.map-large").focus()
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("c3: channel 4, row 4, column 7").wait_for()
+    page.wait_for_url(re.compile("row=4"))
+    page.get_by_role("button", name="channel 9", exact=True).click()
+    page.get_by_text(re.compile("^c3: channel 9")).wait_for()
+
+
+@pytest.mark.browser
+def test_the_images_that_a_channel_answers_to(visit):
+    page = visit("/inside?layer=c3&channel=2")
+    page.get_by_role("button", name="Find them").click()
+    page.locator(".favourites figure").nth(8).wait_for()
+    captions = page.locator(".favourites figcaption").all_inner_texts()
+    values = [float(text.split("·")[1].replace("−", "-")) for text in captions]
+    assert values == sorted(values, reverse=True)
+    assert re.search(r"among \d+ of \d+ training images", page.locator("#content").inner_text())
+
+
+def test_a_network_that_does_not_do_the_same_twice_is_refused():
+    calls = []
+
+    class Fickle(torch.nn.Module):
+        def forward(self, x):
+            calls.append(x)
+            return x * 2 if len(calls) == 1 else x + 2
+
+    network = Fickle().eval()
+    graph = inspect(network, (1, 4, 4)).graph
+    with pytest.raises(ConvlensError, match="does not do the same twice"):
+        execute(network, graph, torch.zeros(1, 1, 4, 4), graph.outputs)
+
+
+@pytest.mark.browser
+def test_a_layer_that_the_network_lacks_is_said(visit):
+    page = visit("/inside?layer=c9")
+    assert "has no layer c9" in page.locator("#notices").inner_text()
