@@ -4,7 +4,18 @@ from convlens.anatomy.memory import InferenceMemory
 from convlens.anatomy.receptive import ReceptiveField
 from convlens.anatomy.rows import Row
 from convlens.anatomy.sheet import Anatomy, inspect
+from convlens.anatomy.training_memory import TrainingMemory, training_memory
 from convlens.anatomy.tree import ModuleNode
 from convlens.anatomy.wrong_shape import WrongShapeError
 
-__all__ = ["Anatomy", "InferenceMemory", "ModuleNode", "ReceptiveField", "Row", "WrongShapeError", "inspect"]
+__all__ = [
+    "Anatomy",
+    "InferenceMemory",
+    "ModuleNode",
+    "ReceptiveField",
+    "Row",
+    "TrainingMemory",
+    "WrongShapeError",
+    "inspect",
+    "training_memory",
+]

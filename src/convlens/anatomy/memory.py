@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from convlens.anatomy.workspace import workspace
 from convlens.graph import Graph
 
 
@@ -11,7 +12,9 @@ class InferenceMemory:
 
     Attributes:
         parameters, buffers, inputs: what is there before the forward pass.
-        peak: the most that the forward pass holds beside these at any moment.
+        peak: the most that the forward pass allocates beside these at any moment, as an allocator on a CPU counts it:
+            live tensors and what the running operation needs for itself (see `workspace`).
+        tensors: the same without what operations need for themselves.
         peak_operation: index of the operation during which it does, None if it allocates nothing.
     """
 
@@ -19,6 +22,7 @@ class InferenceMemory:
     buffers: int
     inputs: int
     peak: int
+    tensors: int
     peak_operation: int | None
 
     @property
@@ -33,13 +37,16 @@ def inference_memory(graph: Graph) -> InferenceMemory:
     A storage lives from the operation that allocates it until the code lets go of the last tensor on it; so a block's
     input is held until its shortcut is added, and an in-place operation allocates nothing.
     """
-    timeline = live_bytes(graph)
+    tensors = live_bytes(graph)
+    needed = [workspace(graph, operation) for operation in graph.operations]
+    timeline = [alive + own for alive, own in zip(tensors, needed, strict=True)]
     peak = max(timeline, default=0)
     return InferenceMemory(
         parameters=_bytes(graph, "parameter"),
         buffers=_bytes(graph, "buffer"),
         inputs=_bytes(graph, "input"),
         peak=peak,
+        tensors=max(tensors, default=0),
         peak_operation=timeline.index(peak) if peak else None,
     )
 

@@ -11,6 +11,7 @@ from convlens.anatomy.memory import InferenceMemory, inference_memory
 from convlens.anatomy.receptive import ReceptiveField, ReceptiveFields
 from convlens.anatomy.rows import Row, rows_of
 from convlens.anatomy.tables import as_html, as_json, as_text
+from convlens.anatomy.training_memory import TrainingMemory, training_memory
 from convlens.anatomy.tree import ModuleNode, tree_of
 from convlens.graph import Graph, record
 from convlens.graph.structure import refs
@@ -22,13 +23,14 @@ class Anatomy:
     Attributes:
         graph: the forward pass it was read from.
         name: the class of the module.
+        module, inputs: what was inspected.
     """
 
     def __init__(self, graph: Graph, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self.graph = graph
         self.name = type(module).__name__
-        self._module = module
-        self._inputs = inputs
+        self.module = module
+        self.inputs = inputs
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -85,6 +87,15 @@ class Anatomy:
     def peak_memory(self) -> int:
         """Bytes that one inference allocates at its peak, beside parameters, buffers and input; see `memory`."""
         return self.memory.peak
+
+    @cached_property
+    def training_memory(self) -> int:
+        """Bytes that a training step with SGD and momentum holds at its peak, beside parameters, buffers and input."""
+        return self.training("sgd").total
+
+    def training(self, optimizer: str = "adamw") -> TrainingMemory:
+        """The memory of a training step on this input with that optimiser, part by part; see `training_memory`."""
+        return training_memory(self.module, *self.inputs, optimizer=optimizer)
 
     @cached_property
     def receptive_fields(self) -> ReceptiveFields:

@@ -1,8 +1,14 @@
 """A forward pass that failed: what the failing layer expected, what it got, and the line to change."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from convlens.anatomy.fitting_size import smallest_fitting
+from convlens.anatomy.quantities import shape
 from convlens.errors import ConvlensError
+from convlens.graph import Failure
+from convlens.graph.structure import refs
 
 if TYPE_CHECKING:
     from convlens.anatomy.sheet import Anatomy
@@ -20,6 +26,92 @@ def explain_failure(sheet: "Anatomy") -> WrongShapeError:
     """Build the error for a sheet whose graph ends in a failure."""
     failure = sheet.graph.failure
     assert failure is not None
-    place = f"{failure.module!r} ({sheet.graph.modules[failure.module]})" if failure.module else sheet.name
-    text = " ".join(str(failure.error).split()) or type(failure.error).__name__
-    return WrongShapeError(f"the forward pass fails in {place}: {text}", sheet)
+    module = sheet.module.get_submodule(failure.module) if failure.module in sheet.graph.modules else sheet.module
+    place = f"{failure.module} ({type(module).__name__})" if failure.module else f"the forward of {sheet.name}"
+    advice = _layer(module, _shapes_in(sheet, failure)) or _operands(sheet, failure)
+    message = f"{place} {advice}" if advice else f"{place} fails: {_text(failure.error)}"
+    size = smallest_fitting(sheet)
+    if size:
+        message += f"; or give this network an input of {shape(size)}, the smallest that fits"
+    return WrongShapeError(message, sheet)
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _shapes_in(sheet: "Anatomy", failure: Failure) -> list[tuple[int, ...]]:
+    """Shapes of the tensors that the failing module was called with."""
+    if failure.call is None:
+        return []
+    return [sheet.graph.tensors[index].shape for index in refs(sheet.graph.calls[failure.call].arguments)]
+
+
+def _layer(module: nn.Module, shapes: list[tuple[int, ...]]) -> str:
+    """What a layer of torch.nn expected and got, "" if the fault is another."""
+    if not shapes:
+        return ""
+    given = shapes[0]
+    got = f"gets {shape(given)}"
+    if isinstance(module, nn.Linear) and given[-1] != module.in_features:
+        return (
+            f"expects {module.in_features} features but {got}, which has {given[-1]}; "
+            f"change it to Linear(in_features={given[-1]}, out_features={module.out_features})"
+        )
+    if isinstance(module, nn.modules.conv._ConvNd):
+        return _convolution(module, given)
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and len(given) > 1 and given[1] != module.num_features:
+        name = type(module).__name__
+        return f"expects {module.num_features} channels but {got}; change it to {name}(num_features={given[1]})"
+    if isinstance(module, nn.LayerNorm) and given[-len(module.normalized_shape) :] != module.normalized_shape:
+        expected, last = module.normalized_shape, given[-len(module.normalized_shape) :]
+        return f"normalises {shape(expected)} but {got}; change it to LayerNorm(normalized_shape={list(last)})"
+    if isinstance(module, nn.GroupNorm) and len(given) > 1 and given[1] != module.num_channels:
+        groups = module.num_groups
+        return f"expects {module.num_channels} channels but {got}; change it to GroupNorm({groups}, {given[1]})"
+    if isinstance(module, nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AvgPoolNd):
+        return f"has windows of {module.kernel_size}, larger than its input: it {got}"
+    return ""
+
+
+def _convolution(module: nn.modules.conv._ConvNd, given: tuple[int, ...]) -> str:
+    name, spatial = type(module).__name__, len(module.kernel_size)
+    if len(given) not in (spatial + 1, spatial + 2):
+        return f"expects {spatial + 2} dimensions (batch, channels, {spatial} of space) but gets {shape(given)}"
+    channels = given[-spatial - 1]
+    if channels != module.in_channels:
+        wanted = module.in_channels
+        return (
+            f"expects {wanted} channels but gets {shape(given)}, which has {channels}; change it to "
+            f"{name}(in_channels={channels}, out_channels={module.out_channels}, …) or give {wanted} channels"
+        )
+    extent = [dilation * (kernel - 1) + 1 for dilation, kernel in zip(module.dilation, module.kernel_size, strict=True)]
+    return f"needs at least {shape(extent)} after padding {module.padding} but gets {shape(given)}"
+
+
+def _operands(sheet: "Anatomy", failure: Failure) -> str:
+    """What an operation outside torch.nn's layers was given."""
+    shapes = [sheet.graph.tensors[index].shape for index in refs(failure.arguments)]
+    kind = failure.target.split(".")[1] if failure.target else ""
+    if not kind or not shapes:
+        return ""
+    together = " and ".join(shape(each) for each in shapes)
+    reason = _reason(kind, shapes, failure.arguments)
+    return f"cannot {kind.strip('_')} {together}: {reason or _text(failure.error)}"
+
+
+def _reason(kind: str, shapes: list[tuple[int, ...]], arguments: Any) -> str:
+    if kind == "cat" and len(shapes) > 1:
+        return "all but the joined dimension must agree; end the branches in the same size (stride, padding)"
+    if kind in ("mm", "bmm", "addmm", "baddbmm") and len(shapes) > 1:
+        inner, outer = shapes[-2][-1], shapes[-1][-2]
+        return f"the last dimension of the first ({inner}) must be the last but one of the second ({outer})"
+    if kind in ("view", "_unsafe_view", "reshape"):
+        wanted = arguments[1] if len(arguments) > 1 else "that shape"
+        return f"its elements do not make {wanted}; flatten(1) fits any size"
+    if len(shapes) == 2:
+        pairs = zip(reversed(shapes[0]), reversed(shapes[1]), strict=False)
+        wrong = [-1 - i for i, (one, other) in enumerate(pairs) if one != other and 1 not in (one, other)]
+        if wrong:
+            return f"they differ in dimension {wrong[-1]}; end both branches in the same size (stride, padding)"
+    return ""

@@ -1,7 +1,7 @@
 """Record one forward pass under fake tensors: nothing is computed, nothing is allocated, the module is not changed."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,9 +43,7 @@ def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None =
     refuse_lazy(module)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     stand_ins = StandIns(mode)
-    dtype = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
-    arguments = tuple(_stand_in(each, mode, stand_ins, dtype) for each in inputs)
-    named = {name: _stand_in(each, mode, stand_ins, dtype) for name, each in (keywords or {}).items()}
+    arguments, named = fake_arguments(module, inputs, keywords or {}, mode, stand_ins)
     recorder = Recorder(module, stand_ins)
     results, error = None, None
     with replaced(module, stand_ins, training=training, gradients=False), _plainly():
@@ -57,6 +55,16 @@ def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None =
             except Exception as failure:
                 error = failure
     return recorder.graph((arguments, named), results, error)
+
+
+def fake_arguments(
+    module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], mode: FakeTensorMode, stand_ins: StandIns
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments with fake tensors in place of sizes and tensors, of the parameters' dtype."""
+    dtype = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
+    arguments = tuple(_stand_in(each, mode, stand_ins, dtype) for each in inputs)
+    named = {name: _stand_in(each, mode, stand_ins, dtype) for name, each in keywords.items()}
+    return arguments, named
 
 
 def _stand_in(value: Any, mode: FakeTensorMode, stand_ins: StandIns, dtype: torch.dtype) -> Any:
