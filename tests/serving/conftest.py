@@ -14,7 +14,8 @@ from convlens.evaluation import TorchPredictor
 from convlens.images import Preprocessing
 from convlens.runs.environment import versions
 from convlens.runs.weights import save_weights
-from convlens.serving.server import bind, make_server
+from convlens.serving.listening import bind
+from convlens.serving.server import make_server
 from convlens.serving.service import Loaded
 from convlens.serving.settings import Settings
 

@@ -8,7 +8,8 @@ import pytest
 
 from convlens.errors import ConvlensError
 from convlens.evaluation import predict_files
-from convlens.serving.server import bind, serve
+from convlens.serving.listening import bind
+from convlens.serving.server import serve
 from convlens.serving.settings import Settings
 
 from .conftest import CLASSES, Gated, field, png, wait_until

@@ -24,7 +24,7 @@ def serve(run: Path, /, *, settings: Annotated[Settings, Parameter(name="*")] = 
     """
     from convlens import runs
     from convlens.errors import ConvlensError
-    from convlens.serving.server import bind
+    from convlens.serving.listening import bind, bind_each
     from convlens.serving.server import serve as serve_alone
     from convlens.serving.tokens import read_token
     from convlens.serving.workers import serve_with_workers
@@ -35,40 +35,35 @@ def serve(run: Path, /, *, settings: Annotated[Settings, Parameter(name="*")] = 
         runs.open_folder(run)  # what is wrong with it is said here, once, and not by every worker
     if settings.token_file:
         read_token(settings.token_file)
-    listener = bind(settings.host, settings.port)
-    load = partial(load_served, run, settings.threads_per_worker)
-    print(f"serving {run} on {_address(settings.host, listener.getsockname()[1])} (Ctrl-C stops)", file=sys.stderr)
-    if settings.workers > 1:
-        return serve_with_workers(settings, load, listener)
-    serve_alone(settings, load, listener)
+    alone = settings.workers == 1
+    listeners = (
+        [bind(settings.host, settings.port)] if alone else bind_each(settings.host, settings.port, settings.workers)
+    )
+    load = partial(load_served, run, settings.runtime, settings.threads_per_worker)
+    print(f"serving {run} on {_address(settings.host, listeners[0].getsockname()[1])} (Ctrl-C stops)", file=sys.stderr)
+    if not alone:
+        return serve_with_workers(settings, load, listeners)
+    serve_alone(settings, load, listeners[0])
     return 0
 
 
-def load_served(path: Path, threads: int) -> "Loaded":
+def load_served(path: Path, runtime: str | None, threads: int) -> "Loaded":
     """Load what a worker serves.
 
     Raises:
-        ConvlensError: `path` is nothing that predicts, or is not whole.
+        ConvlensError: `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
-    import torch
-
     from convlens.serving.service import Loaded
     from convlens.surface import load
 
-    torch.set_num_threads(threads)
-    predictor = load(path)
-    device = getattr(predictor, "device", None)
-    runtime = f"torch {torch.__version__} on {device}" if device is not None else type(predictor).__name__
-    return Loaded(predictor=predictor, about={"source": path.name, **_description(path), "runtime": runtime})
+    predictor = load(path, runtime=runtime, threads=threads)
+    return Loaded(predictor=predictor, about={**predictor.info(), **_description(path), "source": path.name})
 
 
 def _description(path: Path) -> dict[str, Any]:
     from convlens import runs
 
-    if not runs.is_run(path):
-        return {}
-    folder = runs.read_folder(path)
-    return {"network": folder.network_name, "fingerprint": folder.fingerprint}
+    return {"fingerprint": runs.read_folder(path).fingerprint} if runs.is_run(path) else {}
 
 
 def _address(host: str, port: int) -> str:

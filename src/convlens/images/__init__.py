@@ -7,6 +7,17 @@ from convlens.images.reading import MAX_BYTES as MAX_BYTES
 from convlens.images.reading import MAX_PIXELS as MAX_PIXELS
 from convlens.images.reading import SUFFIXES as SUFFIXES
 from convlens.images.reading import ImageError as ImageError
+from convlens.images.reading import TooManyPixelsError as TooManyPixelsError
 from convlens.images.reading import read as read
 
-__all__ = ["FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "ImageError", "Interpolation", "Preprocessing", "read"]
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "ImageError",
+    "Interpolation",
+    "Preprocessing",
+    "TooManyPixelsError",
+    "read",
+]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.files import write_text
-from convlens.images.reading import ImageError, read
+from convlens.images.reading import MAX_PIXELS, ImageError, read
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
@@ -79,9 +79,13 @@ class Preprocessing:
         """Turn an image into what the network receives: uint8 (H, W, C) to float32 (C, H, W)."""
         return self.normalize(self.fit(image_HWC))
 
-    def open(self, source: str | Path | bytes | BinaryIO) -> NDArray[np.float32]:
-        """Read a file and turn it into what the network receives, float32 (C, H, W)."""
-        return self.apply(read(source, channels=self.channels, at_least=self.decoding_size()))
+    def open(self, source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
+        """Read a file and turn it into what the network receives, float32 (C, H, W).
+
+        Raises:
+            ImageError: as `read` does; for an image of more than `max_pixels` before it is decoded.
+        """
+        return self.apply(read(source, channels=self.channels, at_least=self.decoding_size(), max_pixels=max_pixels))
 
     def decoding_size(self) -> tuple[int, int] | None:
         """The (H, W) that a decoder may scale down to without changing the result visibly; None for the full size."""

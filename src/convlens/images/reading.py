@@ -40,6 +40,10 @@ class ImageError(ConvlensError):
     """A file that cannot be turned into an image; the message says why."""
 
 
+class TooManyPixelsError(ImageError):
+    """An image that declares more pixels than the caller allows."""
+
+
 def read(
     source: str | Path | bytes | BinaryIO,
     *,
@@ -123,7 +127,7 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) 
 
 def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}: "
             "a decompression bomb, or one to shrink"
         )

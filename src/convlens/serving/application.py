@@ -10,9 +10,8 @@ from starlette.exceptions import HTTPException
 
 from convlens import __version__
 from convlens.serving import answers, pages
-from convlens.serving.bodies import DisconnectedError
 from convlens.serving.description import ANSWER, PREDICT_BODY, REFUSALS
-from convlens.serving.gate import Gate, Passage
+from convlens.serving.gate import FAULT, Gate, Passage
 from convlens.serving.measurements import CONTENT_TYPE
 from convlens.serving.pipeline import Pipeline
 from convlens.serving.refusals import RefusalError
@@ -42,26 +41,43 @@ def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
     _add_state(api, service)
     pages.add(api)
     _add_failures(api)
-    return Gate(api, service)
+    return Gate(api, service, lambda request: answer_images(service, request))
 
 
 def _add_predict(api: FastAPI, service: Service) -> None:
     @api.post("/predict", responses={200: ANSWER, **REFUSALS}, openapi_extra={"requestBody": PREDICT_BODY})
     async def predict(
         request: Request,
-        top: Annotated[int | None, Query(ge=1, description="How many classes to give for each image.")] = None,
+        top: Annotated[int | None, Query(ge=1, description="How many classes to give for each image.")] = None,  # noqa: ARG001
     ) -> Response:
         """Give the likeliest classes of one or many images, as `convlens predict --json` prints them."""
-        pipeline = _pipeline(service)
-        pipeline.refuse_when_full()
-        content_type = request.headers.get("content-type")
-        media_type(content_type)
-        with service.bodies.reserving() as reservation:
-            body = await service.bodies.read(request.receive, request.headers, reservation)
-            uploads = parse(body, content_type, max_files=service.settings.max_files)
-            given = await pipeline.answer(uploads, top or service.settings.top)
-        _note(request, service, given, len(body))
-        return answers.predictions(given)
+        return await answer_images(service, request)  # the gate goes there directly; this describes it
+
+
+async def answer_images(service: Service, request: Request) -> Response:
+    """Answer POST /predict.
+
+    Raises:
+        RefusalError: the request, or all images in it, cannot be answered.
+    """
+    pipeline = _pipeline(service)
+    pipeline.refuse_when_full()
+    top = _top(request, service.settings.top)
+    content_type = request.headers.get("content-type")
+    media_type(content_type)
+    with service.bodies.reserving() as reservation:
+        body = await service.bodies.read(request.receive, request.headers, reservation)
+        uploads = parse(body, content_type, max_files=service.settings.max_files)
+        given = await pipeline.answer(uploads, top)
+    _note(request, service, given, len(body))
+    return answers.predictions(given)
+
+
+def _top(request: Request, default: int) -> int:
+    text = request.query_params.get("top", str(default)) if request.scope["query_string"] else str(default)
+    if not (text.isascii() and text.isdecimal() and 1 <= len(text) < 10 and int(text) >= 1):
+        raise RefusalError(400, f"top is {text[:40]!r}; ask for a whole number of classes, at least 1")
+    return int(text)
 
 
 def _add_state(api: FastAPI, service: Service) -> None:
@@ -99,13 +115,8 @@ def _add_failures(api: FastAPI) -> None:
         assert isinstance(error, RefusalError)
         return await refuse(request, error)
 
-    async def disconnected(_: Request, __: Exception) -> Response:
-        return Response(status_code=499)  # as nginx counts it; nobody is there to read it
-
     async def fault(request: Request, _: Exception) -> Response:
-        return await refuse(
-            request, RefusalError(500, "a fault of the server; its log says more under this request id")
-        )
+        return await refuse(request, RefusalError(500, FAULT))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -123,7 +134,6 @@ def _add_failures(api: FastAPI) -> None:
         return await refuse(request, RefusalError(400, text))
 
     api.add_exception_handler(RefusalError, refusal)
-    api.add_exception_handler(DisconnectedError, disconnected)
     api.add_exception_handler(Exception, fault)
     api.add_exception_handler(HTTPException, http)
     api.add_exception_handler(RequestValidationError, invalid)

@@ -3,12 +3,9 @@
 import queue
 import threading
 from collections.abc import Callable
-from io import BytesIO
-
-from PIL import Image
 
 from convlens.errors import ConvlensError
-from convlens.images import FORMATS, ImageError, Preprocessing
+from convlens.images import ImageError, Preprocessing, TooManyPixelsError
 from convlens.serving.jobs import Job
 
 # Larger images take a lane of their own, one at a time, so that no number of them delays the others.
@@ -52,7 +49,7 @@ class Decoders:
             for number in range(threads)
         ]
         self._large_thread = threading.Thread(
-            target=self._work, args=(self._large, self._decode), name="decode-large", daemon=True
+            target=self._work, args=(self._large, self._second_look), name="decode-large", daemon=True
         )
         for thread in (*self._threads, self._large_thread):
             thread.start()
@@ -89,31 +86,24 @@ class Decoders:
 
     def _first_look(self, job: Job) -> None:
         try:
-            pixels = _declared_pixels(job.upload.content)
-            if pixels > self._max_pixels:
-                raise ImageError(f"the image declares {pixels:,} pixels, more than {self._max_pixels:,}; shrink it")
-            if pixels > LARGE_PIXELS or len(job.upload.content) > LARGE_BYTES:
+            if len(job.upload.content) > LARGE_BYTES:
                 self._large.put(job)
             else:
-                self._decode(job)
+                self._decode(job, min(LARGE_PIXELS, self._max_pixels))
+        except TooManyPixelsError:
+            self._large.put(job)
         finally:
             self._count(-1)
 
-    def _decode(self, job: Job) -> None:
+    def _second_look(self, job: Job) -> None:
+        self._decode(job, self._max_pixels)
+
+    def _decode(self, job: Job, max_pixels: int) -> None:
         if job.ticket.abandoned:
             raise ImageError("the request was given up before the image was decoded")
-        job.x_CHW = self._preprocessing.open(job.upload.content)
+        job.x_CHW = self._preprocessing.open(job.upload.content, max_pixels=max_pixels)
         self._on_decoded(job)
 
     def _count(self, change: int) -> None:
         with self._lock:
             self._under_way += change
-
-
-def _declared_pixels(content: bytes) -> int:
-    """What the header says, without decoding; 0 where it says nothing, which decoding will explain."""
-    try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            return image.width * image.height
-    except Exception:  # as in images.read: hostile bytes raise nearly anything
-        return 0

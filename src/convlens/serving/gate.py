@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from convlens.serving.answers import failure
-from convlens.serving.bodies import discard
+from convlens.serving.bodies import DisconnectedError, discard
 from convlens.serving.journal import note
 from convlens.serving.refusals import RefusalError
 from convlens.serving.service import Service
@@ -27,6 +28,7 @@ KNOWN = GUARDED | {"/", "/health", "/ready", "/docs", "/openapi.json"}
 # Asked every few seconds by whatever watches the server, so not worth a line each.
 _ROUTINE = frozenset({"/health", "/ready", "/metrics"})
 # Scripts, styles and pictures come from this server; nothing else is loaded, framed or sent anywhere.
+FAULT = "a fault of the server; its log says more under this request id"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,11 +48,15 @@ class Gate:
     Args:
         application: what answers.
         service: what the worker knows.
+        predict: answers POST /predict; FastAPI, which describes it, would take as long as the network of a small run.
     """
 
-    def __init__(self, application: Application, service: Service) -> None:
+    def __init__(
+        self, application: Application, service: Service, predict: Callable[[Request], Awaitable[Response]]
+    ) -> None:
         self._application = application
         self._service = service
+        self._predict = predict
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass a request through."""
@@ -64,11 +70,19 @@ class Gate:
         self._service.measurements.request_began()
         try:
             self._check_token(scope, headers)
-            await self._application(scope, passage.receive, passage.send)
+            if scope["path"] == "/predict" and scope["method"] == "POST":
+                response = await self._predict(Request(scope, passage.receive))
+                await response(scope, receive, passage.send)
+            else:
+                await self._application(scope, passage.receive, passage.send)
         except RefusalError as refusal:
             await (await passage.refuse(refusal))(scope, receive, passage.send)
-        except Exception as error:  # FastAPI has answered with 500 and raised it again
+        except DisconnectedError:
+            passage.status = 499  # as nginx counts it; nobody is there to read an answer
+        except Exception as error:
             note("fault", level=logging.ERROR, exc_info=error, request_id=passage.request_id, path=scope["path"])
+            if not passage.status:  # FastAPI answers before it raises again
+                await (await passage.refuse(RefusalError(500, FAULT)))(scope, receive, passage.send)
         finally:
             self._close(scope, passage, time.perf_counter() - began)
 

@@ -27,6 +27,7 @@ class Measurements:
     """The counts of one server."""
 
     def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._registry = CollectorRegistry()
         registry = self._registry
         self._requests = Counter("convlens_requests", "Requests answered", ["path", "code"], registry=registry)
@@ -64,8 +65,11 @@ class Measurements:
     def request_ended(self, path: str, code: int, seconds: float) -> None:
         """Count a request out."""
         self._in_flight.dec()
-        self._requests.labels(path, str(code)).inc()
-        self._latency.labels(path).observe(seconds)
+        if (path, code) not in self._known:
+            self._known[path, code] = self._requests.labels(path, str(code)), self._latency.labels(path)
+        requests, latency = self._known[path, code]
+        requests.inc()
+        latency.observe(seconds)
 
     def images(self, answered: int, unreadable: int) -> None:
         """Count the images of an answer."""

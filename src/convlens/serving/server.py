@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
-import os
 import signal
 import socket
 import sys
@@ -12,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
-from convlens.errors import ConvlensError
 from convlens.serving import journal
 from convlens.serving.application import build
 from convlens.serving.readiness import Readiness
@@ -25,31 +22,6 @@ _LINGER_SECONDS = 0.5
 _LAST_ACCEPTED_SECONDS = 0.05
 # Threads hand the interpreter over this often; at Python's 5 ms the event loop would wait long for decoding threads.
 _SWITCH_SECONDS = 0.0005
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Bind a listening address.
-
-    Raises:
-        ConvlensError: the port is in use or not allowed, or the host is not this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError:
-        raise ConvlensError(f"host is {host!r}, which is no address; use 127.0.0.1 or 0.0.0.0") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise _explain(error, host, port) from None
-    listener.setblocking(False)
-    return listener
 
 
 def serve(
@@ -160,15 +132,3 @@ class DrainingServer(uvicorn.Server):
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _explain(error: OSError, host: str, port: int) -> ConvlensError:
-    if error.errno == errno.EADDRINUSE:
-        return ConvlensError(
-            f"port {port} on {host} is in use; stop the other program, or choose another with --port (0: any free one)"
-        )
-    if error.errno == errno.EACCES:
-        return ConvlensError(f"port {port} on {host} needs privileges; choose one above 1023 with --port")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConvlensError(f"host is {host!r}, which is no address of this machine; use 127.0.0.1 or 0.0.0.0")
-    return ConvlensError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port")

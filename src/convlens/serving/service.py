@@ -80,7 +80,7 @@ class Service:
         self.loaded = loaded
         self.pipeline = Pipeline(settled, limits, self.measurements)
         self.readiness.count()
-        note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes), **loaded.about)
+        note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes))
 
     def _load_and_warm(self) -> tuple[Loaded, Settled, int]:
         loaded = self._load()
@@ -100,9 +100,9 @@ class Service:
         settings = self.settings
         return {
             "convlens": __version__,
-            **self.loaded.about,
             "classes": list(predictor.classes),
             "preprocessing": predictor.preprocessing.to_dict(),
+            **self.loaded.about,
             "batch": self.pipeline.limits.batch,
             "limits": {
                 "files": settings.max_files,

@@ -18,6 +18,7 @@ class Settings:
         port: port to listen on; 0 takes a free one.
         workers: processes that answer, each with a copy of the network.
         threads: processor threads of each worker's network; None shares the processor's among the workers.
+        runtime: what computes: torch, onnxruntime or openvino; None takes PyTorch for a run, its own for an artifact.
         batch: most images in one pass through the network; 1 never waits for a companion; None measures what pays.
         max_delay_ms: longest an image waits for companions that are being decoded, in milliseconds.
         queue: images that one worker holds at most, decoded or not; above it requests get 429.
@@ -39,6 +40,7 @@ class Settings:
     port: int = 8000
     workers: int = 1
     threads: int | None = None
+    runtime: str | None = None
     batch: int | None = None
     max_delay_ms: float = 5.0
     queue: int = 256

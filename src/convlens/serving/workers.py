@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -27,13 +27,13 @@ USER_ERROR = 2
 _DEATHS_A_MINUTE = 5
 
 
-def serve_with_workers(settings: Settings, load: Callable[[], Loaded], listener: socket.socket) -> int:
+def serve_with_workers(settings: Settings, load: Callable[[], Loaded], listeners: Sequence[socket.socket]) -> int:
     """Serve with `settings.workers` processes until SIGTERM or SIGINT.
 
     Args:
         settings: what the server was told.
         load: gives the network, in each worker; must be importable there.
-        listener: the bound socket.
+        listeners: the bound sockets, one a worker.
 
     Returns:
         0 when all workers stopped well, 2 when the network cannot be loaded, 1 when workers kept dying.
@@ -42,25 +42,26 @@ def serve_with_workers(settings: Settings, load: Callable[[], Loaded], listener:
     with tempfile.TemporaryDirectory(prefix="convlens-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
         try:
-            return _Crew(settings, load, listener).run()
+            return _Crew(settings, load, listeners).run()
         finally:
             del os.environ[SHARED_FOLDER]
 
 
 class _Crew:
-    def __init__(self, settings: Settings, load: Callable[[], Loaded], listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Loaded], listeners: Sequence[socket.socket]) -> None:
         self._settings = settings
         self._load = load
-        self._listener = listener
+        self._listeners = listeners
         self._readiness = Readiness(settings.workers)
-        self._workers: list[BaseProcess] = []
+        self._workers: dict[BaseProcess, socket.socket] = {}
         self._deaths: list[float] = []
         self._stopping = False
 
     def run(self) -> int:
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._workers = [self._start() for _ in range(self._settings.workers)]
+            for listener in self._listeners:
+                self._start(listener)
             while self._workers and not self._stopping:
                 connection.wait([worker.sentinel for worker in self._workers], timeout=0.2)
                 code = self._replace_the_dead()
@@ -75,17 +76,17 @@ class _Crew:
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _start(self) -> BaseProcess:
+    def _start(self, listener: socket.socket) -> None:
         context = multiprocessing.get_context("spawn")
         worker = context.Process(
-            target=_work, args=(self._settings, self._load, self._listener, self._readiness), name="convlens-worker"
+            target=_work, args=(self._settings, self._load, listener, self._readiness), name="convlens-worker"
         )
         worker.start()
-        return worker
+        self._workers[worker] = listener
 
     def _replace_the_dead(self) -> int | None:
         for worker in [worker for worker in self._workers if not worker.is_alive()]:
-            self._workers.remove(worker)
+            listener = self._workers.pop(worker)
             mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
             if worker.exitcode == USER_ERROR:
                 return USER_ERROR
@@ -95,12 +96,13 @@ class _Crew:
             if len(self._deaths) > _DEATHS_A_MINUTE:
                 journal.note("workers keep dying; stopping")
                 return 1
-            self._workers.append(self._start())
+            self._start(listener)  # with the connections that wait there
         return None
 
     def _end(self) -> None:
-        """Close the socket first, so that no connection is accepted that nobody will answer."""
-        self._listener.close()
+        """Close the sockets first, so that no connection is accepted that nobody will answer."""
+        for listener in self._listeners:
+            listener.close()
         for worker in self._workers:
             worker.terminate()
         settings = self._settings
