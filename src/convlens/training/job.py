@@ -73,7 +73,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     )
     loaders = _loaders(config, dataset, preprocessing)
     network = _fresh_network(choice, config.seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = _step(config, "float32")
+    step = Step.of(config)
     batch = next(loaders[0].epoch(0, device=device))
     numerics = choose_numerics(network, batch.images, batch.labels, config, step)
     description = runs.Description(
@@ -174,10 +174,6 @@ def _fresh_network(choice: runs.NetworkChoice, seed: int) -> nn.Module:
         )
 
 
-def _step(config: TrainConfig, precision: Any) -> Step:
-    return Step(label_smoothing=config.label_smoothing, clip_norm=config.clip_norm, precision=precision)
-
-
 def _fresh_state(device: torch.device) -> State:
     return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device))
 
@@ -207,7 +203,7 @@ def _assemble(
         dataset=dataset,
         network=network,
         optimizer=make_optimizer(network, config),
-        step=_step(config, numerics.precision),
+        step=Step.of(config).in_precision(numerics.precision),
         train_loader=loaders[0],
         val_loader=loaders[1],
         device=device,

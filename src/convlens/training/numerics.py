@@ -4,13 +4,14 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from convlens.training.config import TrainConfig
+from convlens.training.depthwise import fast_depthwise
 from convlens.training.step import Chosen, Step
 
 Trial = tuple[Chosen, int]  # precision, threads
@@ -21,12 +22,13 @@ _TIMED_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """Device, threads, memory format and precision; `milliseconds` holds what a step took in each trial."""
+    """How a training computes; `milliseconds` holds what a step took in each trial."""
 
     device: str
     threads: int
     precision: Chosen
     memory_format: str = "channels_last"
+    depthwise: str = "torch"
     milliseconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def choose_numerics(
         device=str(device),
         threads=chosen[1],
         precision=chosen[0],
+        depthwise=_depthwise(network, device, chosen[0]),
         milliseconds={_name(*trial): round(value, 3) for trial, value in milliseconds.items()},
     )
 
@@ -99,19 +102,27 @@ def _time(
 ) -> dict[Trial, float]:
     """The fastest of a few interleaved steps for each trial, in milliseconds."""
     copied = copy.deepcopy(network).train()
-    optimizer = torch.optim.SGD(copied.parameters(), lr=1e-6)
+    optimizer = torch.optim.SGD(copied.parameters(), lr=1e-6, fused=True)
     fastest = dict.fromkeys(trials, float("inf"))
     for round_ in range(_TIMED_STEPS + 1):
         for trial in trials:
             precision, threads = trial
-            with threads_of({"threads": threads}):
+            with threads_of({"threads": threads}), fast_depthwise(copied):
                 started = time.perf_counter()
-                replace(step, precision=precision)(copied, optimizer, x_NCHW, y_N)
+                step.in_precision(precision)(copied, optimizer, x_NCHW, y_N)
                 if x_NCHW.device.type == "cuda":
                     torch.cuda.synchronize(x_NCHW.device)
                 if round_:  # the first one also compiles kernels and allocates memory
                     fastest[trial] = min(fastest[trial], (time.perf_counter() - started) * 1000)
     return fastest
+
+
+def _depthwise(network: nn.Module, device: torch.device, precision: Chosen) -> str:
+    """Where the gradients of depthwise convolutions come from."""
+    if device.type != "cpu" or precision != "bfloat16":
+        return "torch"
+    with fast_depthwise(network) as count:
+        return "convlens.training.depthwise" if count else "torch"
 
 
 def _name(precision: Chosen, threads: int) -> str:

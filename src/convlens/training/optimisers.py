@@ -14,8 +14,8 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
         if decayed
     ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def split_by_decay(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -1,6 +1,6 @@
 """One step: loss, gradient, update."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convlens.networks import WithAuxiliary
+from convlens.training.config import TrainConfig
 
 Chosen = Literal["float32", "bfloat16"]
 
@@ -25,6 +26,15 @@ class Step:
     label_smoothing: float
     clip_norm: float
     precision: Chosen
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "Step":
+        """The step that a configuration asks for, in float32."""
+        return cls(label_smoothing=config.label_smoothing, clip_norm=config.clip_norm, precision="float32")
+
+    def in_precision(self, precision: Chosen) -> "Step":
+        """The same step in another precision."""
+        return replace(self, precision=precision)
 
     def __call__(self, network: nn.Module, optimizer: torch.optim.Optimizer, x_NCHW: Tensor, y_N: Tensor) -> Tensor:
         """Do one step and return the loss, a scalar on the device that nobody has to wait for."""

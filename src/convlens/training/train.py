@@ -1,12 +1,14 @@
 """From a configuration to a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from convlens import runs
 from convlens.training.config import TrainConfig
+from convlens.training.depthwise import fast_depthwise
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import fit
@@ -46,7 +48,7 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
-    with requests_to_stop() as asked_to_stop, threads_of(job.folder.description.numerics):
+    with requests_to_stop() as asked_to_stop, _set_up(job):
         finished = fit(job, state, watcher, asked_to_stop)
         signal = 0 if finished else asked_to_stop()
     result = {
@@ -59,6 +61,14 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
     if finished:
         folder = _measure(folder, job)
     return Outcome(folder=folder, stopped_by=signal)
+
+
+@contextmanager
+def _set_up(job: Job) -> Iterator[None]:
+    """Compute as the run's numerics say."""
+    numerics = job.folder.description.numerics
+    with threads_of(numerics), fast_depthwise(job.network) if numerics["depthwise"] != "torch" else nullcontext():
+        yield
 
 
 def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
