@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,8 +13,12 @@ from convlens.anatomy.rows import Row, rows_of
 from convlens.anatomy.tables import as_html, as_json, as_text
 from convlens.anatomy.training_memory import TrainingMemory, training_memory
 from convlens.anatomy.tree import ModuleNode, tree_of
+from convlens.errors import ConvlensError
 from convlens.graph import Graph, record
 from convlens.graph.structure import refs
+
+if TYPE_CHECKING:
+    from convlens.anatomy.effective import EffectiveField
 
 
 class Anatomy:
@@ -31,6 +35,7 @@ class Anatomy:
         self.name = type(module).__name__
         self.module = module
         self.inputs = inputs
+        self.planned: dict[str, TrainingMemory] = {}
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -95,7 +100,9 @@ class Anatomy:
 
     def training(self, optimizer: str = "adamw") -> TrainingMemory:
         """The memory of a training step on this input with that optimiser, part by part; see `training_memory`."""
-        return training_memory(self.module, *self.inputs, optimizer=optimizer)
+        if optimizer not in self.planned:
+            self.planned[optimizer] = training_memory(self.module, *self.inputs, optimizer=optimizer)
+        return self.planned[optimizer]
 
     @cached_property
     def receptive_fields(self) -> ReceptiveFields:
@@ -120,6 +127,21 @@ class Anatomy:
         ((0, 3), (13, 19), 7, 2, 0)
         """
         return self.receptive_fields.of(at, unit, source)
+
+    def field_of(self, at: str) -> ReceptiveField | None:
+        """The field of the middle unit of a module or operation; None where there is none or several."""
+        try:
+            return self.receptive_field(at)
+        except ConvlensError:
+            return None
+
+    def effective_receptive_field(
+        self, at: str, unit: Sequence[int] | None = None, *, images: Any = None, count: int = 16, seed: int = 0
+    ) -> "EffectiveField":
+        """How much each pixel really moves a unit, measured by gradients; see `anatomy.effective`."""
+        from convlens.anatomy.effective import effective_receptive_field
+
+        return effective_receptive_field(self, at, unit, images=images, count=count, seed=seed)
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -22,6 +22,8 @@ BROKEN_PIPE = 141
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("convlens.cli.demo:demo", "Why convolve? Measured on handwritten digits."),
     "networks": ("convlens.cli.networks:networks", "List the networks, or show one."),
+    "inspect": ("convlens.cli.inspect:inspect", "Look into a network: sizes, costs, memory, receptive fields."),
+    "compare": ("convlens.cli.compare:compare", "Put networks side by side, stage by stage."),
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
     "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),

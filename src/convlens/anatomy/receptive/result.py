@@ -117,10 +117,13 @@ class ReceptiveField:
     def __str__(self) -> str:
         if self.unknown:
             return f"{self.at} {self.unit}: unknown, no rule for {', '.join(self.unknown)}"
+        return f"{self.at or 'output'} {self.unit}: {self._told()}"
+
+    def _told(self) -> str:
         where = f"rows {_words(self.rows)}, columns {_words(self.columns)}" if len(self.axes) > 1 else str(self.axes)
-        text = f"{self.at} {self.unit}: {where} of {'×'.join(map(str, self.image))}; size {self.size}"
+        text = f"{where} of {'×'.join(map(str, self.image))}; size {self.size}"
         text += f", stride {self.stride}, offset {self.offset}" if self.regular else f", not regular ({self.word})"
-        return f"{text}; without gates {self.gateless}" if self.gateless is not None else text
+        return f"{text}\nwithout gates: {self.gateless._told()}" if self.gateless is not None else text
 
 
 def _words(interval: Interval | None) -> str:

@@ -1,0 +1,144 @@
+"""convlens inspect and convlens compare, as a user types them."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convlens.cli.main import main
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.head = nn.Linear(width * 16, 10)
+
+    def forward(self, x):
+        return self.head(self.body(self.stem(x)).flatten(1))
+
+def two(): return Net(2)
+made = Net(4)
+number = 3
+def broken(): raise RuntimeError("no such\\nluck")
+"""
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    (tmp_path / "some_net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    return "some_net.py:Net"
+
+
+def test_a_network_of_the_catalogue(capsys):
+    assert main(["inspect", "lenet5"]) == 0
+    shown = capsys.readouterr().out
+    assert "61,706" in shown
+    assert "peak memory" in shown
+
+
+@pytest.mark.parametrize("name", ["some_net.py:Net", "some_net.py:two", "some_net.py:made", "some_net:Net"])
+def test_the_users_own_code(net, name, capsys):
+    assert main(["inspect", name, "--size", "8", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["output"] == [[1, 10]]
+    assert sum(row["parameters"] for row in content["rows"]) == content["parameters"]
+    stem = next(child for child in content["modules"]["children"] if child["path"] == "stem")
+    assert stem["receptive_field"]["size"] == [3, 3]
+
+
+def test_the_field_of_a_unit(net, capsys):
+    arguments = ["inspect", net, "--size", "8", "--at", "body", "--unit", "0,3"]
+    assert main(arguments) == 0
+    assert "rows 0–3, columns 3–7 of 8×8; size 7, stride 2, offset 0" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["columns"] == [3, 7]
+
+
+def test_operations_csv_html_and_training(net, capsys):
+    assert main(["inspect", net, "--size", "8", "--operations", "--training", "adamw"]) == 0
+    shown = capsys.readouterr().out
+    assert "body.0.convolution" in shown
+    assert "state of adamw" in shown
+    assert main(["inspect", net, "--size", "8", "--csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("name,kind,module,shape")
+    assert any(line.startswith("stem.convolution,convolution,stem,1×8×4×4") for line in lines)
+    assert main(["inspect", net, "--size", "8", "--html", "--out", "sheet.html"]) == 0
+    page = Path("sheet.html").read_text(encoding="utf-8")
+    assert "<table>" in page
+    assert "http" not in page
+
+
+def test_pictures(net, tmp_path, capsys):
+    Image.fromarray(np.full((20, 30, 3), 90, dtype=np.uint8)).save("photo.png")
+    assert main(["inspect", net, "--size", "8", "--figure", "net.svg"]) == 0
+    assert ElementTree.parse("net.svg").getroot().tag.endswith("svg")
+    place = ["--at", "body", "--unit", "1,1", "--image", "photo.png", "--effective", "--figure", "field.png"]
+    assert main(["inspect", net, "--size", "8", *place]) == 0
+    assert "100.0% of the energy inside the theoretical field" in capsys.readouterr().out
+    with Image.open("field.png") as picture:
+        assert picture.size[0] > 300
+
+
+def test_a_wrong_size_shows_the_table_and_the_line_to_change(net, capsys):
+    assert main(["inspect", net, "--size", "10"]) == 2
+    shown = capsys.readouterr()
+    assert "body" in shown.out
+    assert shown.err.startswith("convlens: head (Linear) expects 128 features but gets 1×200")
+    assert "Linear(in_features=200, out_features=10)" in shown.err
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resnet19"], "did you mean resnet18"),
+        (["some_net.py:Nets"], "unknown name in some_net.py 'Nets'"),
+        (["other.py:Net"], "there is no file other.py"),
+        (["some_net.py:number"], "gives int, not a torch.nn.Module"),
+        (["some_net.py:broken"], "some_net.py:broken() fails: RuntimeError: no such luck"),
+        (["no_such_package.x:Net"], "cannot be imported: ModuleNotFoundError"),
+        (["some_net.py"], "give some_net.py:Net"),
+        (["weights.pt"], "holds weights, not a network"),
+        (["lenet5", "--size", "big"], "--size 'big' is not a size"),
+        (["lenet5", "--size", "0"], "positive"),
+        (["lenet5", "--unit", "1,1"], "name it with --at"),
+        (["lenet5", "--at", "conv9"], "unknown module or operation 'conv9'"),
+        (["lenet5", "--at", "conv1", "--unit", "x"], "--unit 'x' is not a place"),
+        (["lenet5", "--json", "--csv"], "choose one"),
+        (["lenet5", "--figure", "net.bmp"], "must end in .png, .svg, .pdf"),
+        (["lenet5", "--training", "adamv"], "unknown optimizer 'adamv'"),
+    ],
+)
+def test_mistakes(net, arguments, message, capsys):
+    assert main(["inspect", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+def test_compare(capsys):
+    assert main(["compare", "resnet18", "resnet34", "--size", "64"]) == 0
+    shown = capsys.readouterr().out
+    assert "resnet34" in shown
+    assert "1/32" in shown
+    assert main(["compare", "lenet5", "resnet18", "--json"]) == 0
+    one, other = json.loads(capsys.readouterr().out)
+    for content in (one, other):
+        assert sum(stage["macs"] for stage in content["stages"]) == content["macs"]
+        assert sum(stage["parameters"] for stage in content["stages"]) == content["parameters"]
+    assert other["stages"][-2]["receptive_field"] == [435, 435]
+
+
+def test_compare_wants_two(capsys):
+    assert main(["compare", "lenet5"]) == 2
+    assert "two networks or more" in capsys.readouterr().err
