@@ -24,6 +24,7 @@ def predict(
     threads: int | None = None,
     csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    map_: Annotated[Path | None, Parameter(name="--map")] = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Say what is on images: their likeliest classes, by name.
@@ -43,6 +44,7 @@ def predict(
         threads: That the network may use; the processors that the container has if not given.
         csv_: Print rows of file, rank, label, probability, error.
         json_: Print JSON.
+        map_: Folder for pictures of where on each image the network sees its classes; for a run in PyTorch.
         quiet: Show no progress bar.
     """
     from convlens.cli.bar import bar
@@ -52,9 +54,13 @@ def predict(
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
+    if map_ is not None and run.is_file():
+        raise ConvlensError(f"--map slides the network over the image, which needs a run folder, not {str(run)!r}")
     predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
     with bar("predicting", quiet) as on_progress:
         answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
+    if map_ is not None:
+        _draw_maps(run, answers, map_)
     if json_:
         print(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2))
     elif csv_:
@@ -62,6 +68,26 @@ def predict(
     else:
         _write_lines(answers)
     return 1 if any(answer.error for answer in answers) else 0
+
+
+def _draw_maps(run: Path, answers: "Sequence[FilePrediction]", folder: Path) -> None:
+    """One picture an answered file; files of the same name get a number."""
+    from convlens.explaining.class_map import class_map, draw_class_map
+    from convlens.images import read
+    from convlens.runs import read_folder
+
+    trained = read_folder(run)
+    network, preprocessing = trained.load_network(), trained.preprocessing
+    taken: set[Path] = set()
+    for answer in answers:
+        if answer.error is None:
+            target, number = folder / f"{Path(answer.file).stem}-map.png", 2
+            while target in taken:
+                target, number = folder / f"{Path(answer.file).stem}-{number}-map.png", number + 1
+            taken.add(target)
+            image = read(answer.file, channels=preprocessing.channels)
+            draw_class_map(class_map(network, preprocessing, image), trained.classes, target)
+            print(f"map       {target}", file=sys.stderr)
 
 
 def _write_csv(answers: "Sequence[FilePrediction]") -> None:
