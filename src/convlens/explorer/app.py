@@ -24,6 +24,7 @@ from convlens.errors import ConvlensError
 from convlens.explorer.api import (
     accuracy,
     convolution,
+    dense,
     image,
     inside,
     network,
@@ -46,6 +47,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     pooling.routes,
     signals.routes,
     inside.routes,
+    dense.routes,
     accuracy.routes,
 )
 

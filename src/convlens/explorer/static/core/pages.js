@@ -5,6 +5,7 @@ export const PAGES = [
   { name: "convolution", part: "layer", number: 2 },
   { name: "signals", part: "layer", number: 3 },
   { name: "pooling", part: "layer", number: 4 },
+  { name: "dense", part: "layer", number: 5 },
   { name: "network", part: "network", number: 7 },
   { name: "inside", part: "network", number: 8 },
   { name: "accuracy", part: "field", number: 9 },

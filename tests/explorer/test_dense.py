@@ -1,0 +1,96 @@
+"""The page against full connection in a real browser, the counts behind it, and the experiment that it runs."""
+
+import re
+import sys
+import time
+
+import pytest
+from torch import device, nn
+
+from convlens.errors import ConvlensError
+from convlens.explorer.api.dense import FirstLayer, cost
+from convlens.explorer.experiment import Experiment
+
+pytestmark = pytest.mark.browser
+
+
+def times(page) -> str:
+    return page.locator(".dense-times").inner_text()
+
+
+def test_the_counts_and_their_ratio_are_what_one_sees_first(visit, screenshot):
+    page = visit("/dense")
+    assert "483,388,358,656" in page.locator("[data-layer=dense]").inner_text()
+    assert "9,472" in page.locator("[data-layer=convolution]").inner_text()
+    assert "(224·224·3 + 1) · 224·224·64 = 483,388,358,656" in page.locator(".dense-numbers").inner_text()
+    assert times(page) == "51,033,399 times as many"
+    screenshot(page, "dense")
+
+
+def test_an_address_restores_what_was_seen(visit):
+    page = visit("/dense?side=32&channels=1&filters=6&kernel=5")
+    assert "6,297,600" in page.locator("[data-layer=dense]").inner_text()
+    assert times(page) == "40,369 times as many"
+    page.get_by_label("Filters").press("ArrowRight")
+    page.wait_for_url(re.compile("filters=7"))
+    page.wait_for_function("() => document.querySelector('[data-layer=convolution]').innerText.includes('182')")
+
+
+def test_pressing_the_figure_chooses_a_size(visit):
+    page = visit("/dense")
+    box = page.get_by_role("img", name="Parameters of both layers").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 80)
+    page.wait_for_url(re.compile(r"side=\d+"))
+    page.wait_for_function("() => !document.querySelector('.dense-times').innerText.startsWith('51,033')")
+
+
+@pytest.mark.slow
+def test_the_experiment_is_run_and_shown(visit, screenshot):
+    page = visit("/dense?epochs=1")
+    page.get_by_role("button", name="Run the experiment").click()
+    page.get_by_text("Training both networks").wait_for()
+    page.locator("[data-network=lenet5]").wait_for(timeout=120_000)
+    assert "61,706" in page.locator("[data-network=lenet5]").inner_text()
+    assert page.locator("[data-network=mlp] td").count() == 10
+    assert "Measured after 1 epochs" in page.get_by_text("Measured after").inner_text()
+    page.reload()
+    page.locator("[data-network=mlp]").wait_for()
+
+
+@pytest.mark.parametrize(("side", "channels", "filters", "kernel"), [(8, 1, 2, 3), (16, 3, 4, 5), (5, 2, 1, 1)])
+def test_the_counts_are_those_of_torchs_modules(side, channels, filters, kernel):
+    found = cost(FirstLayer(side=side, channels=channels, filters=filters, kernel=kernel), side)
+    with device("meta"):
+        dense = nn.Linear(side * side * channels, side * side * filters)
+        convolution = nn.Conv2d(channels, filters, kernel)
+    assert found["dense"] == sum(parameter.numel() for parameter in dense.parameters())
+    assert found["convolution"] == sum(parameter.numel() for parameter in convolution.parameters())
+    assert found["dense_macs"] == dense.in_features * dense.out_features
+    assert found["dense_bytes"] == 4 * found["dense"]
+
+
+def wait_until_it_ends(experiment):
+    for _ in range(600):
+        if experiment.state()["state"] != "running":
+            return experiment.state()
+        time.sleep(0.05)
+    raise AssertionError("the experiment did not end")
+
+
+def test_an_experiment_that_fails_says_why_and_can_be_run_again():
+    code = "import sys; sys.exit('no digits today')"
+    experiment = Experiment((sys.executable, "-c", code))
+    assert experiment.state() == {"state": "idle"}
+    for _ in range(2):
+        experiment.start(3)
+        assert wait_until_it_ends(experiment) == {"state": "failed", "error": "no digits today"}
+
+
+def test_one_experiment_at_a_time_and_it_can_be_stopped():
+    experiment = Experiment((sys.executable, "-c", "import time; time.sleep(100)"))
+    experiment.start(3)
+    assert experiment.state() == {"state": "running", "epochs": 3, "progress": 0}
+    with pytest.raises(ConvlensError, match="running already, for 3 epochs; wait for it to end"):
+        experiment.start(4)
+    experiment.stop()
+    assert wait_until_it_ends(experiment)["state"] == "failed"
