@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
     "predict": ("convlens.cli.predict:predict", "Say what is on images."),
+    "benchmark": ("convlens.cli.benchmark:benchmark", "Measure networks on every runtime in every precision."),
     "export": ("convlens.cli.export:export", "Ship a network as an artifact that proves itself."),
     "serve": ("convlens.cli.serve:serve", "Answer images over HTTP."),
     "explore": ("convlens.cli.explore:explore", "Open the web pages: the lecture as something to touch."),

@@ -93,7 +93,7 @@ class OpenVinoEngine:
         return answer
 
 
-def compile_openvino(model: Any, threads: int, precision: Precision) -> Any:
+def compile_openvino(model: Any, threads: int, precision: Precision, *, profile: bool = False) -> Any:
     """Compile for one caller at a time, with the arithmetic that was asked for and not what the plugin prefers."""
     openvino = untracked("openvino")
 
@@ -101,11 +101,12 @@ def compile_openvino(model: Any, threads: int, precision: Precision) -> Any:
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        "PERF_COUNT": profile,
     }
     return openvino.Core().compile_model(model, "CPU", settings)
 
 
-def onnx_session(content: bytes, threads: int, *, optimise: bool = True) -> Any:
+def onnx_session(content: bytes, threads: int, *, optimise: bool = True, profile: str = "") -> Any:
     """Open a session on the processor that says nothing below an error."""
     import onnxruntime
 
@@ -113,6 +114,8 @@ def onnx_session(content: bytes, threads: int, *, optimise: bool = True) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
+    if profile:  # the beginning of the file's name
+        options.enable_profiling, options.profile_file_prefix = True, profile
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

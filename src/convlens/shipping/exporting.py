@@ -125,7 +125,7 @@ def write_proved(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as staging:
         staged = Path(staging) / path.name
-        manifest = _manifest(subject, precision, inside=module.can_attach(subject.preprocessing))
+        manifest = subject.manifest(precision, inside=module.can_attach(subject.preprocessing))
         module.save(model, staged, manifest)
         proof = prove(subject, row, staged, images, origin)
         if manifest.preprocessing_inside and not proof.holds_inside:
@@ -195,22 +195,6 @@ def open_data(subject: Subject, data: str | Path | None, note: Note) -> "Dataset
     except ConvlensError as error:
         note(f"the run's own data are not here: {error}")
         return None
-
-
-def _manifest(subject: Subject, precision: Precision, *, inside: bool) -> Manifest:
-    from convlens.shipping.versions import versions
-
-    return Manifest(
-        network=dict(subject.choice),
-        classes=subject.classes,
-        preprocessing=subject.preprocessing,
-        preprocessing_inside=inside,
-        precision=precision,
-        card=subject.card,
-        run=dict(subject.run),
-        weights_licence=subject.weights_licence,
-        versions=versions(),
-    )
 
 
 def _move(row: Format, staged: Path, path: Path, manifest: Manifest) -> Artifact:

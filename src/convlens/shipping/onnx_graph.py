@@ -1,5 +1,6 @@
 """A frozen program as an ONNX graph."""
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 # 18 is the first in which Resize can average over the pixels that it merges, as Pillow does.
 OPSET = 18
-_KEPT_ABOUT_A_NODE = ("pkg.torch.onnx.name_scopes",)
+_SCOPES = "pkg.torch.onnx.name_scopes"  # the modules around a node, outermost first, and its own name
 
 
 def from_program(program: "ExportedProgram") -> Any:
@@ -26,6 +27,17 @@ def from_program(program: "ExportedProgram") -> Any:
 def reference_module(program: "ExportedProgram") -> Any:
     """The program as PyTorch runs it, each operation under the name that its value has in the ONNX graph."""
     return _translate(program).exported_program.module()
+
+
+def modules_of(model: Any) -> dict[str, str]:
+    """Name of a node, or of a value that it makes -> path of the innermost module that it was recorded in."""
+    places: dict[str, str] = {}
+    for node in model.graph.node:
+        scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
+        named = [scope for scope in ast.literal_eval(scopes) if scope]  # the last is the operation itself
+        if len(named) > 1:
+            places |= dict.fromkeys((node.name, *node.output), str(named[-2]))
+    return places
 
 
 def _translate(program: "ExportedProgram") -> Any:
@@ -80,7 +92,7 @@ def _forget_the_maker(model: Any) -> None:
     """Drop what the exporter notes about each node: source lines and paths of the machine that it ran on."""
     graph = model.graph
     for thing in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        kept = [(entry.key, entry.value) for entry in thing.metadata_props if entry.key in _KEPT_ABOUT_A_NODE]
+        kept = [(entry.key, entry.value) for entry in thing.metadata_props if entry.key == _SCOPES]
         del thing.metadata_props[:]
         for key, value in kept:
             thing.metadata_props.add(key=key, value=value)

@@ -10,9 +10,11 @@ import numpy as np
 from convlens.images import Preprocessing
 from convlens.shipping.manifest import PREFIX, ArtifactError
 from convlens.shipping.names import IMAGE, INPUT, OUTPUT, PREPROCESSING
+from convlens.shipping.onnx_graph import modules_of
 from convlens.shipping.untracked import untracked
 
 _MODES = {"bilinear": "bilinear_pillow", "bicubic": "bicubic_pillow"}
+PLACE = "::"  # between the module that an operation was recorded in and its own name
 _ROOM = "convlens"  # where in the model's rt_info the manifest lies
 
 
@@ -25,6 +27,11 @@ def from_onnx(model: Any) -> Any:
     converted.inputs[0].get_node().set_friendly_name(INPUT)
     converted.inputs[0].get_tensor().set_names({INPUT})
     converted.outputs[0].get_tensor().set_names({OUTPUT})
+    places = modules_of(model)
+    for node in converted.get_ops():
+        name, _, part = node.get_friendly_name().partition("/")
+        if name in places:
+            node.set_friendly_name("/".join(filter(None, (places[name] + PLACE + name, part))))
     return converted
 
 

@@ -15,6 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from convlens.errors import ConvlensError
 
 _aten = torch.ops.aten
+# what a recording adds around the network's own operations
+_AROUND = (_aten.sym_size.int, _aten.to.dtype, _aten._assert_tensor_metadata.default)
 # the operation before a batch norm -> how its weight and bias take the norm in
 _FUSIONS: dict[Any, Callable[..., tuple[nn.Parameter, nn.Parameter]]] = {
     _aten.conv2d.default: fuse_conv_bn_weights,
@@ -57,7 +59,9 @@ def freeze(
     x_NCHW = torch.zeros(2, channels, *size)
     with quiet_export():
         folded = fold_batch_norm(_export(own.eval(), x_NCHW).module())
+        recorded = [(node.target, node.meta.get("nn_module_stack")) for node in _calls(folded.graph)]
         program = _export(Probabilities(folded, dtype), x_NCHW)
+    _restore_modules(program, recorded)
     program._example_inputs = None  # an archive would keep them as a pickle
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of the machine that it ran on
@@ -78,6 +82,23 @@ def fold_batch_norm(module: fx.GraphModule) -> fx.GraphModule:
     module.delete_all_unused_submodules()
     module.recompile()
     return module
+
+
+def _calls(graph: fx.Graph) -> list[fx.Node]:
+    return [node for node in graph.nodes if node.op == "call_function"]
+
+
+def _restore_modules(program: ExportedProgram, recorded: list[tuple[Any, Any]]) -> None:
+    """Give each operation back the module that it was first recorded in, which a second recording forgets.
+
+    Both have the network's operations in the same order; the second has conversions and a softmax around them.
+    """
+    waiting = [(target, stack) for target, stack in recorded if target not in _AROUND]
+    for node in _calls(program.graph):
+        if waiting and node.target == waiting[0][0]:
+            _, stack = waiting.pop(0)
+            if stack:
+                node.meta["nn_module_stack"] = stack
 
 
 @contextmanager

@@ -69,6 +69,23 @@ def quantise(model: Any, calibration: Labelled, validation: Labelled, max_drop: 
         raise ConvlensError(f"NNCF cannot quantise this network ({reason}); use float32 or bfloat16") from error
 
 
+def quantise_for_speed(model: Any, x_NCHW: NDArray[np.float32]) -> Any:
+    """Make an int8 model without a bound on its accuracy, to be timed and not to be shipped.
+
+    Args:
+        model: an `onnx.ModelProto` or an `openvino.Model` that begins at the preprocessed image.
+        x_NCHW: preprocessed images that decide the ranges.
+
+    Raises:
+        RuntimeMissingError: NNCF is not installed.
+    """
+    nncf = _nncf()
+    is_onnx = type(model).__name__ == "ModelProto"
+    items = [{INPUT: image[None]} if is_onnx else image[None] for image in x_NCHW]
+    with _quiet():
+        return nncf.quantize(model, nncf.Dataset(items), preset=nncf.QuantizationPreset.MIXED, subset_size=len(items))
+
+
 def _nncf() -> Any:
     require_package("nncf", "the precision 'int8'")
     return untracked("nncf")

@@ -8,13 +8,12 @@ from convlens.errors import ConvlensError
 from convlens.shipping.choosing import Choice, choose
 from convlens.shipping.formats import Format
 from convlens.shipping.labelled import Labelled, read_labelled
-from convlens.shipping.manifest import Manifest, Precision
+from convlens.shipping.manifest import Precision
 from convlens.shipping.quantising import CALIBRATION_IMAGES, VALIDATION_IMAGES, quantise
 from convlens.shipping.subject import Subject
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
-    from convlens.shipping.engines import Engine
 
 Note = Callable[[str], None]
 
@@ -55,7 +54,10 @@ def select(
         )
     validation = read_labelled(dataset, ("val", "test", "train"), subject.preprocessing, VALIDATION_IMAGES)
     models, refused = _models(subject, row, wanted, dataset, validation, max_drop, threads, note)
-    engines = {precision: _engine(subject, row, model, precision, threads) for precision, model in models.items()}
+    engines = {
+        precision: row.open().engine(model, subject.manifest(precision), row.runtimes[0], threads)
+        for precision, model in models.items()
+    }
     choice = choose(engines, validation, max_drop=max_drop, batch=batch, threads=threads, refused=refused)
     if wanted == "int8":
         choice = _insist_on_int8(choice, max_drop)
@@ -100,21 +102,6 @@ def _calibration(dataset: "Dataset", subject: Subject, note: Note) -> Labelled:
         shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         note(f"int8 is calibrated without {len(missing)} of {len(subject.classes)} classes ({shown}); --data has none")
     return images
-
-
-def _engine(subject: Subject, row: Format, model: Any, precision: Precision, threads: int) -> "Engine":
-    manifest = Manifest(
-        network=subject.choice,
-        classes=subject.classes,
-        preprocessing=subject.preprocessing,
-        preprocessing_inside=False,
-        precision=precision,
-        card={},
-        run={},
-        weights_licence=subject.weights_licence,
-        versions={},
-    )
-    return row.open().engine(model, manifest, row.runtimes[0], threads)
 
 
 def _insist_on_int8(choice: Choice, max_drop: float) -> Choice:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from convlens import networks, runs
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
+from convlens.shipping.manifest import Manifest, Precision
+from convlens.shipping.versions import versions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +50,20 @@ class Subject:
         """What is published about the network."""
         card = networks.card(self.choice["name"])
         return {entry: getattr(card, entry) for entry in _ON_THE_CARD}
+
+    def manifest(self, precision: Precision, *, inside: bool = False) -> Manifest:
+        """What an artifact of it has to say, but for its proof."""
+        return Manifest(
+            network=dict(self.choice),
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            preprocessing_inside=inside,
+            precision=precision,
+            card=self.card,
+            run=dict(self.run),
+            weights_licence=self.weights_licence,
+            versions=versions(),
+        )
 
 
 def open_subject(
