@@ -3,8 +3,8 @@
     python benchmarks/serving.py [--quick] [--json] [--workers N]
 
 The three serve the same network and are sent the same image, as base64 in JSON, by the same clients, in turns, so that
-they share the machine's bad moments. Each has N workers with the processors shared among them (LitServe: N for HTTP and
-N for the network). The load comes from this machine too and takes its share of it.
+they share the machine's bad moments. Each has N workers with one thread each for the network (LitServe: N processes
+for HTTP and N for the network). The load comes from this machine too and takes its share of it.
 """
 
 import argparse
@@ -39,14 +39,16 @@ class Subject:
     name: str
     command: list[str]
     port: int = 0
+    pid: int = 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="64 clients and fewer requests, about a minute")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0, help="2, or with --quick 1")
     asked = parser.parse_args()
+    asked.workers = asked.workers or (1 if asked.quick else 2)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         run, image = made_run("lenet5", Path(folder))
@@ -95,24 +97,26 @@ def made_run(network: str, folder: Path) -> tuple[Path, bytes]:
 
 def compared(network: str, run: Path, body: bytes, workers: int, quick: bool) -> list[dict[str, object]]:
     """Rows for one network: each peer beside ours with the same number of clients."""
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
     python = [sys.executable]
-    ours = [*python, "-m", "convlens", "serve", str(run), "--workers", str(workers), "--log-level", "warning"]
-    tail = [str(workers), str(threads)]
+    ours = [*python, "-m", "convlens", "serve", str(run), "--workers", str(workers), "--threads", "1"]
+    ours += ["--log-level", "warning"]
+    tail = [str(workers), "1"]
+    litserve = [*python, str(PEERS / "litserve_peer.py"), str(run), "PORT", *tail]
     subjects = [
         Subject("ours, batches", [*ours, "--port", "PORT"]),
         Subject("ours, no batches", [*ours, "--batch", "1", "--port", "PORT"]),
         Subject("FastAPI handler", [*python, str(PEERS / "plain.py"), str(run), "PORT", *tail]),
+        Subject("LitServe, batches", [*litserve, "32"]),
+        Subject("LitServe, no batches", [*litserve, "1"]),
     ]
-    if find_spec("litserve"):
-        litserve = [*python, str(PEERS / "litserve_peer.py"), str(run), "PORT", *tail]
-        subjects.append(Subject("LitServe, batches", [*litserve, "32"]))
-        subjects.append(Subject("LitServe, no batches", [*litserve, "1"]))
+    subjects = [subject for subject in subjects if find_spec("litserve") or "LitServe" not in subject.name]
+    if quick:
+        subjects = [subject for subject in subjects if "no batches" not in subject.name]
     with ExitStack() as stack, tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
         for subject in subjects:
-            stack.enter_context(started(subject, body))
+            subject.pid = stack.enter_context(started(subject, body)).pid
         levels = (64,) if quick else CLIENTS
         return [row for clients in levels for row in level(network, subjects, clients, Path(file.name), quick)]
 
@@ -121,14 +125,18 @@ def level(network: str, subjects: list[Subject], clients: int, path: Path, quick
     seen: dict[str, list[dict[str, float]]] = {subject.name: [] for subject in subjects}
     for subject in subjects:
         loaded(subject, clients, 0.5, path)
-    for _ in range(2 if quick else 5):
+    for _ in range(3 if quick else 7):
         for subject in subjects:
-            seen[subject.name].append(loaded(subject, clients, 1.5 if quick else 3, path))
+            before = processor_ms(subject.pid)
+            result = loaded(subject, clients, 1, path)
+            result["processor_ms"] = (processor_ms(subject.pid) - before) / result["requests"]
+            seen[subject.name].append(result)
     rows = []
     for key, unit, more_is_better in (
         ("requests_a_second", "requests/s", True),
         ("p50_ms", "ms p50", False),
         ("p99_ms", "ms p99", False),
+        ("processor_ms", "ms of processor a request", False),
     ):
         values = {name: statistics.median(result[key] for result in results) for name, results in seen.items()}
         ours = values["ours, batches"]
@@ -234,6 +242,16 @@ def encoded(pixels: np.ndarray, kind: str) -> bytes:
     file = BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
+
+
+def processor_ms(group: int) -> float:
+    """Time that the processors have given to a process group."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if int(fields[2]) == group else 0
+    return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> float:
