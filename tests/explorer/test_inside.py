@@ -9,10 +9,10 @@ import torch
 from convlens import networks
 from convlens.anatomy import inspect
 from convlens.errors import ConvlensError
-from convlens.explorer.execution import execute
 from convlens.explorer.inside import Clinic, prepared
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.unit import Unit, described
+from convlens.graph import execute
 
 
 @pytest.fixture(scope="module")

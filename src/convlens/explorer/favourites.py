@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from convlens.data import Dataset, Record, open_dataset
 from convlens.errors import ConvlensError
-from convlens.explorer.execution import execute
 from convlens.explorer.inside import Patient, prepared
+from convlens.graph import execute
 
 BATCH = 16
 MOST_MACS = 2e11  # about ten seconds on one core

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from convlens import networks
 from convlens.anatomy import Anatomy, inspect
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explorer.execution import execute
 from convlens.explorer.folding import Node, unfolded
 from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
+from convlens.graph import execute
 
 if TYPE_CHECKING:
     from convlens.images import Preprocessing

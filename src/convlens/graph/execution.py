@@ -1,7 +1,7 @@
-"""Running a network on real numbers and keeping the tensors of its recorded graph that are asked for.
+"""Running a network on real numbers along its recorded graph: to keep tensors of it, or to go on from some of them.
 
-The network itself runs; its operations are watched as they come and matched, one by one, with those of the graph. So
-what is shown is what the network did, and nothing is kept but what is wanted.
+To keep tensors, the network itself runs; its operations are watched as they come and matched, one by one, with those of
+the graph. So what is kept is what the network did. To go on from tensors, the operations behind them are called again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convlens.errors import ConvlensError
-from convlens.graph import Graph
+from convlens.graph.structure import Graph, Ref
 
 
 class _Enough(Exception):  # noqa: N818
@@ -81,6 +81,53 @@ def execute(network: nn.Module, graph: Graph, x_NCHW: torch.Tensor, wanted: Iter
         except _Enough:
             pass
     return kept | watcher.kept
+
+
+def operations_between(graph: Graph, given: Iterable[int], wanted: int) -> tuple[list[int], set[int]]:
+    """What has to be computed to get from some tensors to a later one.
+
+    Returns:
+        The operations that lie between, in order; and the computed tensors that they read from elsewhere, which a
+        caller of `resume` has to give too.
+    """
+    reached = set(given)
+    for operation in graph.operations:
+        if reached.intersection(operation.inputs):
+            reached.update(set(operation.outputs) - set(given))
+    needed, between = {wanted}, []
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs) and reached.intersection(operation.inputs):
+            between.append(operation.index)
+            needed.difference_update(operation.outputs)
+            needed.update(set(operation.inputs) - set(given))
+    elsewhere = {index for index in needed if graph.tensors[index].value is None}
+    return between[::-1], elsewhere
+
+
+def resume(graph: Graph, values: Mapping[int, torch.Tensor], wanted: int) -> torch.Tensor:
+    """Compute a tensor of the graph from earlier ones, with gradients where PyTorch records them.
+
+    Args:
+        graph: recorded from a network; for the same batch, since shapes are written into its operations.
+        values: tensors to go on from, and those that the operations read from elsewhere; see `operations_between`.
+            An operation may write into them.
+        wanted: index of the tensor to compute.
+    """
+    between, _ = operations_between(graph, values, wanted)
+    known = {each.index: each.value for each in graph.tensors if each.value is not None} | dict(values)
+
+    def real(nest: Any) -> Any:
+        if isinstance(nest, Ref):
+            return known[nest.tensor]
+        if isinstance(nest, dict):
+            return {name: real(each) for name, each in nest.items()}
+        return type(nest)(map(real, nest)) if isinstance(nest, list | tuple) else nest
+
+    for index in between:
+        operation = graph.operations[index]
+        result = operation.operator(*real(operation.arguments), **real(operation.keywords))
+        known.update(zip(operation.outputs, _tensors(result), strict=False))
+    return known[wanted]
 
 
 def _tensors(nest: Any) -> list[torch.Tensor]:
