@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -189,14 +190,16 @@ def test_no_thread_is_left_when_an_epoch_is_left_early(photos):
 
 def test_ctrl_c_during_a_hanging_read_ends_the_process(photos):
     code = textwrap.dedent(f"""
-        import dataclasses, sys, time
+        import dataclasses, faulthandler, os, signal, sys, time
         from convlens.data import Loader, open_dataset
         from convlens.data.files import FileSource
         from convlens.images import Preprocessing
 
+        faulthandler.register(signal.SIGUSR1)
+
         class Hanging(FileSource):
             def read(self, record, **how):
-                print("reading", flush=True)
+                os.write(1, b"reading\\n")
                 time.sleep(600)
 
         rgb = Preprocessing(size=(24, 24), resize=(24, 24), mean=(0.4,) * 3, std=(0.2,) * 3)
@@ -206,8 +209,16 @@ def test_ctrl_c_during_a_hanging_read_ends_the_process(photos):
         except KeyboardInterrupt:
             sys.exit(130)
     """)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
-        assert process.stdout.readline() == b"reading\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        try:
+            assert process.stdout.readline() == b"reading\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=120) == 130
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGUSR1)  # every thread says where it is
+            time.sleep(5)
+            process.kill()
+            pytest.fail(process.stderr.read().decode())
+        finally:
+            process.kill()

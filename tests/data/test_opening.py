@@ -193,7 +193,7 @@ def test_wrong_input_is_answered_with_one_line(tmp_path):
         ("loose", r"holds no images in class folders \(1 lie loose in it\)"),
         ("one", "one has a single class to train on, 'cat'; give at least two"),
         ("held out", "held out has no training split, only test; add train/<class>/<image>"),
-        ("file.txt", r"file\.txt is neither a folder of images nor a \.csv or \.parquet table"),
+        ("file.txt", r"file\.txt is nothing to train on; give a folder of images, a \.csv or \.parquet table"),
     ):
         with pytest.raises(DataError, match=message):
             open_dataset(tmp_path / source)

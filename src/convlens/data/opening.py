@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Record
-from convlens.data.digits import list_digits
 from convlens.data.exclusions import read_exclusions
-from convlens.data.folder import list_folder
 from convlens.data.listing import Listing
 from convlens.data.reading import find_bad
+from convlens.data.sources import list_source
 from convlens.data.splitting import Shares, split_by_key
-from convlens.data.table import TABLE_SUFFIXES, list_table
 
 _Splits = dict[str, tuple[Record, ...]]
 
@@ -29,8 +27,10 @@ def open_dataset(
     """Open labelled images.
 
     Args:
-        source: `"digits"`; a folder `train/<class>/…` (with `val` or `valid`, and `test`) or `<class>/…`; or a .csv or
-            .parquet table with the columns path, label and, if it divides them, split.
+        source: `"digits"`; a folder `train/<class>/…` (with `val` or `valid`, and `test`) or `<class>/…`; a .csv or
+            .parquet table with the columns path, label and, if it divides them, split; a folder of MNIST's IDX files,
+            of CIFAR, of tar shards or of Parquet files that hold images; or the http://, https:// or s3:// address of
+            any of these.
         max_bad: share of files (0..1) that may be unreadable; above it nothing is opened.
         check_files: whether every image is decoded once, to find the unreadable ones and leave them out.
         exclude: a file with one key a line, as `convlens check --write-list` writes it: these are left out.
@@ -52,22 +52,6 @@ def open_dataset(
     _refuse_too_many_bad(listing, listing.bad + unreadable, max_bad)
     dataset = _dataset(listing, unreadable, for_training=classes is None)
     return dataset if classes is None else dataset.matched_to(classes)
-
-
-def list_source(source: str | Path) -> Listing:
-    """List what a source holds, before anything is split or checked."""
-    if str(source) == "digits":
-        return list_digits()
-    path = Path(source)
-    if not path.exists():
-        raise DataError(f"{source} does not exist; give a folder of images, a .csv or .parquet table, or digits")
-    if path.is_dir():
-        return list_folder(path)
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return list_table(path)
-    raise DataError(
-        f"{source} is neither a folder of images nor a .csv or .parquet table; give one of these, or digits"
-    )
 
 
 def _without_excluded(listing: Listing, exclude: str | Path | None) -> Listing:

@@ -1,12 +1,28 @@
-"""Parquet files, opened with a clear word when pyarrow or the file is not in order."""
+"""Parquet files: opened with a clear word when something is not in order; and those that hold the images themselves.
 
+The layout is that of hub data sets: a column `image` of structures {bytes, path} or of plain bytes, a column `label`
+whose class names stand in the schema's metadata, and the split in the file's name (`train-00000-of-00002.parquet`).
+"""
+
+import json
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from convlens.data.dataset import DataError
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens.data.dataset import BadFile, DataError, Record
+from convlens.data.listing import SPLIT_NAMES, Listing
+from convlens.data.tree import File, Folder
+from convlens.images import ImageError, read
+
+_KEPT_GROUPS = 16  # row groups in memory: images are drawn in any order
+_LABELS = ("label", "labels", "fine_label", "class", "category")
 
 
-def open_parquet(path: Path | Any) -> Any:
+def open_parquet(path: Path) -> Any:
     """Open a pyarrow.parquet.ParquetFile.
 
     Raises:
@@ -18,5 +34,118 @@ def open_parquet(path: Path | Any) -> Any:
         raise DataError(f"{path} needs pyarrow; run pip install 'convlens[data]'") from None
     try:
         return parquet.ParquetFile(path)
-    except ArrowException as error:
+    except (ArrowException, OSError) as error:
         raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split())}") from None
+
+
+class ParquetSource:
+    """Reads images out of row groups, of which the last ones used stay in memory."""
+
+    raw = False
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self._groups: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"column": self.column}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["column"])  # type: ignore[misc]
+
+    def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
+        """Read one image, uint8 (H, W, C)."""
+        group, row = record.place
+        value = self._group(record.path, group)[row].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not content:
+            raise ImageError(f"{record.key} holds no bytes")
+        try:
+            return read(content, channels=channels, at_least=at_least)
+        except ImageError as error:
+            raise ImageError(str(error).replace("the image", record.key, 1)) from None
+
+    def _group(self, path: str, group: int) -> Any:
+        with self._lock:
+            if (path, group) not in self._groups:
+                file = open_parquet(Path(path))
+                self._groups[path, group] = file.read_row_group(group, columns=[self.column]).column(0)
+                while len(self._groups) > _KEPT_GROUPS:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end((path, group))
+            return self._groups[path, group]
+
+
+def image_column(path: Path) -> str | None:
+    """The column that holds encoded images, or None where there is none."""
+    from pyarrow import types
+
+    for field in open_parquet(path).schema_arrow:
+        kind = field.type
+        if types.is_struct(kind) and any(child.name == "bytes" for child in kind):
+            return str(field.name)
+        if field.name == "image" and (types.is_binary(kind) or types.is_large_binary(kind)):
+            return str(field.name)
+    return None
+
+
+def parquet_files(root: Folder) -> list[File]:
+    """The Parquet files of a folder and of those right below it, such as `data`."""
+    folders = (root, *(root.folders[name] for name in sorted(root.folders)))
+    return [file for folder in folders for file in folder.files if file.suffix == ".parquet"]
+
+
+def list_parquet(name: str, files: list[File], location: str) -> Listing:
+    """List the rows of Parquet files that hold images.
+
+    Raises:
+        DataError: a file has no column of images or none of labels.
+    """
+    splits: dict[str, list[Record]] = {}
+    bad: list[BadFile] = []
+    column = image_column(Path(files[0].location))
+    if column is None:
+        raise DataError(
+            f"{files[0].location} has no column of image bytes; give a table of paths and labels, or images"
+        )
+    for file in files:
+        start = file.name.split("-")[0].split(".")[0].lower()
+        records = splits.setdefault(SPLIT_NAMES.get(start, ""), [])
+        parquet = open_parquet(Path(file.location))
+        label_column = _label_column(parquet.schema_arrow.names, file)
+        names = _class_names(parquet.schema_arrow, label_column)
+        for group in range(parquet.num_row_groups):
+            values = parquet.read_row_group(group, columns=[label_column]).column(0).to_pylist()
+            for row, value in enumerate(values):
+                key = f"{file.name}/{group:03d}-{row:05d}"
+                label = _label(value, names)
+                if label:
+                    records.append(Record(key=key, label=label, path=file.location, place=(group, row)))
+                else:
+                    bad.append(BadFile(key=key, reason=f"has no label ({value!r})"))
+    members = {split: tuple(records) for split, records in splits.items() if records}
+    return Listing(name=name, splits=members, source=ParquetSource(column), bad=tuple(bad), location=location)
+
+
+def _label_column(columns: list[str], file: File) -> str:
+    for name in _LABELS:
+        if name in columns:
+            return name
+    raise DataError(f"{file.location} has no column label; it has {', '.join(columns)}")
+
+
+def _class_names(schema: Any, column: str) -> list[str]:
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return [str(name) for name in features[column]["names"]]
+    except (KeyError, ValueError, TypeError):
+        return []
+
+
+def _label(value: Any, names: list[str]) -> str:
+    if isinstance(value, int):
+        if names:
+            return names[value] if 0 <= value < len(names) else ""
+        return str(value)
+    return "" if value is None else str(value).strip()

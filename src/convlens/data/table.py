@@ -8,14 +8,15 @@ from typing import Any
 from convlens.data.dataset import BadFile, DataError, Record
 from convlens.data.files import FileSource, size_of
 from convlens.data.listing import Listing, split_named
+from convlens.data.remote import RemoteFileSource, is_address
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
 LABEL_COLUMNS = ("label", "class", "category")
 
 
-def list_table(table: Path) -> Listing:
-    """List the images of a table; a path is relative to the table's folder or absolute.
+def list_table(table: Path, location: str, *, base: str = "") -> Listing:
+    """List the images of a table; a path is relative to the table's folder, or to the address `base`, or absolute.
 
     Raises:
         DataError: a column is missing, a split has no known name, or one image has two labels.
@@ -32,7 +33,7 @@ def list_table(table: Path) -> Listing:
             )
             continue
         split = split_named(_text(row.get("split")), f"{table}, row {number}") if "split" in columns else ""
-        record = _record(table.parent, path, label)
+        record = _remote_record(base, path, label) if base else _record(table.parent, path, label)
         if record.key in seen:
             _refuse_contradiction(table, number, record.key, seen[record.key], (label, split))
             repeated += 1
@@ -44,10 +45,10 @@ def list_table(table: Path) -> Listing:
     return Listing(
         name=table.stem,
         splits=members,
-        source=FileSource(),
+        source=RemoteFileSource() if base else FileSource(),
         notes=notes,
         bad=tuple(bad),
-        location=str(table.resolve()),
+        location=location,
     )
 
 
@@ -91,6 +92,10 @@ def _record(folder: Path, path: str, label: str) -> Record:
     where = folder / path.replace("\\", "/")
     key = where.relative_to(folder) if where.is_relative_to(folder) else where
     return Record(key=key.as_posix(), label=label, path=str(where), size_bytes=size_of(where))
+
+
+def _remote_record(base: str, path: str, label: str) -> Record:
+    return Record(key=path, label=label, path=path if is_address(path) else f"{base}/{path.lstrip('/')}")
 
 
 def _refuse_contradiction(table: Path, row: int, key: str, first: tuple[str, str], second: tuple[str, str]) -> None:
