@@ -1,6 +1,6 @@
 """What a layer computes: convolution, correlation, pooling, padding, geometry. NumPy, to be read."""
 
-from convlens.arithmetic import geometry, routes
+from convlens.arithmetic import animation, geometry, grids, kernels, routes
 from convlens.arithmetic.convolution import conv2d
 from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.lagging import Lag, Slide, lags
@@ -17,6 +17,7 @@ __all__ = [
     "Slide",
     "Step",
     "Walk",
+    "animation",
     "autocorrelate",
     "avg_pool2d",
     "conv2d",
@@ -24,6 +25,8 @@ __all__ = [
     "convolve",
     "correlate",
     "geometry",
+    "grids",
+    "kernels",
     "lags",
     "max_pool2d",
     "pad",

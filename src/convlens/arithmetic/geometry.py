@@ -55,7 +55,10 @@ def axis_padding(padding: AxisPadding, kernel_size: int, dilation: int = 1) -> t
         if padding not in rules:
             raise unknown_name("padding", padding, PADDING_RULES)
         return rules[padding]
-    return (padding, padding) if isinstance(padding, int) else padding
+    before, after = padding if isinstance(padding, tuple) else (padding, padding)
+    if min(before, after) < 0:
+        raise ArithmeticSettingError(f"padding is {padding!r}; use numbers that are 0 or more")
+    return before, after
 
 
 def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: AxisPadding = 0, dilation: int = 1) -> int:
@@ -67,6 +70,7 @@ def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: AxisPa
     >>> output_size(5, 3), output_size(224, 7, stride=2, padding=3), output_size(32, 3, padding="same", dilation=2)
     (3, 112, 32)
     """
+    _check_positive(kernel_size=kernel_size, stride=stride, dilation=dilation)
     before, after = axis_padding(padding, kernel_size, dilation)
     room = size + before + after - dilated_extent(kernel_size, dilation)
     if room < 0:
@@ -127,6 +131,7 @@ def pooled_size(
     (2, 3, 56)
     """
     step = kernel_size if stride is None else stride
+    _check_positive(kernel_size=kernel_size, stride=step, dilation=dilation)
     before, after = axis_padding(padding, kernel_size, dilation)
     room = size + before + after - dilated_extent(kernel_size, dilation)
     if not ceil_mode:
@@ -155,6 +160,7 @@ def transposed_size(
     >>> transposed_size(7, 4, stride=2, padding=1)
     14
     """
+    _check_positive(kernel_size=kernel_size, stride=stride, dilation=dilation)
     before, after = axis_padding(padding, kernel_size, dilation)
     cells = (size - 1) * stride - before - after + dilated_extent(kernel_size, dilation) + output_padding
     if cells < 1:
@@ -193,6 +199,12 @@ def macs(
     118013952
     """
     return parameters(in_channels, out_channels, kernel_size, groups=groups, bias=False) * output[0] * output[1]
+
+
+def _check_positive(**settings: int) -> None:
+    for name, value in settings.items():
+        if value < 1:
+            raise ArithmeticSettingError(f"{name} is {value!r}; use a whole number of at least 1")
 
 
 def _does_not_fit(size: int, kernel_size: int, padding: int, dilation: int) -> ArithmeticSettingError:
