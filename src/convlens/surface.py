@@ -149,13 +149,13 @@ def train(data: str | Path | None = None, *, config: str | Path | None = None, *
         ConvlensError: a setting that does not exist, answered with the nearest ones, or wrong data.
         KeyboardInterrupt: after Ctrl-C, once the step at hand is finished and the checkpoint written.
     """
-    from convlens.training.config import TrainConfig, read_settings
     from convlens.training.progress import choose_watcher
+    from convlens.training.settings import read_settings, settle
     from convlens.training.train import start
 
     watcher = choose_watcher(bool(settings.pop("quiet", False)))
     values = (read_settings(config) if config else {}) | settings | ({} if data is None else {"data": str(data)})
-    return _finished(start(TrainConfig.from_dict(values), watcher))
+    return _finished(start(settle(values), watcher))
 
 
 def resume(path: str | Path, *, quiet: bool = False) -> Run:

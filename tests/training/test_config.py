@@ -7,7 +7,7 @@ import yaml
 from convlens.cli.train import train as command
 from convlens.errors import ConvlensError
 from convlens.training import TrainConfig
-from convlens.training.config import read_settings
+from convlens.training.settings import read_settings
 
 
 def test_a_flag_a_key_and_an_argument_are_the_same_field():

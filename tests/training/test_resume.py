@@ -58,6 +58,39 @@ def test_a_run_that_is_killed_ends_bit_for_bit_as_if_nothing_had_been(tmp_path, 
     assert_same(tmp_path / "whole", tmp_path / "killed")
 
 
+EVERYTHING = SMALL | {
+    "network": "resnet20",
+    "dropout": None,
+    "batch": 400,
+    "epochs": 2,
+    "policy": "trivial",
+    "jitter": 0.2,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "erasing": 0.2,
+    "repeats": 2,
+    "balance": "sampling",
+    "ema": 0.99,
+    "accumulate": 3,
+    "recompute": True,
+    "freeze_epochs": 1,
+    "layer_decay": 0.8,
+    "optimizer": "lamb",
+    "precision": "bfloat16",
+    "checkpoint_steps": 2,
+    "workers": 2,
+}
+
+
+@pytest.mark.slow
+def test_a_run_with_everything_switched_on_is_cut_at_a_step_and_ends_the_same(tmp_path):
+    whole = start(TrainConfig(**EVERYTHING, runs=str(tmp_path / "whole")), Silence())
+    cut = start(TrainConfig(**EVERYTHING, runs=str(tmp_path / "cut")), Interrupter(signal.SIGTERM, 5))
+    assert cut.stopped_by == signal.SIGTERM
+    go_on(cut.folder.path, {"workers": 0}, Silence())
+    assert_same(whole.folder.path, cut.folder.path)
+
+
 class Interrupter(Silence):
     def __init__(self, number, at_step):
         self.number, self.at_step, self.seen = number, at_step, 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from convlens.training.config import TrainConfig, default_of, field_types, read_settings
+from convlens.training.config import TrainConfig, default_of, field_types
 
 if TYPE_CHECKING:
     from convlens.runs import RunFolder
@@ -32,15 +32,16 @@ def train(
     Flags win over the file of --config. Ctrl-C ends after the current step; convlens train --resume RUN goes on
     exactly where it was cut, even after a power failure.
     """
+    from convlens.training.progress import choose_watcher
+    from convlens.training.settings import read_settings, settle
+    from convlens.training.train import go_on, start
+
     settings = (read_settings(config) if config else {}) | {k: v for k, v in given.items() if v is not None}
     if data is not None:
         settings["data"] = data
 
-    from convlens.training.progress import choose_watcher
-    from convlens.training.train import go_on, start
-
     watcher = choose_watcher(quiet)
-    outcome = go_on(resume, settings, watcher) if resume else start(TrainConfig.from_dict(settings), watcher)
+    outcome = go_on(resume, settings, watcher) if resume else start(settle(settings), watcher)
     folder = outcome.folder
     if outcome.stopped_by:
         print(f"stopped; go on with: convlens train --resume {folder.path}", file=sys.stderr)

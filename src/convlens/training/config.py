@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from convlens.errors import ConvlensError, unknown_name
 
-Optimizer = Literal["sgd", "adamw"]
+Optimizer = Literal["sgd", "adamw", "lamb"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Balance = Literal["none", "sampling", "loss"]
+Policy = Literal["none", "trivial", "rand"]
+Log = Literal["none", "tensorboard", "mlflow"]
 Augment = Literal["auto", "none"]
 Monitor = Literal["top1", "macro_f1", "log_loss"]
 
@@ -28,6 +30,10 @@ class TrainConfig:
 
     data: str = field(metadata={"help": "A folder of images with a folder a class, or digits."})
     network: str = _option("resnet18", "Name of the network; convlens networks lists them.")
+    recipe: str = _option(
+        "auto", "auto, scratch, finetune, strong, or a YAML file; auto finetunes where weights are given."
+    )
+    weights: str | None = _option(None, "Weights to start from: a published name, a file, or a run folder.")
     size: tuple[int, int] | None = _option(
         None,
         "Height and width of the input in pixels, one number for a square; from the images if not given.",
@@ -36,18 +42,34 @@ class TrainConfig:
     dropout: float | None = _option(None, "Share of the last layer's inputs that is dropped; the paper's if not given.")
     epochs: int = _option(30, "How often training sees all images.")
     batch: int = _option(32, "Images a step.")
-    optimizer: Optimizer = _option("adamw", "sgd (Nesterov momentum 0.9) or adamw.")
-    lr: float | None = _option(None, "Largest learning rate; 0.001 for adamw and 0.05 for sgd if not given.")
+    optimizer: Optimizer = _option("adamw", "sgd (Nesterov momentum 0.9), adamw, or lamb for large batches.")
+    lr: float | None = _option(None, "Largest learning rate; 0.001 (adamw), 0.005 (lamb), 0.05 (sgd) if not given.")
     weight_decay: float | None = _option(
-        None, "Pull of weights towards zero; 0.05 for adamw and 0.0005 for sgd if not given."
+        None, "Pull of weights towards zero, not of norms and biases; 0.0005 for sgd, else 0.05, if not given."
     )
     warmup: float = _option(0.05, "Share of all steps in which the learning rate rises, before it falls as a cosine.")
     label_smoothing: float = _option(0.1, "Share of the target that is spread over all classes.")
     clip_norm: float = _option(2.0, "Largest norm of the gradient; 0 for no limit.")
     augment: Augment = _option("auto", "auto: shifts or crops, and flips where a mirror image keeps its class; none.")
+    policy: Policy = _option("none", "Random operations: none, trivial (TrivialAugment), rand (RandAugment).")
+    jitter: float = _option(0.0, "Largest relative change of brightness, contrast and saturation.")
+    mixup: float = _option(0.0, "Parameter of mixup, which blends two images; 0 for none.")
+    cutmix: float = _option(0.0, "Parameter of cutmix, which puts a patch of one image into another; 0 for none.")
+    erasing: float = _option(0.0, "Share of images in which a rectangle is blanked.")
+    repeats: int = _option(1, "How often an image comes in an epoch, each time augmented anew.")
+    balance: Balance = _option("none", "sampling shows all classes equally often, loss weighs them equally; none.")
+    ema: float = _option(0.0, "Decay of an average of the weights, which is kept instead, such as 0.999; 0 for none.")
+    accumulate: int = _option(1, "Parts in which a batch is computed, to save memory.")
+    recompute: bool = _option(False, "Compute activations again in the backward pass, to save memory.")
+    freeze_epochs: int = _option(0, "Epochs in which only the last layer learns.")
+    layer_decay: float = _option(1.0, "Learning rate of a stage relative to the one after it.")
+    teacher: str | None = _option(None, "A run whose network teaches this one (distillation).")
+    teacher_share: float = _option(0.5, "Share of the loss that compares with the teacher.")
+    temperature: float = _option(2.0, "Temperature at which both are compared.")
     monitor: Monitor = _option("top1", "Figure on the validation split that decides which epoch is the best.")
     patience: int = _option(0, "Stop after so many epochs without a better one; 0 for never.")
     precision: Precision = _option("auto", "auto takes bfloat16 where a few timed steps show that it is faster.")
+    tune: bool = _option(True, "Time a few steps to choose precision and threads; if not, float32 and all threads.")
     seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
     device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
     threads: int | None = _option(
@@ -55,6 +77,7 @@ class TrainConfig:
     )
     workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
     max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
+    log: Log = _option("none", "Track the run in tensorboard or mlflow, too.")
     name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
     runs: str = _option("runs/train", "Folder that the run folder is made in.")
     checkpoint_seconds: float = _option(60.0, "Write a checkpoint at least this often, besides one an epoch.")
@@ -69,15 +92,24 @@ class TrainConfig:
             if value is not None and not all(lowest <= number <= highest for number in values):
                 raise ConvlensError(f"{name} is {value!r}; use {meaning}")
 
+        if self.accumulate > self.batch:
+            raise ConvlensError(
+                f"accumulate is {self.accumulate} for a batch of {self.batch}; use at most {self.batch}"
+            )
+
     @property
     def learning_rate(self) -> float:
         """The largest learning rate: the one given, or the optimiser's usual one."""
-        return {"adamw": 1e-3, "sgd": 0.05}[self.optimizer] if self.lr is None else self.lr
+        return {"adamw": 1e-3, "lamb": 5e-3, "sgd": 0.05}[self.optimizer] if self.lr is None else self.lr
 
     @property
     def decay(self) -> float:
         """The weight decay: the one given, or the optimiser's usual one."""
-        return {"adamw": 0.05, "sgd": 5e-4}[self.optimizer] if self.weight_decay is None else self.weight_decay
+        return (
+            {"adamw": 0.05, "lamb": 0.05, "sgd": 5e-4}[self.optimizer]
+            if self.weight_decay is None
+            else self.weight_decay
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the configuration as plain values for YAML."""
@@ -99,27 +131,6 @@ class TrainConfig:
         return cls(**dict(values))
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """Read the settings of a YAML file.
-
-    Raises:
-        ConvlensError: if the file is missing or holds no mapping of settings.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConvlensError(f"{path} cannot be read: {error.strerror}; give a YAML file of training settings") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConvlensError(f"{path} cannot be understood: {' '.join(str(error).split())}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConvlensError(f"{path} holds no settings; write lines such as 'epochs: 30'")
-    return content
-
-
 _INFINITE = float("inf")
 _RANGES: dict[str, tuple[float, float, str]] = {
     "size": (1, 65_536, "one or two whole numbers of pixels of at least 1"),
@@ -132,6 +143,17 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "warmup": (0, 1, "a share from 0 to 1"),
     "label_smoothing": (0, 0.99, "a share from 0 to below 1"),
     "clip_norm": (0, _INFINITE, "0 or more"),
+    "jitter": (0, 1, "a share from 0 to 1"),
+    "mixup": (0, 100, "0 or a number above it, such as 0.2"),
+    "cutmix": (0, 100, "0 or a number above it, such as 1.0"),
+    "erasing": (0, 1, "a share from 0 to 1"),
+    "repeats": (1, 100, "at least 1"),
+    "ema": (0, 0.999999, "0, or a decay below 1 such as 0.999"),
+    "accumulate": (1, 65_536, "at least 1"),
+    "freeze_epochs": (0, _INFINITE, "0 or more"),
+    "layer_decay": (0.01, 1, "a number above 0, at most 1"),
+    "teacher_share": (0, 1, "a share from 0 to 1"),
+    "temperature": (0.1, 100, "a number above 0, such as 2"),
     "patience": (0, _INFINITE, "0 or more"),
     "seed": (0, 2**63 - 1, "a whole number from 0 to 2^63 - 1"),
     "threads": (1, 4096, "at least 1"),

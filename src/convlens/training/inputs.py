@@ -1,11 +1,12 @@
 """Input size and preprocessing, from the images themselves where the user names none."""
 
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens import networks
+from convlens import networks, runs
 from convlens.data import Dataset
 from convlens.images import Preprocessing
 from convlens.training.config import TrainConfig
@@ -15,16 +16,40 @@ _MULTIPLE = 32  # the stride of most networks: sizes are multiples of it
 _NEARLY_SQUARE = 1.15
 
 
-def choose_preprocessing(config: TrainConfig, dataset: Dataset) -> Preprocessing:
+def weights_file(config: TrainConfig) -> str | Path | None:
+    """What `networks.create` takes for the weights that training starts from; of a run, its best ones."""
+    if config.weights is not None and runs.is_run(config.weights):
+        return runs.open_folder(config.weights).weights_path("best")
+    return config.weights
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing | None:
+    """What the images went through for which the given weights were made; None where that is not known."""
+    if config.weights is None:
+        return None
+    if runs.is_run(config.weights):
+        return runs.open_folder(config.weights).preprocessing
+    published = networks.card(config.network).weights.get(config.weights.lower())
+    return None if published is None else published.preprocessing
+
+
+def choose_preprocessing(config: TrainConfig, dataset: Dataset, before: Preprocessing | None = None) -> Preprocessing:
     """Decide what happens to an image before the network sees it; a function of configuration and data only.
 
     Images that are about square are resized as they are; of others the middle square is taken, undistorted.
+
+    Args:
+        config: may name size and channels.
+        dataset: the images.
+        before: what the given weights were made for: size, mean and deviation are taken over, where they fit.
     """
-    channels = config.channels or dataset.channels
+    channels = config.channels or (before.channels if before else dataset.channels)
     images = _sample(dataset, channels)
-    size = config.size or _fitting_size(config.network, images)
+    size = config.size or (before.size if before else _fitting_size(config.network, images))
     networks.check_size(config.network, size)
     mean, std = _mean_and_deviation(images)
+    if before and before.channels == channels:
+        mean, std = before.mean, before.std
     aspects = [max(image.shape[:2]) / min(image.shape[:2]) for image in images]
     distorts = size[0] == size[1] and float(np.quantile(aspects, 0.9)) > _NEARLY_SQUARE
     return Preprocessing(

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.errors import ConvlensError
 from convlens.evaluation import choose_device
 from convlens.images import Preprocessing
+from convlens.networks.catalogue import family_of
 from convlens.runs import environment
+from convlens.training.averaging import AverageWeights
 from convlens.training.config import TrainConfig
-from convlens.training.inputs import choose_preprocessing
+from convlens.training.distillation import load_teacher
+from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
 from convlens.training.numerics import Numerics, choose_numerics, prepare_device
 from convlens.training.optimisers import make_optimizer
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
+from convlens.training.trouble import parts_that_fit
 
 Say = Callable[[str], None]
 
@@ -37,6 +41,7 @@ class Job:
     dataset: Dataset
     network: nn.Module
     optimizer: torch.optim.Optimizer
+    average: AverageWeights | None
     step: Step
     train_loader: Loader
     val_loader: Loader | None
@@ -45,7 +50,18 @@ class Job:
     @property
     def parts(self) -> dict[str, Any]:
         """What a checkpoint holds the state of, besides the state itself."""
-        return {"network": self.network, "optimizer": self.optimizer}
+        parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
+        return parts if self.average is None else parts | {"average": self.average}
+
+    @property
+    def kept_network(self) -> nn.Module:
+        """The network whose weights are evaluated and kept: the average, where there is one."""
+        return self.network if self.average is None else self.average.network
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the modules that give one output a class."""
+        return family_of(networks.card(self.config.network)).heads
 
     @property
     def total_steps(self) -> int:
@@ -63,7 +79,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     device = choose_device(config.device)
     prepare_device(device)
     dataset = _open_data(config, say)
-    preprocessing = choose_preprocessing(config, dataset)
+    preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
     choice = runs.NetworkChoice(
         name=config.network,
         classes=len(dataset.classes),
@@ -72,10 +88,16 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
         dropout=config.dropout,
     )
     loaders = _loaders(config, dataset, preprocessing)
-    network = _fresh_network(choice, config.seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = Step.of(config)
+    network = fresh_network(choice, config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = _step(config, dataset, preprocessing, device)
     batch = next(loaders[0].epoch(0, device=device))
-    numerics = choose_numerics(network, batch.images, batch.labels, config, step)
+    parts, needed, free = parts_that_fit(network, batch.images, config)
+    if parts > config.accumulate:
+        say(
+            f"a batch of {config.batch} is computed in {parts} parts: a step then needs {needed / 1e9:.1f} GB of the "
+            f"{free / 1e9:.1f} GB that are free"
+        )
+    numerics = choose_numerics(network, batch.images.chunk(parts)[0], batch.labels.chunk(parts)[0], config, step)
     description = runs.Description(
         name=config.name or dataset.name,
         created=environment.now(),
@@ -91,7 +113,8 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     _check_space(Path(config.runs), network)
     folder = runs.create_folder(config.runs, config.name or dataset.name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in dataset.bad_files])
-    return _assemble(config, folder, dataset, network, loaders, numerics, device), _fresh_state(device)
+    job = _assemble(config, folder, dataset, network, loaders, step.in_precision(numerics.precision), device)
+    return job, _fresh_state(device, parts)
 
 
 def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, State]:
@@ -117,11 +140,12 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
         )
     numerics = Numerics(**folder.description.numerics)
     loaders = _loaders(config, dataset, folder.preprocessing)
-    network = _fresh_network(folder.description.network, config.seed)
+    network = fresh_network(folder.description.network, config)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    job = _assemble(config, folder, dataset, network, loaders, numerics, device)
+    step = _step(config, dataset, folder.preprocessing, device).in_precision(numerics.precision)
+    job = _assemble(config, folder, dataset, network, loaders, step, device)
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
-        return job, _fresh_state(device)
+        return job, _fresh_state(device, config.accumulate)
     return job, load_checkpoint(folder.checkpoint_path, job.parts, device)
 
 
@@ -150,14 +174,15 @@ def _open_data(config: TrainConfig, say: Say) -> Dataset:
 
 
 def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:
-    usual = Augmentation.usual_for(dataset, preprocessing.size)
     train = Loader(
         dataset,
         "train",
         preprocessing,
         batch_size=config.batch,
-        augmentation=usual if config.augment == "auto" else Augmentation(),
+        augmentation=_augmentation(config, dataset, preprocessing),
         seed=config.seed,
+        sampling="balanced" if config.balance == "sampling" else "shuffled",
+        repeats=config.repeats,
         workers=config.workers,
     )
     if not dataset.splits.get("val"):
@@ -165,17 +190,47 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
     return train, Loader(dataset, "val", preprocessing, batch_size=max(config.batch, 64), workers=config.workers)
 
 
-def _fresh_network(choice: runs.NetworkChoice, seed: int) -> nn.Module:
+def _augmentation(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> Augmentation:
+    usual = Augmentation.usual_for(dataset, preprocessing.size) if config.augment == "auto" else Augmentation()
+    return replace(
+        usual,
+        policy=None if config.policy == "none" else config.policy,
+        brightness=config.jitter,
+        contrast=config.jitter,
+        saturation=config.jitter if preprocessing.channels == 3 else 0.0,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        erasing=config.erasing,
+    )
+
+
+def fresh_network(choice: runs.NetworkChoice, config: TrainConfig) -> nn.Module:
     """Initial weights depend on the seed alone, and the caller's random numbers are left as they were."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(config.seed)
         return networks.create(
-            choice.name, classes=choice.classes, channels=choice.channels, size=choice.size, dropout=choice.dropout
+            choice.name,
+            classes=choice.classes,
+            channels=choice.channels,
+            size=choice.size,
+            dropout=choice.dropout,
+            weights=weights_file(config),
         )
 
 
-def _fresh_state(device: torch.device) -> State:
-    return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device))
+def _step(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing, device: torch.device) -> Step:
+    class_weights = None
+    if config.balance == "loss":
+        counts = torch.tensor([max(1, count) for count in dataset.counts("train").values()], dtype=torch.float32)
+        class_weights = (counts.sum() / (len(counts) * counts)).to(device)
+    teacher = None
+    if config.teacher is not None:
+        teacher = load_teacher(config.teacher, dataset.classes, preprocessing, device)
+    return Step.of(config, class_weights=class_weights, teacher=teacher)
+
+
+def _fresh_state(device: torch.device, parts: int) -> State:
+    return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device), parts=parts)
 
 
 def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
@@ -194,7 +249,7 @@ def _assemble(
     dataset: Dataset,
     network: nn.Module,
     loaders: tuple[Loader, Loader | None],
-    numerics: Numerics,
+    step: Step,
     device: torch.device,
 ) -> Job:
     return Job(
@@ -203,7 +258,8 @@ def _assemble(
         dataset=dataset,
         network=network,
         optimizer=make_optimizer(network, config),
-        step=Step.of(config).in_precision(numerics.precision),
+        average=AverageWeights(network, config.ema) if config.ema else None,
+        step=step,
         train_loader=loaders[0],
         val_loader=loaders[1],
         device=device,

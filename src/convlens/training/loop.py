@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from convlens.data import Loader
+from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
 from convlens.runs.weights import save_weights
 from convlens.training.job import Job
-from convlens.training.optimisers import set_rate
+from convlens.training.optimisers import freeze_body, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
 from convlens.training.state import State, save_checkpoint
+from convlens.training.trouble import check_loss, check_weights_finite, is_out_of_memory
 
 
 def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int]) -> bool:
@@ -34,13 +35,19 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
     with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
         while not _finished(job, state):
             network.train()
+            freeze_body(network, job.heads, frozen=state.epoch < config.freeze_epochs)
             for batch in job.train_loader.epoch(state.epoch, start_step=state.step, device=job.device):
                 started = time.monotonic()
                 position = state.epoch * job.train_loader.steps + state.step
                 set_rate(optimizer, _rate(job, position))
                 torch.manual_seed(_seed_of(config.seed, position))  # for dropout
-                state.loss_sum += job.step(network, optimizer, batch.images, batch.labels)
+                loss = _take_step(job, state, batch, watcher)
+                if job.average is not None:
+                    job.average.update(network, position)
+                state.loss_sum += loss
                 state.step += 1
+                if job.device.type == "cpu":  # a GPU would have to be waited for; there _save looks
+                    _check_loss(job, state, loss)
                 state.seconds += time.monotonic() - started
                 watcher.step(state)
                 if asked_to_stop():
@@ -57,8 +64,8 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
 
 def validate(job: Job, loader: Loader) -> Evaluation:
     """Evaluate the network as it is on the split of a loader without augmentation, in float32."""
-    job.network.eval()
-    done = [_probabilities(job.network, batch.images) for batch in loader.epoch(0, device=job.device)]
+    network = job.kept_network.eval()
+    done = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
     return summarise(job.dataset, "val", torch.cat(done).cpu().numpy())
 
 
@@ -88,6 +95,34 @@ def _finished(job: Job, state: State) -> bool:
     return state.epoch >= job.config.epochs or bool(patience and state.stale >= patience)
 
 
+def _take_step(job: Job, state: State, batch: Batch, watcher: Watcher) -> torch.Tensor:
+    """One step; where memory does not suffice the batch is computed in twice as many parts, from then on."""
+    targets = batch.labels if batch.soft_labels is None else batch.soft_labels
+    while True:
+        try:
+            return job.step(job.network, job.optimizer, batch.images, targets, state.parts)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or state.parts >= len(targets):
+                raise
+        job.optimizer.zero_grad(set_to_none=True)
+        if job.device.type == "cuda":
+            torch.cuda.empty_cache()
+        state.parts = min(2 * state.parts, len(targets))
+        watcher.say(f"out of memory: the batch of {len(targets)} is computed in {state.parts} parts from now on")
+
+
+def _check_loss(job: Job, state: State, loss: torch.Tensor) -> None:
+    rate = _rate(job, state.epoch * job.train_loader.steps + state.step - 1)
+    check_loss(loss.item(), epoch=state.epoch, step=state.step, rate=rate, run=job.folder.path)
+
+
+def _check_all(job: Job, state: State) -> None:
+    """Look at the loss and the weights before they could overwrite good ones."""
+    if state.step:
+        _check_loss(job, state, state.loss_sum)
+    check_weights_finite(job.network, epoch=state.epoch, step=state.step, run=job.folder.path)
+
+
 def _rate(job: Job, position: int) -> float:
     config = job.config
     return rate_at(position, job.total_steps, peak=config.learning_rate, warmup=config.warmup)
@@ -104,12 +139,13 @@ def _due(job: Job, state: State, saved: float) -> bool:
 
 
 def _finish_epoch(job: Job, state: State, watcher: Watcher) -> None:
+    _check_all(job, state)
     row = _row(job, state)
     is_better = better(row, state.best, job.config.monitor)
     state.finish_epoch(row, better=is_better)
     if is_better:
-        save_weights(job.network.state_dict(), job.folder.weights_path("best"))
-    save_weights(job.network.state_dict(), job.folder.weights_path("last"))
+        save_weights(job.kept_network.state_dict(), job.folder.weights_path("best"))
+    save_weights(job.kept_network.state_dict(), job.folder.weights_path("last"))
     job.folder.write_metrics(state.history)
     watcher.epoch(row, is_better)
 
@@ -137,8 +173,9 @@ def _row(job: Job, state: State) -> dict[str, Any]:
 
 def _save(job: Job, state: State) -> None:
     """Write the checkpoint; a run that is stopped before its first epoch ends has weights to use all the same."""
+    _check_all(job, state)
     for which in ("best", "last"):
         path = job.folder.weights_path(which)
         if not path.exists():
-            save_weights(job.network.state_dict(), path)
+            save_weights(job.kept_network.state_dict(), path)
     save_checkpoint(job.folder.checkpoint_path, state, job.parts)

@@ -50,10 +50,10 @@ def choose_numerics(
     """
     device, all_threads = x_NCHW.device, torch.get_num_threads()
     threads = [config.threads] if config.threads else [all_threads]
-    if not config.threads and device.type == "cpu" and all_threads > 1:
+    if config.tune and not config.threads and device.type == "cpu" and all_threads > 1:
         threads = [1, all_threads]
     precisions: list[Chosen] = ["bfloat16"] if config.precision == "bfloat16" else ["float32"]
-    if config.precision == "auto" and has_bfloat16(device):
+    if config.tune and config.precision == "auto" and has_bfloat16(device):
         precisions = ["float32", "bfloat16"]
     trials = [(precision, number) for number in threads for precision in precisions]
     milliseconds = _time(trials, network, x_NCHW, y_N, step) if len(trials) > 1 else {}

@@ -27,6 +27,7 @@ class State:
         history: one row a finished epoch.
         best: the row of the best epoch so far.
         stale: epochs since then.
+        parts: in which a batch is computed; more once memory did not suffice.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     stale: int = 0
+    parts: int = 1
 
     def finish_epoch(self, row: dict[str, Any], *, better: bool) -> None:
         """Take the row of a finished epoch and begin the next one."""

@@ -1,4 +1,4 @@
-"""One step: loss, gradient, update."""
+"""One step: loss, gradient, update. K: classes. Targets are class indices (N,) or, for mixed images, shares (N, K)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from convlens.networks import WithAuxiliary
 from convlens.training.config import TrainConfig
+from convlens.training.distillation import Teacher, distillation_loss
 
 Chosen = Literal["float32", "bfloat16"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
     """How a step is done; the same for every step of a training.
 
@@ -21,36 +22,65 @@ class Step:
         label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2015, section 7).
         clip_norm: largest norm of the gradient, 0 for no limit.
         precision: what convolutions and products are computed in; weights and the loss stay float32.
+        class_weights: how much each class counts, (K,); None for all the same.
+        teacher: who else says what is on the images.
+        teacher_share: share of the loss that compares with the teacher.
+        temperature: at which both are compared.
     """
 
     label_smoothing: float
     clip_norm: float
     precision: Chosen
+    class_weights: Tensor | None = None
+    teacher: Teacher | None = None
+    teacher_share: float = 0.0
+    temperature: float = 1.0
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Step":
+    def of(cls, config: TrainConfig, *, class_weights: Tensor | None = None, teacher: Teacher | None = None) -> "Step":
         """The step that a configuration asks for, in float32."""
-        return cls(label_smoothing=config.label_smoothing, clip_norm=config.clip_norm, precision="float32")
+        return cls(
+            label_smoothing=config.label_smoothing,
+            clip_norm=config.clip_norm,
+            precision="float32",
+            class_weights=class_weights,
+            teacher=teacher,
+            teacher_share=config.teacher_share,
+            temperature=config.temperature,
+        )
 
     def in_precision(self, precision: Chosen) -> "Step":
         """The same step in another precision."""
         return replace(self, precision=precision)
 
-    def __call__(self, network: nn.Module, optimizer: torch.optim.Optimizer, x_NCHW: Tensor, y_N: Tensor) -> Tensor:
-        """Do one step and return the loss, a scalar on the device that nobody has to wait for."""
-        with torch.autocast(x_NCHW.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            output = network(x_NCHW)
-        loss = self.loss(output, y_N)
+    def __call__(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, x_NCHW: Tensor, targets: Tensor, parts: int = 1
+    ) -> Tensor:
+        """Do one step, the batch in so many parts, and return the loss, a scalar that nobody has to wait for."""
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        total = torch.zeros((), device=x_NCHW.device)
+        for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                output = network(x)
+                taught = None if self.teacher is None else self.teacher.scores(x)
+            loss = self.loss(output, target, taught) / len(x_NCHW)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
         if self.clip_norm:
             nn.utils.clip_grad_norm_(network.parameters(), self.clip_norm)
         optimizer.step()
-        return loss.detach()
+        return total
 
-    def loss(self, output: Tensor | WithAuxiliary, y_N: Tensor) -> Tensor:
-        """The loss of a network's output, with its auxiliary heads where it has some."""
-        if not isinstance(output, WithAuxiliary):
-            return F.cross_entropy(output.float(), y_N, label_smoothing=self.label_smoothing)
-        auxiliary = [self.loss(scores, y_N) for scores in output.auxiliary]
-        return self.loss(output.logits, y_N) + output.weight * torch.stack(auxiliary).sum()
+    def loss(self, output: Tensor | WithAuxiliary, targets: Tensor, taught: Tensor | None = None) -> Tensor:
+        """The loss of a network's output, summed over the images, with its auxiliary heads where it has some."""
+        if isinstance(output, WithAuxiliary):
+            auxiliary = [self.loss(scores, targets) for scores in output.auxiliary]
+            return self.loss(output.logits, targets, taught) + output.weight * torch.stack(auxiliary).sum()
+        scores = output.float()
+        loss = F.cross_entropy(
+            scores, targets, self.class_weights, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        if taught is None:
+            return loss
+        compared = distillation_loss(scores, taught, self.temperature)
+        return (1 - self.teacher_share) * loss + self.teacher_share * compared

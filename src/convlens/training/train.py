@@ -1,7 +1,7 @@
 """From a configuration to a finished run."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import fit
 from convlens.training.numerics import threads_of
 from convlens.training.progress import Plan, Watcher
+from convlens.training.recomputation import recomputing
 from convlens.training.report import report_run
 from convlens.training.state import State
 
@@ -67,7 +68,12 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
 def _set_up(job: Job) -> Iterator[None]:
     """Compute as the run's numerics say."""
     numerics = job.folder.description.numerics
-    with threads_of(numerics), fast_depthwise(job.network) if numerics["depthwise"] != "torch" else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(threads_of(numerics))
+        if numerics["depthwise"] != "torch":
+            stack.enter_context(fast_depthwise(job.network))
+        if job.config.recompute:
+            stack.enter_context(recomputing(job.network))
         yield
 
 

@@ -1,0 +1,165 @@
+import errno
+import os
+
+import pytest
+import torch
+from PIL import Image
+
+from convlens import networks, runs
+from convlens.cli.main import main
+from convlens.errors import ConvlensError
+from convlens.images import ImageError
+from convlens.training import TrainConfig, trouble
+from convlens.training.progress import Silence
+from convlens.training.step import Step
+from convlens.training.train import go_on, start
+
+SMALL = {"data": "digits", "network": "lenet5", "batch": 256, "epochs": 3, "precision": "float32", "threads": 1}
+
+
+class Notes(Silence):
+    def __init__(self):
+        self.said = []
+
+    def say(self, note):
+        self.said.append(note)
+
+
+def spoil(monkeypatch, at_step, what):
+    """Let `what` happen at a step of the training."""
+    plain, done = Step.__call__, []
+
+    def step(self, network, optimizer, x, targets, parts=1):
+        done.append(parts)
+        if len(done) == at_step:
+            what(network)
+        return plain(self, network, optimizer, x, targets, parts)
+
+    monkeypatch.setattr(Step, "__call__", step)
+    return done
+
+
+def poison(network):
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+
+
+def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    spoil(monkeypatch, 7, poison)  # 4 steps an epoch
+    with pytest.raises(ConvlensError, match=r"the loss became nan in epoch 2, step 3.*smaller --lr"):
+        start(TrainConfig(**SMALL, runs=str(tmp_path)), Silence())
+    monkeypatch.undo()
+    folder = runs.open_folder(tmp_path / "digits")
+    assert all(tensor.isfinite().all() for tensor in folder.load_network("last").state_dict().values())
+    assert len(folder.metrics()) == 1
+    assert go_on(folder.path, {}, Silence()).folder.description.result["epochs"] == 3
+
+
+def test_weights_that_are_no_numbers_never_overwrite_a_checkpoint(tmp_path):
+    network = networks.create("lenet5")
+    poison(network)
+    with pytest.raises(trouble.TrainingError, match="weights became infinite or nan in epoch 1, step 5"):
+        trouble.check_weights_finite(network, epoch=0, step=5, run=tmp_path)
+
+
+def test_a_rate_far_too_high_is_one_line_and_exit_code_2(tmp_path, capsys):
+    words = ["train", "digits", "--network", "lenet5", "--optimizer", "sgd", "--lr", "1e5", "--clip-norm", "0"]
+    assert main([*words, "--batch", "256", "--no-tune", "--quiet", "--runs", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("convlens: ")
+    assert "smaller --lr" in shown
+    assert shown.count("\n") == 1
+
+
+def test_where_memory_does_not_suffice_the_batch_is_halved_and_accumulated_and_it_is_said_once(tmp_path, monkeypatch):
+    plain, notes = Step.__call__, Notes()
+
+    def step(self, network, optimizer, x, targets, parts=1):
+        if len(x) / parts > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return plain(self, network, optimizer, x, targets, parts)
+
+    monkeypatch.setattr(Step, "__call__", step)
+    folder = start(TrainConfig(**SMALL, runs=str(tmp_path)), notes).folder
+    assert folder.description.result["epochs"] == 3
+    assert [note for note in notes.said if "out of memory" in note] == [
+        f"out of memory: the batch of 256 is computed in {parts} parts from now on" for parts in (2, 4)
+    ]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(tmp_path, monkeypatch):
+    def broken(network):
+        raise RuntimeError("sizes do not match")
+
+    spoil(monkeypatch, 2, broken)
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        start(TrainConfig(**SMALL, runs=str(tmp_path)), Silence())
+    assert not (tmp_path / "digits").exists()
+
+
+def test_the_parts_are_predicted_from_the_anatomy(monkeypatch):
+    network, x = networks.create("resnet18", classes=10), torch.empty(16, 3, 64, 64)
+    config = TrainConfig(data="digits")
+    monkeypatch.setattr(trouble, "free_memory", lambda _: 10**12)
+    assert trouble.parts_that_fit(network, x, config)[0] == 1
+    whole = trouble.training_memory(network, (16, 3, 64, 64), optimizer="adamw").total
+    half = trouble.training_memory(network, (8, 3, 64, 64), optimizer="adamw").total
+    assert half < whole
+    monkeypatch.setattr(trouble, "free_memory", lambda _: int(whole * 0.99 / 0.9))
+    parts, needed, _ = trouble.parts_that_fit(network, x, config)
+    assert (parts, needed) == (2, half)
+    monkeypatch.setattr(trouble, "free_memory", lambda _: 10**6)
+    with pytest.raises(trouble.TrainingError, match="one image needs about"):
+        trouble.parts_that_fit(network, x, config)
+
+
+def test_free_memory_is_known_and_not_more_than_the_machine_has():
+    free = trouble.free_memory(torch.device("cpu"))
+    assert 0 < free < 2**50
+
+
+def test_a_source_that_vanishes_is_named_and_the_checkpoint_stays(tmp_path, monkeypatch):
+    for number in range(40):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), number).save(path)
+    settings = {"network": "lenet5", "batch": 4, "epochs": 3, "precision": "float32", "runs": str(tmp_path / "runs")}
+
+    class Vandal(Silence):
+        def epoch(self, row, better):
+            def vanished(loader, index):
+                raise ImageError(f"{loader.records[index].key} cannot be opened: No such file or directory")
+
+            monkeypatch.setattr("convlens.data.loader.Loader._image", vanished)
+
+    with pytest.raises(ImageError, match="cannot be opened"):
+        start(TrainConfig(data=str(tmp_path / "photos"), **settings), Vandal())
+    monkeypatch.undo()
+    assert len(runs.open_folder(tmp_path / "runs" / "photos").metrics()) == 1
+
+
+def test_a_class_of_one_image_is_trained_with(tmp_path):
+    for number in range(21):
+        path = tmp_path / "photos" / ("rare" if number == 20 else "ab"[number % 2]) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 10 * number).save(path)
+    for balance in ("none", "sampling", "loss"):
+        config = TrainConfig(
+            data=str(tmp_path / "photos"),
+            network="lenet5",
+            batch=4,
+            epochs=1,
+            balance=balance,
+            runs=str(tmp_path / "runs"),
+        )
+        assert start(config, Silence()).folder.classes == ("a", "b", "rare")
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    def refuse(*_args, **_keywords):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/train")
+
+    monkeypatch.setattr("convlens.runs.folder._unused", refuse)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits", "--network", "lenet5", "--epochs", "1", "--no-tune", "--quiet"]) == 2
+    assert "Permission denied (runs/train); choose another folder" in capsys.readouterr().err
