@@ -6,6 +6,7 @@ export const PAGES = [
   { name: "signals", part: "layer", number: 3 },
   { name: "pooling", part: "layer", number: 4 },
   { name: "dense", part: "layer", number: 5 },
+  { name: "field", part: "network", number: 6 },
   { name: "network", part: "network", number: 7 },
   { name: "inside", part: "network", number: 8 },
   { name: "accuracy", part: "field", number: 9 },
