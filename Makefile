@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports docs bench clean
+.PHONY: screenshots help demo test check lint types imports docs bench clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ imports: $(VENV)/dev.stamp
 
 docs: $(VENV)/dev.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+screenshots: $(VENV)/dev.stamp  ## make the docs' pictures of the explorer anew
+	CONVLENS_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/explorer
 
 bench: $(VENV)/dev.stamp  ## run every benchmark, quickly
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done

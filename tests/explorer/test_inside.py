@@ -9,9 +9,9 @@ import torch
 from convlens import networks
 from convlens.anatomy import inspect
 from convlens.errors import ConvlensError
-from convlens.explorer.inside import Clinic, prepared
+from convlens.explorer.inside import Clinic, best, prepared, softmax
 from convlens.explorer.shelf import ImageShelf
-from convlens.explorer.unit import Unit, described
+from convlens.explorer.unit import Unit, described, share_of
 from convlens.graph import execute
 
 
@@ -121,6 +121,40 @@ def test_a_network_that_does_not_do_the_same_twice_is_refused():
     graph = inspect(network, (1, 4, 4)).graph
     with pytest.raises(ConvlensError, match="does not do the same twice"):
         execute(network, graph, torch.zeros(1, 1, 4, 4), graph.outputs)
+
+
+def test_softmax_written_out_is_the_prediction(clinic):
+    look = clinic.look("lenet5", "digit")
+    written = softmax(look)
+    shares = [row["power"] / written["sum"] for row in written["rows"]]
+    assert shares == pytest.approx([each["probability"] for each in best(look, 10)], rel=1e-5)
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_the_shares_of_all_input_channels_make_the_map(clinic):
+    """The intermediate maps of a convolution and its bias add up to what the layer computes before the activation."""
+    look = clinic.look("lenet5", "temple")
+    weight = look.patient.network.get_parameter("c3.weight")
+    bias = look.patient.network.get_parameter("c3.bias")[4].item()
+    total = sum(share_of(look, "c3", 4, source)["share"] for source in range(weight.shape[1])) + bias
+    assert np.maximum(total, 0) == pytest.approx(look.output("c3")[4].numpy(), abs=1e-5)
+
+
+@pytest.mark.browser
+def test_every_step_of_a_small_vgg_is_shown(visit):
+    """What CNN Explainer shows: maps of all layers, a channel's share, flattening, softmax."""
+    page = visit("/inside?layer=c5&channel=7")
+    page.locator(".layer canvas").nth(2).wait_for()
+    assert re.match(r"input \d+: channel \d+, row \d+, column \d+", page.locator(".patch-name").inner_text())
+    page.get_by_text("Softmax, written out").click()
+    assert page.locator(".softmax tbody tr").count() == 10
+    page.get_by_role("button", name=re.compile("^c3")).click()
+    page.locator(".share-maps canvas").nth(1).wait_for()
+    bars = page.get_by_role("slider", name="What each input channel adds")
+    bars.focus()
+    before = bars.get_attribute("aria-valuenow")
+    page.keyboard.press("ArrowRight" if before == "0" else "ArrowLeft")
+    assert bars.get_attribute("aria-valuenow") != before
 
 
 @pytest.mark.browser

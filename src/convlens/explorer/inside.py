@@ -89,6 +89,12 @@ class Look:
         index = self.patient.node(place).output
         return self.tensors({index})[index][0]
 
+    def outputs(self, places: list[str]) -> list[torch.Tensor]:
+        """What several layers give, without the batch; of the forward pass that is kept, so far as it is."""
+        indices = [self.patient.node(place).output for place in places]
+        found = self.tensors(set(indices))
+        return [found[index][0] for index in indices]
+
     def probabilities(self) -> NDArray[np.float32]:
         """The probability of each class."""
         index = self.patient.sheet.graph.outputs[0]
@@ -177,6 +183,21 @@ def seen(look: Look) -> NDArray[np.uint8]:
     values = np.clip(look.x[0].numpy() * std + mean, 0, 1) * 255
     pixels: NDArray[np.uint8] = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
     return pixels
+
+
+def softmax(look: Look, count: int = 10) -> dict[str, Any]:
+    """The last step written out: scores, their exponentials against the largest, and the sum over all classes."""
+    index = look.patient.sheet.graph.outputs[0]
+    scores = look.tensors({index})[index][0].double().numpy()
+    powers = np.exp(scores - scores.max())
+    order = np.argsort(-scores)[:count]
+    return {
+        "largest": float(scores.max()),
+        "sum": float(powers.sum()),
+        "rows": [
+            {"label": look.patient.classes[i], "score": float(scores[i]), "power": float(powers[i])} for i in order
+        ],
+    }
 
 
 def best(look: Look, count: int = 5) -> list[dict[str, Any]]:

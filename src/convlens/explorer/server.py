@@ -1,7 +1,9 @@
 """Starting and stopping the explorer's server on this machine."""
 
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from convlens.errors import ConvlensError
 from convlens.explorer.session import Session
@@ -50,9 +52,13 @@ def serve(session: Session, listening: socket.socket, *, when_ready: Callable[[s
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             when_ready(address(listening))
+            # no daemon: torch aborts the process when it is cut off in the middle of its first imports
+            threading.Thread(target=session.subjects.warm_up).start()
 
     config = uvicorn.Config(create_app(session), log_level="warning", access_log=False, lifespan="off", ws="none")
-    Server(config).run(sockets=[listening])
+    # Ctrl-C is how one ends it, not a failure; uvicorn has finished its answers by then
+    with suppress(KeyboardInterrupt):
+        Server(config).run(sockets=[listening])
 
 
 def address(listening: socket.socket) -> str:

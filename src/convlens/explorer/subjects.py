@@ -81,6 +81,10 @@ class Subjects:
             self._sheets.move_to_end((name, size))
             return self._sheets[name, size]
 
+    def warm_up(self) -> None:
+        """Look at a small network, so that the first large one need not wait for what torch loads on first use."""
+        self.anatomy("lenet5")
+
     def _size(self, name: str, side: int | None) -> Size:
         channels, height, width = self.usual_size(name)
         if side is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from convlens import arithmetic
 from convlens.errors import ConvlensError
 from convlens.explorer.inside import Look
 from convlens.explorer.naming import ACTIVATIONS, NORMS, POOLS, PRODUCTS, SHORT, VIEWS
@@ -114,7 +115,17 @@ class Unit:
         unit = self._here[0]
         patch = self._values[x.tensor][0].double().numpy()
         kernel = self._values[weight.tensor][:, unit].double().numpy()
-        return self._sum("linear", patch[:, None, None], kernel[:, None, None], bias, unit)
+        found = self._sum("linear", patch[:, None, None], kernel[:, None, None], bias, unit)
+        return found | {"flattened": self._flattened(x.tensor)}
+
+    def _flattened(self, tensor: int) -> list[int] | None:
+        """The shape (C, H, W) that the input of a fully connected layer had before it was laid out in a row."""
+        producer = self.graph.tensors[tensor].producer
+        while producer is not None and self.graph.operations[producer].kind in VIEWS:
+            tensor = self.graph.operations[producer].inputs[0]
+            producer = self.graph.tensors[tensor].producer
+        shape = self.graph.tensors[tensor].shape[1:]
+        return list(shape) if len(shape) == 3 else None
 
     def _sum(self, kind: str, patch: Any, kernel: Any, bias: Any, unit: int) -> dict[str, Any]:
         products = patch * kernel
@@ -219,6 +230,40 @@ class Unit:
     def _came_in(self, operation: Operation) -> float:
         """What the operation before gave here; at the first one, what the tensor holds."""
         return self._at(operation.inputs[0], self._here) if self._before is None else self._before
+
+
+def share_of(look: Look, place: str, channel: int, source: int) -> dict[str, Any]:
+    """One input channel's plane and what one filter makes of it.
+
+    Raises:
+        ConvlensError: the layer is no convolution, or has no such channels.
+    """
+    graph = look.patient.sheet.graph
+    node = look.patient.node(place)
+    operation = next(
+        (each for each in map(graph.operations.__getitem__, node.operations) if each.kind == "convolution"), None
+    )
+    if operation is None or operation.arguments[6]:
+        raise ConvlensError(f"layer {place} is no convolution, so no input channel has a share of its own")
+    x, weight, _, stride, padding, dilation, _, _, groups = operation.arguments
+    values = look.tensors({x.tensor, weight.tensor})
+    kernels = values[weight.tensor]
+    if not 0 <= channel < len(kernels) or not 0 <= source < kernels.shape[1]:
+        raise ConvlensError(
+            f"channel {channel} or input channel {source} is not there; layer {place} has {len(kernels)} channels, "
+            f"each reading {kernels.shape[1]}"
+        )
+    first = channel // (len(kernels) // groups) * kernels.shape[1]
+    plane = values[x.tensor][0, first + source].double().numpy()
+    sides = ((padding[0], padding[0]), (padding[-1], padding[-1]))
+    share = arithmetic.conv2d(
+        plane,
+        kernels[channel, source].double().numpy(),
+        stride=(stride[0], stride[-1]),
+        padding=sides,
+        dilation=(dilation[0], dilation[-1]),
+    )
+    return {"input": plane, "share": share}
 
 
 def described(unit: Unit) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
 from convlens.explorer.favourites import Favourites, summary, thumbnail
-from convlens.explorer.inside import Clinic, Look, best, seen
+from convlens.explorer.inside import Clinic, Look, best, seen, softmax
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
-from convlens.explorer.unit import Unit, described
+from convlens.explorer.unit import Unit, described, share_of
 
 MAPS_A_PAGE = 64
 LARGEST_MAP = 128
+GLANCE = 32
 
 
 def routes(session: Session) -> APIRouter:
@@ -38,6 +39,7 @@ def routes(session: Session) -> APIRouter:
             "has_images": bool(patient.source),
             "classes": len(patient.classes),
             "best": best(look),
+            "softmax": softmax(look),
             "seen": _png(seen(look)),
             "size": list(patient.size),
             "layers": [
@@ -51,6 +53,17 @@ def routes(session: Session) -> APIRouter:
                 for node in patient.nodes.values()
             ],
         }
+
+    @router.get("/glances")
+    def glances(look: Looked) -> dict[str, dict[str, Any]]:
+        """For each layer with a map, its strongest channel, small."""
+        places = [node.id for node in look.patient.nodes.values() if len(node.shape) == 3]
+        return {place: _glance(output) for place, output in zip(places, look.outputs(places), strict=True)}
+
+    @router.get("/share")
+    def share(look: Looked, layer: str, channel: int, source: int) -> dict[str, Any]:
+        """One input channel, and what the kernel makes of it: its share of the channel's map before bias and norm."""
+        return {name: _plane(plane) for name, plane in share_of(look, layer, channel, source).items()}
 
     @router.get("/maps")
     def maps(look: Looked, layer: str, page: int = 0) -> dict[str, Any]:
@@ -107,6 +120,26 @@ def _maps(output: torch.Tensor, page: int) -> dict[str, Any]:
         "low": low,
         "high": reach,
         "largest": [float(v) for v in shown.amax(dim=(1, 2))],
+        "levels": b64encode(levels.tobytes()).decode("ascii"),
+    }
+
+
+def _glance(output: torch.Tensor) -> dict[str, Any]:
+    strongest = int(output.abs().amax(dim=(1, 2)).argmax())
+    return {"channel": strongest} | _plane(output[strongest].numpy(), largest=GLANCE)
+
+
+def _plane(plane: NDArray[Any], largest: int = LARGEST_MAP) -> dict[str, Any]:
+    """One map as bytes, with 0.0 at one end or in the middle."""
+    step = -(-max(plane.shape) // largest)
+    small = plane[::step, ::step]
+    reach = float(np.abs(plane).max()) or 1.0
+    low = -reach if float(plane.min()) < 0 else 0.0
+    levels = np.rint((small - low) / (reach - low) * 255).astype(np.uint8)
+    return {
+        "drawn": list(levels.shape),
+        "low": low,
+        "high": reach,
         "levels": b64encode(levels.tobytes()).decode("ascii"),
     }
 

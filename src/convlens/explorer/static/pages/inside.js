@@ -2,9 +2,10 @@
 
 import { get, Newest } from "../core/api.js";
 import { button, copyLink, picturePicker } from "../core/controls.js";
-import { h } from "../core/dom.js";
+import { h, readable } from "../core/dom.js";
 import { integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
+import { colourTable, decoded, drawMap } from "../draw/maps.js";
 import { favouritesCard } from "./inside/favourites.js";
 import { MapsCard } from "./inside/maps.js";
 import { unitCard } from "./inside/unit.js";
@@ -23,6 +24,7 @@ export async function show(root, context) {
   const listed = (await get("/networks", {}, signal)).filter((each) => each.family !== "block");
   const seen = h("img", { class: "seen", alt: t("inside.seen"), width: 224 });
   const bars = h("ol", { class: "bars" });
+  const softmax = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("inside.softmax") });
   const state = h("p", { class: "quiet-text" });
   const layers = h("div", { class: "layers", role: "group", "aria-label": t("inside.layers") });
   const maps = new MapsCard(context);
@@ -34,7 +36,7 @@ export async function show(root, context) {
     h("section", { class: "card inside-head" },
       h("div", { class: "inside-choice" }, chooser(settings, listed, signal), await picturePicker(settings, "picture", t("controls.pictureLabel"), { signal }), state, h("div", { class: "panel-end" }, button(t("controls.reset"), () => settings.reset()), copyLink(settings))),
       h("figure", {}, seen, h("figcaption", {}, t("inside.seen"))),
-      h("div", {}, h("h2", {}, t("inside.prediction")), bars)),
+      h("div", {}, h("h2", {}, t("inside.prediction")), bars, h("details", { class: "fold softmax" }, h("summary", {}, t("inside.softmax")), softmax))),
     h("section", { class: "card" }, h("h2", {}, t("inside.layers")), layers, maps.element),
     unit.element, favourites.element, filters,
   );
@@ -45,7 +47,9 @@ export async function show(root, context) {
     state.textContent = answer.trained ? t("inside.trained", { classes: answer.classes }) : t("inside.untrained");
     context.overview = answer;
     layers.replaceChildren(...answer.layers.filter((layer) => layer.type !== "input").map((layer) => layerButton(layer, settings)));
+    softmax.replaceChildren(...softmaxRows(answer.softmax));
     choose();
+    showGlances();
   }).catch((error) => notify(error.message));
   /** Show the layer that the address names, or the first. */
   const choose = () => {
@@ -58,6 +62,17 @@ export async function show(root, context) {
     layers.scrollTo({ left: now.offsetLeft - layers.clientWidth / 2 + now.clientWidth / 2 });
     context.layer = layer;
     return Promise.all([maps.update(), unit.update(), favourites.update()]);
+  };
+  /** A look at every layer at once: its strongest channel in the layer's button. */
+  const showGlances = async () => {
+    const glances = await get("/inside/glances", subject(settings), signal);
+    for (const button of layers.children) {
+      const glance = glances[button.value];
+      if (!glance) continue;
+      const canvas = h("canvas", { class: "glance", "aria-hidden": "true" });
+      drawMap(canvas, decoded(glance.levels), ...glance.drawn, colourTable(glance.low, glance.high));
+      button.prepend(canvas);
+    }
   };
   const forget = { layer: "", channel: 0, row: -1, column: -1 };
   settings.on(["network"], () => {
@@ -87,6 +102,15 @@ export const subject = (settings) => ({ network: settings.get("network"), pictur
 function bar({ label, probability }) {
   const percent = `${(100 * probability).toFixed(probability < 0.1 ? 2 : 1)} %`;
   return h("li", {}, h("span", { class: "bar-label" }, label), h("span", { class: "bar-track" }, h("span", { class: "bar-fill", vars: { "--part": probability } })), h("span", { class: "bar-value" }, percent));
+}
+
+/** e^(score - largest) over the sum of all of them, class by class. */
+function softmaxRows({ largest, sum, rows }) {
+  return [
+    h("p", { class: "quiet-text" }, t("inside.softmaxText", { largest: readable(largest), sum: readable(sum) })),
+    h("table", {}, h("thead", {}, h("tr", {}, ["class", "score", "probability"].map((name) => h("th", { scope: "col" }, t(`inside.column.${name}`))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.label), h("td", { class: "number" }, readable(row.score)), h("td", { class: "number" }, `${readable(row.power, 3)} / ${readable(sum, 4)} = ${readable(row.power / sum, 3)}`))))),
+  ];
 }
 
 function layerButton(layer, settings) {

@@ -11,7 +11,7 @@ export class Growth {
   constructor({ label, onPick }) {
     this.onPick = onPick;
     this.svg = s("svg", { class: "growth", role: "img", "aria-label": label });
-    this.element = h("div", { class: "growth-frame" }, this.svg);
+    this.element = h("div", { class: "growth-frame", tabindex: "0", role: "region", "aria-label": label }, this.svg);
   }
 
   draw({ layers, image }) {

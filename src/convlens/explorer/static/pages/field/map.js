@@ -9,7 +9,7 @@ export class UnitMap {
   #layer = null;
 
   constructor({ label, onPoint }) {
-    this.onPoint = onPoint;
+    Object.assign(this, { label, onPoint });
     this.svg = s("svg", { class: "unit-map", tabindex: "0", role: "group", "aria-label": label, viewBox: `0 0 ${SIDE} ${SIDE}` });
     this.element = h("div", { class: "unit-map-frame" }, this.svg);
     const point = (event) => {
@@ -42,7 +42,7 @@ export class UnitMap {
       s("g", { class: "unit-lines" }, lines),
       s("rect", { class: "unit-now", x: (layer.unit[1] + 0.5) * wide - size[1] / 2, y: (layer.unit[0] + 0.5) * tall - size[0] / 2, width: size[1], height: size[0], rx: Math.min(4, tall / 4) }),
     );
-    this.svg.setAttribute("aria-description", t("field.unitAt", { row: layer.unit[0], column: layer.unit[1] }));
+    this.svg.setAttribute("aria-label", `${this.label}: ${t("field.unitAt", { row: layer.unit[0], column: layer.unit[1] })}`);
   }
 
   #choose(row, column) {

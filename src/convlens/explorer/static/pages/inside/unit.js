@@ -4,6 +4,7 @@ import { get, Newest } from "../../core/api.js";
 import { h, readable, s } from "../../core/dom.js";
 import { t } from "../../core/text.js";
 import { NumberGrid } from "../../draw/grid.js";
+import { colourTable, decoded, drawMap } from "../../draw/maps.js";
 import { subject } from "../inside.js";
 
 export function unitCard(context) {
@@ -19,7 +20,7 @@ export function unitCard(context) {
     return newest.run((ending) => get("/inside/unit", query, ending), (answer) => {
       const [channel, row, column] = answer.position;
       title.textContent = answer.shape.length === 3 ? t("inside.unitAt", { layer: context.layer.id, channel, row, column }) : t("inside.unitOf", { layer: context.layer.id, channel });
-      stages.replaceChildren(...answer.stages.map(stageItem));
+      stages.replaceChildren(...answer.stages.map((stage) => stageItem(stage, { context, channel })));
       const same = answer.difference <= answer.allowed;
       const written = answer.stages.every((stage) => stage.kind !== "other");
       verdict.classList.toggle("good", same && written);
@@ -38,15 +39,16 @@ function small(value) {
   return `${digits}·10${[...power.replace("+", "")].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("")}`;
 }
 
-function stageItem(stage) {
+function stageItem(stage, where) {
   const draw = { convolution: sum, linear: sum, norm, activation, add: pair, mul: pair, pool, mean, copy, other }[stage.kind];
-  return h("li", { class: `stage-item stage-${stage.kind}` }, h("h3", {}, t(`inside.stage.${stage.kind}`)), draw(stage));
+  return h("li", { class: `stage-item stage-${stage.kind}` }, h("h3", {}, t(`inside.stage.${stage.kind}`)), draw(stage, where));
 }
 
 /** Every input channel's share as a bar; the patch and the kernel of the chosen one as numbers. */
-function sum(stage) {
+function sum(stage, where) {
   const largest = stage.parts.reduce((best, part, index) => (Math.abs(part) > Math.abs(stage.parts[best]) ? index : best), 0);
   const detail = h("div", { class: "patch" });
+  const planes = h("div", { class: "share-maps" });
   const bars = shares(stage.parts, (index) => show(index));
   const show = (index) => {
     bars.choose(index);
@@ -54,15 +56,36 @@ function sum(stage) {
     const kernel = new NumberGrid({ label: t("inside.kernel"), tone: "kernel", digits: 2 });
     patch.draw(stage.patch[index]);
     kernel.draw(stage.kernel[index]);
-    detail.replaceChildren(h("span", { class: "patch-name" }, t("inside.from", { number: (stage.first_channel ?? 0) + index })), patch.element, h("span", { class: "stage-sign" }, "⋆"), kernel.element, h("span", { class: "patch-result" }, "= ", h("b", { class: "of-output" }, exact(stage.parts[index]))));
+    detail.replaceChildren(h("span", { class: "patch-name" }, origin(stage, index)), patch.element, h("span", { class: "stage-sign" }, "⋆"), kernel.element, h("span", { class: "patch-result" }, "= ", h("b", { class: "of-output" }, exact(stage.parts[index]))));
+    if (stage.kind === "convolution") showShare(planes, where, index);
   };
   show(largest);
   const total = stage.parts.reduce((a, b) => a + b, 0);
   return [
     stage.parts.length > 1 ? h("div", { class: "shares-row" }, bars.element) : null,
-    detail,
+    detail, planes,
     h("p", { class: "written" }, t(stage.parts.length > 1 ? "inside.sumOf" : "inside.sumOne", { count: stage.parts.length, sum: exact(total) }), stage.bias === null ? [] : [" + ", h("b", { class: "of-bias" }, bracketed(stage.bias)), ` (${t("inside.bias")})`], " = ", h("b", { class: "of-output" }, exact(stage.result))),
   ];
+}
+
+/** Which input a number comes from; behind a flattening, its place in the map. */
+function origin(stage, index) {
+  if (!stage.flattened) return t("inside.from", { number: (stage.first_channel ?? 0) + index });
+  const [, height, width] = stage.flattened;
+  return t("inside.fromMap", { index, channel: Math.floor(index / (height * width)), row: Math.floor(index / width) % height, column: index % width });
+}
+
+/** The whole input channel and what the kernel makes of it, as the two maps that the numbers above are taken from. */
+async function showShare(planes, { context, channel }, source) {
+  planes.dataset.source = source;
+  const found = await get("/inside/share", { ...subject(context.settings), layer: context.layer.id, channel, source }, context.signal);
+  if (planes.dataset.source !== String(source)) return;
+  const figure = (name) => {
+    const canvas = h("canvas", { class: "share-map", role: "img", "aria-label": t(`inside.shareMap.${name}`) });
+    drawMap(canvas, decoded(found[name].levels), ...found[name].drawn, colourTable(found[name].low, found[name].high));
+    return h("figure", {}, canvas, h("figcaption", {}, t(`inside.shareMap.${name}`)));
+  };
+  planes.replaceChildren(figure("input"), h("span", { class: "stage-sign", "aria-hidden": "true" }, "→"), figure("share"));
 }
 
 function shares(parts, choose) {

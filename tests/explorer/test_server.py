@@ -1,0 +1,59 @@
+"""The command: its port, its address, how it ends, and what it says to wrong input."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from convlens.cli.main import main
+from convlens.errors import ConvlensError
+from convlens.explorer import server
+from convlens.explorer.opening import open_subject
+
+
+def test_it_answers_at_the_printed_address_and_ctrl_c_is_no_failure():
+    command = [sys.executable, "-m", "convlens", "explore", "lenet5", "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        address = running.stdout.readline().split()[2]
+        assert httpx.get(f"{address}/api/opened").json() == {"network": "lenet5", "picture": None, "run": None}
+        assert httpx.get(address).text.startswith("<!doctype html>")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+
+
+def test_a_port_in_use_is_said_but_the_usual_one_is_only_a_wish(monkeypatch):
+    with socket.create_server((server.HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConvlensError, match=f"port {port} cannot be used .* choose another"):
+            server.bind(port)
+        monkeypatch.setattr(server, "USUAL_PORT", port)
+        with server.bind(None) as another:
+            assert another.getsockname()[1] != port
+    with pytest.raises(ConvlensError, match="port 70000 does not exist"):
+        server.bind(70000)
+
+
+def test_a_run_is_opened_with_its_weights(run_path):
+    name, opened = open_subject(str(run_path))
+    assert name == opened.name == "explored"
+    assert opened.size == (1, 32, 32)
+    assert opened.classes == tuple("0123456789")
+    assert not opened.network.training
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["resnet81"], "unknown network or run 'resnet81'; did you mean"),
+        (["runs/train/none"], "there is no run at 'runs/train/none'"),
+        (["--image", "none.jpg"], "none.jpg cannot be opened"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(words, said, capsys):
+    assert main(["explore", "--no-browser", *words]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"convlens: {said}")
+    assert shown.count("\n") == 1
