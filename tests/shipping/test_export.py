@@ -81,7 +81,7 @@ def test_an_artifact_that_differs_is_not_written_and_the_operation_is_named(run,
 
     translate = format_onnx.translate
     monkeypatch.setattr(format_onnx, "translate", spoilt)
-    with pytest.raises(ProofError, match=r"nothing was written; the first operation that differs is conv2d_1 "):
+    with pytest.raises(ProofError, match=r"nothing was written; the first operation that differs is conv2d_1 in c3 "):
         shipping.export(run.path, "onnx", out=tmp_path / "digits.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -148,3 +148,25 @@ def test_a_network_that_torch_cannot_follow():
 
     with pytest.raises(ConvlensError, match="this network cannot be exported"):
         freeze(Undecided(), 1, (8, 8))
+
+
+def test_a_checkpoint_becomes_an_artifact_when_its_classes_are_named(run, artifacts, x_nchw, tmp_path):
+    weights = tmp_path / "mine.pth"
+    torch.save(run.network().state_dict(), weights)
+    names = [f"digit {i}" for i in range(10)]
+    written = shipping.export("lenet5", "safetensors", out=tmp_path / "n.safetensors", weights=weights, classes=names)
+    predictor = convlens.load(written.path)
+    assert predictor.classes == tuple(names)
+    assert written.manifest.weights_licence == "unknown: read from the file mine.pth"
+    expected = run.predictor(device="cpu").probabilities(x_nchw)
+    np.testing.assert_allclose(predictor.probabilities(x_nchw), expected, atol=1e-5)
+    with pytest.raises(ConvlensError, match="tell 10 classes apart and 2 names were given"):
+        shipping.export("lenet5", "safetensors", out=tmp_path / "o.safetensors", weights=weights, classes=["a", "b"])
+
+
+def test_bfloat16_for_openvino_is_half_the_file(run, artifacts, x_nchw, tmp_path):
+    written = run.export("openvino", out=tmp_path / "half.xml", precision="bfloat16")
+    whole = artifacts("openvino").with_suffix(".bin").stat().st_size
+    assert written.files[1].stat().st_size < 0.55 * whole
+    expected = run.predictor(device="cpu").probabilities(x_nchw)
+    np.testing.assert_allclose(convlens.load(written.path).probabilities(x_nchw), expected, atol=0.1)

@@ -93,7 +93,7 @@ def export(
     if precision != "auto":
         row.check_precision(precision)
     check_max_drop(max_drop)
-    module = row.open()
+    module = row.open(writing=True)
     subject = open_subject(source, weights=weights, classes=classes, size=size)
     path = artifact_path(subject, row, precision, out)
     dataset = open_data(subject, data, note)

@@ -26,7 +26,7 @@ def translate(network: "nn.Module", preprocessing: Preprocessing, _precision: Pr
 def save(model: Any, path: Path, manifest: Manifest) -> None:
     """Write the model with its manifest, preprocessing inside if the manifest says so."""
     whole = openvino_graph.attach(model, manifest.preprocessing) if manifest.preprocessing_inside else model.clone()
-    openvino_graph.save(whole, path, manifest.to_strings())
+    openvino_graph.save(whole, path, manifest.to_strings(), halve=manifest.precision == "bfloat16")
 
 
 def read(path: Path) -> tuple[Any, Manifest]:

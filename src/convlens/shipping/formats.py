@@ -50,7 +50,8 @@ class Format:
     Args:
         name: as the command line takes it.
         suffixes: of the files that it consists of; the first is the one that people name.
-        packages: that must be installed.
+        packages: that must be installed to read it; what runs it is the runtime's affair.
+        writing: packages that must be installed to write it, too.
         precisions: that it can be written in.
         runtimes: that can run it, its own first.
         module: that reads and writes it.
@@ -59,17 +60,21 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     packages: tuple[str, ...]
+    writing: tuple[str, ...]
     precisions: tuple[Precision, ...]
     runtimes: tuple[str, ...]
     module: str
 
-    def open(self) -> FormatModule:
+    def open(self, *, writing: bool = False) -> FormatModule:
         """Import what reads and writes it.
+
+        Args:
+            writing: whether it will be written, which may need more.
 
         Raises:
             RuntimeMissingError: a package is missing.
         """
-        for package in self.packages:
+        for package in (*self.packages, *(self.writing if writing else ())):
             require_package(package, f"the format {self.name!r}")
         return cast(FormatModule, import_module(self.module))
 
@@ -97,7 +102,8 @@ FORMATS = {
         Format(
             name="onnx",
             suffixes=(".onnx",),
-            packages=("onnx", "onnxscript", "onnxruntime"),
+            packages=("onnx",),
+            writing=("onnxscript", "onnxruntime"),
             precisions=("float32", "int8"),  # ONNX Runtime's CPU kernels for convolution know no bfloat16
             runtimes=("onnxruntime", "openvino"),
             module="convlens.shipping.format_onnx",
@@ -105,7 +111,8 @@ FORMATS = {
         Format(
             name="openvino",
             suffixes=(".xml", ".bin"),
-            packages=("openvino", "onnx", "onnxscript"),
+            packages=("openvino",),
+            writing=("onnx", "onnxscript"),
             precisions=("float32", "bfloat16", "int8"),
             runtimes=("openvino",),
             module="convlens.shipping.format_openvino",
@@ -114,6 +121,7 @@ FORMATS = {
             name="torch",
             suffixes=(".pt2",),
             packages=("torch",),
+            writing=(),
             precisions=("float32", "bfloat16"),
             runtimes=("torch",),
             module="convlens.shipping.format_torch",
@@ -122,6 +130,7 @@ FORMATS = {
             name="safetensors",
             suffixes=(".safetensors",),
             packages=("torch", "safetensors"),
+            writing=(),
             precisions=("float32", "bfloat16"),
             runtimes=("torch",),
             module="convlens.shipping.format_safetensors",

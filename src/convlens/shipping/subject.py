@@ -140,7 +140,9 @@ def _from_catalogue(
     published = card.weights.get(str(weights))
     names = _class_names(card, weights, classes)
     preprocessing = _at_size(published.preprocessing if published else card.preprocessing, size)
-    network = networks.create(name, classes=len(names), size=preprocessing.size, weights=weights)
+    count = len(names) if weights is None else None  # weights bring their own; a new head would be untrained
+    network = networks.create(name, classes=count, size=preprocessing.size, weights=weights)
+    _check_count(network, preprocessing, names, weights)
     choice = {"name": name, "classes": len(names), "channels": card.channels, "dropout": None}
     return Subject(
         name=name,
@@ -165,6 +167,19 @@ def _class_names(card: networks.Card, weights: str | Path | None, classes: Seque
         f"the weights {str(weights)!r} do not say what their classes are called; "
         "give --classes with a file of names, one a line, in the order of the outputs"
     )
+
+
+def _check_count(
+    network: "nn.Module", preprocessing: Preprocessing, names: Sequence[str], weights: str | Path | None
+) -> None:
+    from convlens.anatomy import inspect
+
+    (shape,) = inspect(network.eval(), (preprocessing.channels, *preprocessing.size)).output_shapes
+    if shape[-1] != len(names):
+        raise ConvlensError(
+            f"the weights {str(weights)!r} tell {shape[-1]} classes apart and {len(names)} names were given; "
+            "give one name for each, in the order of the outputs"
+        )
 
 
 def _licence(weights: str | Path | None, published: networks.PublishedWeights | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError, unknown_name
-from convlens.shipping.formats import FORMATS
+from convlens.shipping.formats import FORMATS, Format
 from convlens.shipping.loading import load_artifact
 from convlens.shipping.manifest import Precision
 from convlens.shipping.predictor import Predictor
@@ -92,29 +92,43 @@ def make_variants(
         note: told which could not be made, and why.
     """
     made: list[Variant] = []
+    kept: dict[str, Any] = {}
     for runtime in runtimes:
         row = FORMATS[_FORMAT_FOR[runtime]]
-        module = row.open()
-        plain: Any = None
-        for precision in (precision for precision in PRECISIONS if precision in row.precisions):
-            if precision != "float32" and precision not in precisions:
-                continue
+        for precision in (precision for precision in precisions if precision in row.precisions):
+            path = folder / f"{subject.name}-{runtime}-{precision}{row.suffixes[0]}"
             try:
-                if precision == "int8":
-                    from convlens.shipping.quantising import quantise_for_speed
-
-                    model = quantise_for_speed(plain, calibration_NCHW)
-                else:
-                    model = module.translate(subject.network, subject.preprocessing, precision)
-                    plain = plain or model
-                if precision not in precisions:
-                    continue
-                path = folder / f"{subject.name}-{runtime}-{precision}{row.suffixes[0]}"
-                module.save(model, path, subject.manifest(precision))
+                model = _model(subject, row, precision, calibration_NCHW, kept)
+                row.open(writing=True).save(model, path, subject.manifest(precision))
                 made.append(load_variant(subject.name, path, runtime, threads))
             except ConvlensError as error:
                 note(f"{subject.name} {runtime} {precision}: {error}")
     return made
+
+
+def _model(
+    subject: Subject, row: Format, precision: Precision, calibration_NCHW: NDArray[np.float32], kept: dict[str, Any]
+) -> Any:
+    """The network in a format and precision; float32 models, from which others are made, are kept."""
+    if precision == "int8":
+        from convlens.shipping.quantising import quantise_for_speed
+
+        return quantise_for_speed(_float32(subject, row, kept), calibration_NCHW)
+    if precision == "float32" or row.name == "openvino":  # whose bfloat16 is a setting of the same model
+        return _float32(subject, row, kept)
+    return row.open(writing=True).translate(subject.network, subject.preprocessing, precision)
+
+
+def _float32(subject: Subject, row: Format, kept: dict[str, Any]) -> Any:
+    if row.name not in kept:
+        module = row.open(writing=True)
+        if row.name == "openvino":
+            from convlens.shipping import openvino_graph
+
+            kept[row.name] = openvino_graph.from_onnx(_float32(subject, FORMATS["onnx"], kept))
+        else:
+            kept[row.name] = module.translate(subject.network, subject.preprocessing, "float32")
+    return kept[row.name]
 
 
 def load_variant(name: str, path: Path, runtime: str, threads: int) -> Variant:
