@@ -35,6 +35,7 @@ class Anatomy:
         self.name = type(module).__name__
         self.module = module
         self.inputs = inputs
+        self._fields: dict[str, ReceptiveField | None] = {}
         self.planned: dict[str, TrainingMemory] = {}
 
     @cached_property
@@ -130,10 +131,12 @@ class Anatomy:
 
     def field_of(self, at: str) -> ReceptiveField | None:
         """The field of the middle unit of a module or operation; None where there is none or several."""
-        try:
-            return self.receptive_field(at)
-        except ConvlensError:
-            return None
+        if at not in self._fields:
+            try:
+                self._fields[at] = self.receptive_field(at)
+            except ConvlensError:
+                self._fields[at] = None
+        return self._fields[at]
 
     def effective_receptive_field(
         self, at: str, unit: Sequence[int] | None = None, *, images: Any = None, count: int = 16, seed: int = 0

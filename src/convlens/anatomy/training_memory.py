@@ -1,6 +1,7 @@
 """How many bytes a training step holds at once: the step is run on fake tensors, and a ledger of storages is kept."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from convlens.graph.stand_in import StandIns, replaced
 
 # Copies of the parameters that an optimiser keeps between steps.
 COPIES = {"sgd": 1, "sgd without momentum": 0, "adamw": 2, "adam": 2, "rmsprop": 1}
+_YOUNG = 64
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
+        self._backward = False
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._bytes = 0
         self._before: dict[int, StorageWeakRef] = {}
 
     def ignore(self, tensors: Any) -> None:
@@ -57,9 +61,20 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def alive(self) -> int:
         """Bytes alive now."""
-        for key in [key for key, (weak, _) in self._alive.items() if weak.expired()]:  # type: ignore[no-untyped-call]
-            del self._alive[key]
-        return sum(nbytes for _, nbytes in self._alive.values())
+        self._bury(list(self._alive))
+        return self._bytes
+
+    def turn(self) -> int:
+        """Bytes alive at the end of the forward pass; from here on even old storages may die."""
+        self._backward = True
+        return self.alive()
+
+    def _bury(self, keys: list[int]) -> None:
+        for key in keys:
+            weak, nbytes = self._alive[key]
+            if weak.expired():  # type: ignore[no-untyped-call]
+                del self._alive[key]
+                self._bytes -= nbytes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -67,10 +82,19 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided:
                 storage = tensor.untyped_storage()
                 weak = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-                if weak.cdata not in self._before:
-                    self._alive.setdefault(weak.cdata, (weak, storage.nbytes()))
-        self.peak = max(self.peak, self.alive() + _needed(func, args, result))
+                if weak.cdata not in self._before and weak.cdata not in self._alive:
+                    self._alive[weak.cdata] = (weak, storage.nbytes())
+                    self._bytes += storage.nbytes()
+        self._watch(_needed(func, args, result))
         return result
+
+    def _watch(self, needed: int) -> None:
+        """Look for a new peak: at the young storages, most of which die soon, and at all only if these leave one."""
+        if self._bytes + needed > self.peak:
+            self._bury(list(islice(reversed(self._alive), _YOUNG)))
+        if self._bytes + needed > self.peak and self._backward:
+            self._bury(list(self._alive))
+        self.peak = max(self.peak, self._bytes + needed)
 
 
 def _needed(func: Any, args: Any, result: Any) -> int:
@@ -142,7 +166,7 @@ def _step(module: nn.Module, arguments: Any, named: Any, mode: FakeTensorMode, l
             raise ConvlensError(
                 f"the forward pass of {type(module).__name__} fails in training mode: {text}"
             ) from error
-        saved = ledger.alive()
+        saved = ledger.turn()
         scores = [each for each in _tensors(output) if each.is_floating_point() and each.requires_grad]
         del output
         gradients = [torch.ones_like(each) for each in scores]

@@ -37,6 +37,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._occurrences: dict[str, int] = {}
         self._index: Any = WeakTensorKeyDictionary()
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._given: dict[int, tuple[StorageWeakRef, int]] = {}  # there before, and held by the module or the caller
         self._names: set[str] = set()
         self._refused: tuple[Exception | None, str, tuple[Any, ...]] = (None, "", ())
 
@@ -88,10 +89,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return len(self.storages) - 1
         storage = tensor.untyped_storage()
         weak = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-        if weak.cdata not in self._alive:
-            self._alive[weak.cdata] = (weak, len(self.storages))
-            self.storages.append(Storage(len(self.storages), storage.nbytes(), born, None))
-        return self._alive[weak.cdata][1]
+        known = self._alive.get(weak.cdata) or self._given.get(weak.cdata)
+        if known is not None:
+            return known[1]
+        (self._given if born < 0 else self._alive)[weak.cdata] = (weak, len(self.storages))
+        self.storages.append(Storage(len(self.storages), storage.nbytes(), born, None))
+        return len(self.storages) - 1
 
     def _bury(self) -> None:
         """Note which storages nobody holds any more; called before each operation."""

@@ -29,8 +29,8 @@ class StandIns:
             return known
         with torch.no_grad():
             fake: Any = self._make(real)
-        if isinstance(real, nn.Parameter):
-            fake = nn.Parameter(fake, requires_grad=requires_grad)
+        if requires_grad:
+            fake = nn.Parameter(fake)
         self._fakes[id(real)] = fake
         self._reals[id(fake)] = real
         return fake
