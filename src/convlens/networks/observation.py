@@ -34,8 +34,9 @@ def activations(net: nn.Module, x: Any, at: Sequence[str] | None = None) -> dict
 
     >>> import torch
     >>> from convlens import create
-    >>> {name: tuple(y.shape) for name, y in activations(create("resnet20"), torch.zeros(1, 3, 32, 32),
-    ["layer3"]).items()} {'layer3': (1, 64, 8, 8)}
+    >>> seen = activations(create("resnet20"), torch.zeros(1, 3, 32, 32), ["layer3"])
+    >>> {name: tuple(y.shape) for name, y in seen.items()}
+    {'layer3': (1, 64, 8, 8)}
     """
     modules = dict(net.named_modules())
     if at is None:
