@@ -66,3 +66,19 @@ def test_a_gate_is_shown_as_such(visit):
     page = visit("/field?network=efficientnet_b0&step=20")
     assert "sees 19 pixels" in page.locator(".gate").inner_text()
     assert page.locator(".gate-frame").count() == 1
+
+
+def test_the_effective_field_lies_inside_the_exact_one(client):
+    found = client.get("/field/effective", params={"network": "lenet5", "layer": "c3"}).json()
+    assert found["inside"] == pytest.approx(1)
+    assert 0 < found["area"] <= 1
+    assert found["drawn"] == [32, 32]
+
+
+@pytest.mark.browser
+def test_the_effective_field_is_laid_over_the_picture(visit):
+    page = visit("/field?network=resnet20&step=9&picture=flower")
+    page.get_by_label("Effective field, as heat").check()
+    page.get_by_text("noise images").wait_for()
+    assert page.locator("svg.region.heated image.warmth").get_attribute("href").startswith("data:image/png")
+    page.wait_for_url(re.compile("effective=yes"))

@@ -1,7 +1,9 @@
 """What one start of the explorer works on: the pictures, and the run or network it was opened with."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from convlens.explorer.inside import Clinic
 from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.subjects import Subjects
@@ -22,3 +24,8 @@ class Session:
     subjects: Subjects = field(default_factory=Subjects)
     network: str | None = None
     opened: Opened | None = None
+
+    @cached_property
+    def clinic(self) -> Clinic:
+        """The networks with weights, at work on pictures; made when a page first looks inside one."""
+        return Clinic(self.images, self.opened)

@@ -1,7 +1,9 @@
 """Receptive fields: for one place on the image, the region that the unit there can see, layer by layer."""
 
+from base64 import b64encode
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter
 
 from convlens.anatomy import Anatomy
@@ -9,6 +11,8 @@ from convlens.anatomy.receptive import ReceptiveField
 from convlens.errors import ConvlensError
 from convlens.explorer.folding import INPUT, Node, unfolded
 from convlens.explorer.session import Session
+
+NOISE_IMAGES = 8
 
 
 def routes(session: Session) -> APIRouter:
@@ -25,7 +29,41 @@ def routes(session: Session) -> APIRouter:
         layers = [_layer(sheet, node, across, down) for node in unfolded(sheet) if node.id != INPUT]
         return {"image": [height, width], "channels": channels, "layers": layers}
 
+    @router.get("/field/effective")
+    def effective(network: str, layer: str, across: float = 0.5, down: float = 0.5) -> dict[str, Any]:
+        """How much each pixel really moves the unit, measured by gradients on noise (Luo et al. 2016)."""
+        patient = session.clinic.patient(network)
+        node = patient.node(layer)
+        rows, columns = _map_of(patient.sheet, node)
+        unit = (min(rows - 1, int(down * rows)), min(columns - 1, int(across * columns)))
+        found = patient.sheet.effective_receptive_field(
+            _module_of(patient.sheet, node), unit if rows * columns > 1 else None, count=NOISE_IMAGES
+        )
+        levels = np.rint(np.sqrt(found.magnitude) * 255).astype(np.uint8)
+        return {
+            "images": found.images,
+            "inside": found.inside,
+            "area": found.area,
+            "trained": patient.trained,
+            "drawn": list(levels.shape),
+            "levels": b64encode(levels.tobytes()).decode("ascii"),
+        }
+
     return router
+
+
+def _module_of(sheet: Anatomy, node: Node) -> str:
+    """The module whose output a layer is: itself, or the block that ends with it, such as an addition."""
+    path = node.id.partition("#")[0]
+    if path in sheet.graph.modules:
+        return path
+    for outer in reversed(node.group):
+        module = sheet.modules.find(outer)
+        if module is not None and module.shape[1:] == node.shape:
+            return outer
+    raise ConvlensError(
+        f"layer {node.id} is an operation inside a block; choose a layer that is a module or ends a block"
+    )
 
 
 def _layer(sheet: Anatomy, node: Node, across: float, down: float) -> dict[str, Any]:

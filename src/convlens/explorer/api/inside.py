@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
 from convlens.explorer.favourites import Favourites, summary, thumbnail
-from convlens.explorer.inside import Clinic, Look, best, seen, softmax
+from convlens.explorer.inside import Look, best, seen, softmax
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
 from convlens.explorer.unit import Unit, described, share_of
@@ -23,7 +23,7 @@ GLANCE = 32
 def routes(session: Session) -> APIRouter:
     """Build the routes under `/api/inside`."""
     router = APIRouter(prefix="/inside")
-    clinic = Clinic(session.images, session.opened)
+    clinic = session.clinic
     favourites = Favourites()
 
     def look(network: str, picture: str) -> Look:

@@ -4,7 +4,7 @@ import { colour } from "../core/dom.js";
 
 /** A table of 256 colours for bytes that run from `low` to `high`. */
 export function colourTable(low, high) {
-  const [ground, up, down] = ["--card", "--input", "--kernel"].map((token) => hex(colour(token)));
+  const [ground, up, down] = ["--card", "--input", "--kernel"].map((token) => channels(colour(token)));
   const table = new Uint8ClampedArray(256 * 4);
   for (let level = 0; level < 256; level += 1) {
     const value = low + (level / 255) * (high - low);
@@ -16,7 +16,8 @@ export function colourTable(low, high) {
   return table;
 }
 
-function hex(text) {
+/** "#2458c5" -> [36, 88, 197] */
+export function channels(text) {
   const digits = text.replace("#", "");
   return [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16));
 }

@@ -1,9 +1,9 @@
 // Page 6: which part of the image a unit can see, layer by layer, exactly.
 
 import { get, Newest } from "../core/api.js";
-import { button, copyLink, picturePicker } from "../core/controls.js";
+import { button, copyLink, picturePicker, toggle } from "../core/controls.js";
 import { h, readable } from "../core/dom.js";
-import { integer, real, word } from "../core/settings.js";
+import { flag, integer, real, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Player } from "../draw/player.js";
 import { Growth } from "./field/growth.js";
@@ -16,6 +16,7 @@ export const settings = (opened) => ({
   across: real(0.5, { least: 0, most: 1 }),
   down: real(0.5, { least: 0, most: 1 }),
   step: integer(5, { least: 0, most: 9999 }),
+  effective: flag(false),
 });
 
 export async function show(root, { settings, signal, notify }) {
@@ -27,12 +28,13 @@ export async function show(root, { settings, signal, notify }) {
   const title = h("h2", { class: "field-layer" });
   const mapTitle = h("h3", {});
   const facts = h("dl", { class: "facts" });
+  const measured = h("p", { class: "quiet-text", role: "status" });
   const gate = h("p", { class: "gate", hidden: true });
   root.append(
     h("section", { class: "card" },
       h("div", { class: "bar field-bar" }, chooser(settings, listed, signal), await picturePicker(settings, "picture", t("controls.pictureLabel"), { signal }), h("div", { class: "panel-end" }, button(t("controls.reset"), () => settings.reset()), copyLink(settings)))),
     h("section", { class: "card stage-card" }, title,
-      h("div", { class: "field-stage" }, picture.element, h("div", { class: "field-side" }, mapTitle, map.element, facts, gate)),
+      h("div", { class: "field-stage" }, picture.element, h("div", { class: "field-side" }, mapTitle, map.element, facts, gate, toggle(settings, "effective", t("field.effective"), { signal }), measured)),
       player.element),
     h("section", { class: "card" }, h("h2", {}, t("field.growth")), h("p", { class: "quiet-text" }, t("field.growthText")), growth.element),
   );
@@ -56,10 +58,24 @@ export async function show(root, { settings, signal, notify }) {
     facts.replaceChildren(...described(layer, answer.image));
     gate.hidden = !layer.local;
     if (layer.local) gate.textContent = t("field.gate", { size: shown(layer.local.size) });
+    measure(layer);
+  };
+  const measuring = new Newest(signal);
+  /** Lay over the picture how much each pixel moves the unit; a gradient takes a moment, so it is only done when asked for. */
+  const measure = (layer) => {
+    picture.heat(null);
+    measured.textContent = settings.get("effective") ? t("field.measuring") : t("field.effectiveText");
+    if (!settings.get("effective")) return null;
+    const query = { network: settings.get("network"), layer: layer.id, across: settings.get("across"), down: settings.get("down") };
+    return measuring.run((ending) => get("/field/effective", query, ending), (found) => {
+      picture.heat(found);
+      const percent = (value) => `${(100 * value).toFixed(1)} %`;
+      measured.textContent = t(found.trained ? "field.measured" : "field.measuredInitial", { images: found.images, inside: percent(found.inside), area: percent(found.area) });
+    }).catch((error) => (measured.textContent = error.message));
   };
   settings.on(["network"], () => settings.set({ step: 0 }), signal);
   settings.on(["network", "across", "down"], update, signal);
-  settings.on(["step", "picture"], step, signal);
+  settings.on(["step", "picture", "effective"], step, signal);
   await update();
 }
 

@@ -1,6 +1,7 @@
 // The picture with the region that one unit sees; what lies outside is veiled, the fields of earlier layers are outlined.
 
-import { h, s } from "../../core/dom.js";
+import { colour, h, s } from "../../core/dom.js";
+import { channels, decoded } from "../../draw/maps.js";
 
 export class RegionPicture {
   constructor({ label, onPoint }) {
@@ -14,12 +15,30 @@ export class RegionPicture {
     this.svg.addEventListener("pointermove", (event) => event.buttons && point(event));
   }
 
+  /** Lay how much each pixel matters over the picture: {levels, drawn}, or null for nothing. */
+  heat(found) {
+    if (!this.warmth) return;
+    this.svg.classList.toggle("heated", found !== null);
+    if (!found) {
+      this.warmth.removeAttribute("href");
+      return;
+    }
+    const [height, width] = found.drawn;
+    const canvas = h("canvas", { width, height });
+    const image = new ImageData(width, height);
+    const [red, green, blue] = channels(colour("--heat"));
+    decoded(found.levels).forEach((level, index) => image.data.set([red, green, blue, level], index * 4));
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    this.warmth.setAttribute("href", canvas.toDataURL());
+  }
+
   draw({ image: [height, width], source, layer, before }) {
     if (this.svg.dataset.source !== source || this.svg.dataset.size !== `${height}`) {
       this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.picture = s("image", { href: source, width, height, preserveAspectRatio: "xMidYMid slice" });
       this.marks = s("g", {});
-      this.svg.replaceChildren(this.picture, this.marks);
+      this.warmth = s("image", { class: "warmth", width, height, preserveAspectRatio: "none" });
+      this.svg.replaceChildren(this.picture, this.warmth, this.marks);
       Object.assign(this.svg.dataset, { source, size: `${height}` });
     }
     const region = layer.local ?? layer;
