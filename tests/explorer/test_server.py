@@ -7,11 +7,16 @@ import sys
 
 import httpx
 import pytest
+import torch
 
+from convlens import networks
+from convlens.cli.explore import _open as explored
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.explorer import server
+from convlens.explorer.inside import Clinic
 from convlens.explorer.opening import open_subject
+from convlens.explorer.shelf import ImageShelf
 
 
 def test_it_answers_at_the_printed_address_and_ctrl_c_is_no_failure():
@@ -44,11 +49,35 @@ def test_a_run_is_opened_with_its_weights(run_path):
     assert not opened.network.training
 
 
+def test_anybodys_module_is_opened_from_its_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))\n"
+    )
+    name, opened = explored(f"{tmp_path}/mine.py:net", None)
+    assert name == opened.name == "mine.py:net"
+    assert opened.size == (3, 224, 224)
+    assert opened.classes == tuple("01234")
+    look = Clinic(ImageShelf(), opened).look(name, "temple")
+    assert look.probabilities().shape == (5,)
+
+
+def test_a_file_of_weights_is_put_into_its_network(tmp_path):
+    saved = networks.create("lenet5").eval()
+    torch.save(saved.state_dict(), tmp_path / "mine.pt")
+    name, opened = explored("lenet5", str(tmp_path / "mine.pt"))
+    assert name == "lenet5 (mine)"
+    assert torch.equal(opened.network.get_parameter("c1.weight"), saved.get_parameter("c1.weight"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["resnet81"], "unknown network or run 'resnet81'; did you mean"),
         (["runs/train/none"], "there is no run at 'runs/train/none'"),
+        (["runs/x", "--weights", "imagenet1k_v1"], "--weights goes with the name of a network, not with 'runs/x'"),
+        (["none.py:Net"], "there is no file none.py"),
         (["--image", "none.jpg"], "none.jpg cannot be opened"),
     ],
 )

@@ -41,6 +41,7 @@ class Patient:
     preprocessing: "Preprocessing"
     trained: bool
     source: str = ""
+    plain: bool = False
 
     @cached_property
     def sheet(self) -> Anatomy:
@@ -146,6 +147,7 @@ class Clinic:
                 preprocessing=opened.preprocessing,
                 trained=True,
                 source=opened.source,
+                plain=opened.plain,
             )
         card = networks.card(name)
         with torch.random.fork_rng(devices=[]):

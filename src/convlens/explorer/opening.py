@@ -24,6 +24,7 @@ class Opened:
         classes: names of its outputs, in order.
         preprocessing: from an image to its input.
         source: the data that it was trained on; empty when that is not known.
+        plain: whether nothing says how its images are prepared, so that they are only scaled to 0..1.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Opened:
     classes: tuple[str, ...]
     preprocessing: "Preprocessing"
     source: str = ""
+    plain: bool = False
 
 
 def open_run(path: str | Path) -> Opened:
@@ -48,6 +50,58 @@ def open_run(path: str | Path) -> Opened:
         classes=folder.classes,
         preprocessing=folder.preprocessing,
         source=folder.description.data.source,
+    )
+
+
+def open_weights(name: str, weights: str) -> Opened:
+    """Open a network of the catalogue with published weights, or with those in a file.
+
+    Raises:
+        ConvlensError: no network is called that, or the weights are not its own.
+    """
+    card = networks.card(name)
+    network = networks.create(name, weights=weights).eval()
+    published = card.weights.get(weights)
+    preprocessing = published.preprocessing if published else card.preprocessing
+    return Opened(
+        name=f"{name} ({Path(weights).stem})",
+        network=network,
+        size=(preprocessing.channels, *preprocessing.size),
+        classes=tuple(str(number) for number in range(card.classes)),
+        preprocessing=preprocessing,
+    )
+
+
+def open_code(name: str, module: "nn.Module", size: tuple[int, ...]) -> Opened:
+    """Open anybody's module: its classes are numbered, and its images only scaled to 0..1.
+
+    Raises:
+        ConvlensError: it does not take one image, or fails on it.
+    """
+    from convlens.anatomy import inspect
+    from convlens.images import Preprocessing
+
+    if len(size) != 3:
+        raise ConvlensError(f"{name} takes an input of shape {size}; the explorer needs images, (C, H, W)")
+    channels, height, width = size
+    shapes = inspect(module, size).output_shapes
+    if not shapes or len(shapes[0]) != 2:
+        shown = shapes[0] if shapes else "nothing"
+        raise ConvlensError(f"{name} gives {shown}; the explorer needs one score a class, (N, classes)")
+    return Opened(
+        name=Path(name).name,
+        network=module.eval(),
+        size=(channels, height, width),
+        classes=tuple(str(number) for number in range(shapes[0][1])),
+        preprocessing=Preprocessing(
+            size=(height, width),
+            resize=(height, width) if height != width else height,
+            crop=None if height != width else "center",
+            mean=(0.0,) * channels,
+            std=(1.0,) * channels,
+            channels=channels,
+        ),
+        plain=True,
     )
 
 

@@ -36,6 +36,7 @@ def routes(session: Session) -> APIRouter:
         patient = look.patient
         return {
             "trained": patient.trained,
+            "plain": patient.plain,
             "has_images": bool(patient.source),
             "classes": len(patient.classes),
             "best": best(look),

@@ -44,7 +44,7 @@ export async function show(root, context) {
   const update = () => newest.run((ending) => get("/inside", subject(settings), ending), async (answer) => {
     seen.src = `data:image/png;base64,${answer.seen}`;
     bars.replaceChildren(...answer.best.map(bar));
-    state.textContent = answer.trained ? t("inside.trained", { classes: answer.classes }) : t("inside.untrained");
+    state.textContent = answer.plain ? t("inside.plain", { classes: answer.classes }) : answer.trained ? t("inside.trained", { classes: answer.classes }) : t("inside.untrained");
     context.overview = answer;
     layers.replaceChildren(...answer.layers.filter((layer) => layer.type !== "input").map((layer) => layerButton(layer, settings)));
     softmax.replaceChildren(...softmaxRows(answer.softmax));
