@@ -12,7 +12,7 @@ from convlens.training.settings import read_settings
 
 def test_a_flag_a_key_and_an_argument_are_the_same_field():
     names = {entry.name for entry in fields(TrainConfig)}
-    assert set(inspect.signature(command).parameters) == names | {"config", "resume", "quiet"}
+    assert set(inspect.signature(command).parameters) == names | {"config", "resume", "seeds", "quiet"}
 
 
 def test_every_field_says_what_it_is():

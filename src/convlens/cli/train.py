@@ -20,6 +20,7 @@ def train(
     *,
     config: Path | None = None,
     resume: Path | None = None,
+    seeds: int = 1,
     quiet: bool = False,
     **given: Any,
 ) -> int:
@@ -40,6 +41,8 @@ def train(
     if data is not None:
         settings["data"] = data
 
+    if seeds != 1 and not resume:
+        return _train_several(settle(settings), seeds, quiet)
     watcher = choose_watcher(quiet)
     outcome = go_on(resume, settings, watcher) if resume else start(settle(settings), watcher)
     folder = outcome.folder
@@ -48,6 +51,20 @@ def train(
         return 128 + outcome.stopped_by
     if not quiet:
         _say_what_next(folder)
+    return 0
+
+
+def _train_several(config: TrainConfig, seeds: int, quiet: bool) -> int:
+    from convlens.training.progress import choose_watcher
+    from convlens.training.several import Several, start_several
+
+    done = start_several(config, seeds, lambda: choose_watcher(quiet))
+    if not isinstance(done, Several):
+        print(f"stopped; go on with: convlens train --resume {done.folder.path}", file=sys.stderr)
+        return 128 + done.stopped_by
+    for folder, accuracy in zip(done.folders, done.accuracies, strict=True):
+        print(f"{accuracy:.2%}    {folder.path}")
+    print(f"mean      {done.mean:.2%} (95 % interval {done.low:.2%} to {done.high:.2%}, {seeds} seeds)")
     return 0
 
 
@@ -74,6 +91,12 @@ def _signature() -> inspect.Signature:
     own = [
         ("config", Path | None, None, "YAML file of settings, with the same names as the flags."),
         ("resume", Path | None, None, "Run folder to go on with."),
+        (
+            "seeds",
+            int,
+            1,
+            "Train so often, with seeds from --seed on; mean and 95 % interval are given. [default: 1]",
+        ),
         ("quiet", bool, False, "Print nothing but errors."),
     ]
     settings = [(f.name, types[f.name] | None, None, _help(f)) for f in fields(TrainConfig) if f.name != "data"]

@@ -77,6 +77,7 @@ class TrainConfig:
     )
     workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
     max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
+    exclude: str | None = _option(None, "File that lists images to leave out, as convlens check --write-list makes it.")
     log: Log = _option("none", "Track the run in tensorboard or mlflow, too.")
     name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
     runs: str = _option("runs/train", "Folder that the run folder is made in.")

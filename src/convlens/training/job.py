@@ -1,8 +1,8 @@
 """A training made ready: data, network, optimiser and run folder, for a fresh start or to go on with a run."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +10,23 @@ import torch
 from torch import nn
 
 from convlens import networks, runs
-from convlens.data import Augmentation, Dataset, Loader, open_dataset
+from convlens.data import Dataset, Loader
 from convlens.errors import ConvlensError
-from convlens.evaluation import choose_device
-from convlens.images import Preprocessing
 from convlens.networks.catalogue import family_of
 from convlens.runs import environment
 from convlens.training.averaging import AverageWeights
 from convlens.training.config import TrainConfig
-from convlens.training.distillation import load_teacher
-from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
-from convlens.training.numerics import Numerics, choose_numerics, prepare_device
+from convlens.training.material import Material, Say, gather
+from convlens.training.numerics import Numerics, choose_numerics
 from convlens.training.optimisers import make_optimizer
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
 from convlens.training.trouble import parts_that_fit
 
-Say = Callable[[str], None]
-
 # what may differ when a run is resumed: none of it touches results
-_FREE_ON_RESUME = frozenset({"data", "device", "workers", "max_bad", "checkpoint_seconds", "checkpoint_steps"})
+_FREE_ON_RESUME = frozenset(
+    {"data", "device", "workers", "max_bad", "exclude", "log", "checkpoint_seconds", "checkpoint_steps"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,46 +72,32 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     Raises:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
-    networks.card(config.network)  # a misspelt name is said before the data is read
-    device = choose_device(config.device)
-    prepare_device(device)
-    dataset = _open_data(config, say)
-    preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
-    choice = runs.NetworkChoice(
-        name=config.network,
-        classes=len(dataset.classes),
-        channels=preprocessing.channels,
-        size=preprocessing.size,
-        dropout=config.dropout,
-    )
-    loaders = _loaders(config, dataset, preprocessing)
-    network = fresh_network(choice, config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = _step(config, dataset, preprocessing, device)
-    batch = next(loaders[0].epoch(0, device=device))
-    parts, needed, free = parts_that_fit(network, batch.images, config)
+    material = gather(config, say)
+    batch = next(material.train_loader.epoch(0, device=material.device))
+    parts, needed, free = parts_that_fit(material.network, batch.images, config)
     if parts > config.accumulate:
         say(
             f"a batch of {config.batch} is computed in {parts} parts: a step then needs {needed / 1e9:.1f} GB of the "
             f"{free / 1e9:.1f} GB that are free"
         )
-    numerics = choose_numerics(network, batch.images.chunk(parts)[0], batch.labels.chunk(parts)[0], config, step)
+    images, labels = batch.images.chunk(parts)[0], batch.labels.chunk(parts)[0]
+    numerics = choose_numerics(material.network, images, labels, config, material.step)
     description = runs.Description(
-        name=config.name or dataset.name,
+        name=config.name or material.dataset.name,
         created=environment.now(),
-        network=choice,
-        classes=dataset.classes,
-        preprocessing=preprocessing,
+        network=material.choice,
+        classes=material.dataset.classes,
+        preprocessing=material.preprocessing,
         config=config.to_dict(),
-        data=_summary(config, dataset),
+        data=_summary(config, material.dataset),
         numerics=numerics.to_dict(),
         versions=environment.versions(),
         git_commit=environment.git_commit(),
     )
-    _check_space(Path(config.runs), network)
-    folder = runs.create_folder(config.runs, config.name or dataset.name, description)
-    folder.write_bad_files([(bad.key, bad.reason) for bad in dataset.bad_files])
-    job = _assemble(config, folder, dataset, network, loaders, step.in_precision(numerics.precision), device)
-    return job, _fresh_state(device, parts)
+    _check_space(Path(config.runs), material.network)
+    folder = runs.create_folder(config.runs, description.name, description)
+    folder.write_bad_files([(bad.key, bad.reason) for bad in material.dataset.bad_files])
+    return _assemble(config, folder, material, numerics), _fresh_state(material.device, parts)
 
 
 def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, State]:
@@ -130,23 +113,11 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
     """
     folder = runs.open_folder(path, weights=False)
     config = _same_config(folder, given)
-    device = choose_device(config.device)
-    prepare_device(device)
-    dataset = _open_data(config, say)
-    if dataset.fingerprint() != folder.fingerprint or dataset.classes != folder.classes:
-        raise runs.RunError(
-            f"{config.data} is not the data that {path} was trained on (fingerprint {dataset.fingerprint()[:12]}, "
-            f"the run's {folder.fingerprint[:12]}); give that data, or start a new run"
-        )
-    numerics = Numerics(**folder.description.numerics)
-    loaders = _loaders(config, dataset, folder.preprocessing)
-    network = fresh_network(folder.description.network, config)
-    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = _step(config, dataset, folder.preprocessing, device).in_precision(numerics.precision)
-    job = _assemble(config, folder, dataset, network, loaders, step, device)
+    material = gather(config, say, folder)
+    job = _assemble(config, folder, material, Numerics(**folder.description.numerics))
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
-        return job, _fresh_state(device, config.accumulate)
-    return job, load_checkpoint(folder.checkpoint_path, job.parts, device)
+        return job, _fresh_state(material.device, config.accumulate)
+    return job, load_checkpoint(folder.checkpoint_path, job.parts, material.device)
 
 
 def _check_space(folder: Path, network: nn.Module) -> None:
@@ -163,79 +134,13 @@ def _check_space(folder: Path, network: nn.Module) -> None:
         )
 
 
-def _open_data(config: TrainConfig, say: Say) -> Dataset:
-    dataset = open_dataset(config.data, max_bad=config.max_bad)
-    for note in dataset.notes:
-        say(note)
-    if dataset.bad_files:
-        first = dataset.bad_files[0]
-        say(f"{len(dataset.bad_files)} unreadable files are left out (bad_files.csv); the first: {first.reason}")
-    return dataset
-
-
-def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:
-    train = Loader(
-        dataset,
-        "train",
-        preprocessing,
-        batch_size=config.batch,
-        augmentation=_augmentation(config, dataset, preprocessing),
-        seed=config.seed,
-        sampling="balanced" if config.balance == "sampling" else "shuffled",
-        repeats=config.repeats,
-        workers=config.workers,
-    )
-    if not dataset.splits.get("val"):
-        return train, None
-    return train, Loader(dataset, "val", preprocessing, batch_size=max(config.batch, 64), workers=config.workers)
-
-
-def _augmentation(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> Augmentation:
-    usual = Augmentation.usual_for(dataset, preprocessing.size) if config.augment == "auto" else Augmentation()
-    return replace(
-        usual,
-        policy=None if config.policy == "none" else config.policy,
-        brightness=config.jitter,
-        contrast=config.jitter,
-        saturation=config.jitter if preprocessing.channels == 3 else 0.0,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-        erasing=config.erasing,
-    )
-
-
-def fresh_network(choice: runs.NetworkChoice, config: TrainConfig) -> nn.Module:
-    """Initial weights depend on the seed alone, and the caller's random numbers are left as they were."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return networks.create(
-            choice.name,
-            classes=choice.classes,
-            channels=choice.channels,
-            size=choice.size,
-            dropout=choice.dropout,
-            weights=weights_file(config),
-        )
-
-
-def _step(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing, device: torch.device) -> Step:
-    class_weights = None
-    if config.balance == "loss":
-        counts = torch.tensor([max(1, count) for count in dataset.counts("train").values()], dtype=torch.float32)
-        class_weights = (counts.sum() / (len(counts) * counts)).to(device)
-    teacher = None
-    if config.teacher is not None:
-        teacher = load_teacher(config.teacher, dataset.classes, preprocessing, device)
-    return Step.of(config, class_weights=class_weights, teacher=teacher)
-
-
 def _fresh_state(device: torch.device, parts: int) -> State:
     return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device), parts=parts)
 
 
 def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
     return runs.DataSummary(
-        source=config.data if config.data == "digits" else str(Path(config.data).resolve()),
+        source=str(Path(config.data).resolve()) if Path(config.data).exists() else config.data,
         fingerprint=dataset.fingerprint(),
         splits={name: len(records) for name, records in dataset.splits.items()},
         bad_files=len(dataset.bad_files),
@@ -243,26 +148,19 @@ def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
     )
 
 
-def _assemble(
-    config: TrainConfig,
-    folder: runs.RunFolder,
-    dataset: Dataset,
-    network: nn.Module,
-    loaders: tuple[Loader, Loader | None],
-    step: Step,
-    device: torch.device,
-) -> Job:
+def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, numerics: Numerics) -> Job:
+    network = material.network
     return Job(
         config=config,
         folder=folder,
-        dataset=dataset,
+        dataset=material.dataset,
         network=network,
         optimizer=make_optimizer(network, config),
         average=AverageWeights(network, config.ema) if config.ema else None,
-        step=step,
-        train_loader=loaders[0],
-        val_loader=loaders[1],
-        device=device,
+        step=material.step.in_precision(numerics.precision),
+        train_loader=material.train_loader,
+        val_loader=material.val_loader,
+        device=material.device,
     )
 
 

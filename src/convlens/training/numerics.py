@@ -1,15 +1,19 @@
 """What is chosen for speed and touches results: found by timing, written into the run, kept when it is resumed."""
 
 import copy
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from convlens import files
+from convlens.processors import processor_name
 from convlens.training.config import TrainConfig
 from convlens.training.depthwise import fast_depthwise
 from convlens.training.step import Chosen, Step
@@ -48,26 +52,57 @@ def choose_numerics(
         config: what is named.
         step: the step that training will do.
     """
-    device, all_threads = x_NCHW.device, torch.get_num_threads()
-    threads = [config.threads] if config.threads else [all_threads]
-    if config.tune and not config.threads and device.type == "cpu" and all_threads > 1:
-        threads = [1, all_threads]
-    precisions: list[Chosen] = ["bfloat16"] if config.precision == "bfloat16" else ["float32"]
+    device, all_threads = x_NCHW.device, config.threads or torch.get_num_threads()
+    precision: Chosen = "bfloat16" if config.precision == "bfloat16" else "float32"
+    chosen = (precision, all_threads)
+    others: list[Trial] = []
     if config.tune and config.precision == "auto" and has_bfloat16(device):
-        precisions = ["float32", "bfloat16"]
-    trials = [(precision, number) for number in threads for precision in precisions]
-    milliseconds = _time(trials, network, x_NCHW, y_N, step) if len(trials) > 1 else {}
-    chosen = trials[0]
-    for trial in trials[1:]:
-        if milliseconds[trial] * _CLEARLY_FASTER < milliseconds[chosen]:
+        others.append(("bfloat16", all_threads))
+    if config.tune and not config.threads and device.type == "cpu" and all_threads > 1:
+        others += [(precision, 1) for precision, _ in [chosen, *others]]
+    milliseconds = remembered_or_timed([chosen, *others], network, x_NCHW, y_N, step, config.network) if others else {}
+    for trial in others:
+        if milliseconds[_name(*trial)] * _CLEARLY_FASTER < milliseconds[_name(*chosen)]:
             chosen = trial
     return Numerics(
         device=str(device),
         threads=chosen[1],
         precision=chosen[0],
         depthwise=_depthwise(network, device, chosen[0]),
-        milliseconds={_name(*trial): round(value, 3) for trial, value in milliseconds.items()},
+        milliseconds=milliseconds,
     )
+
+
+def remembered_or_timed(
+    trials: Sequence[Trial], network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, step: Step, name: str
+) -> dict[str, float]:
+    """What a step takes in each trial, in milliseconds: from the last time on this machine, or timed and remembered.
+
+    So the second run of a training chooses what the first one chose, however busy the machine is meanwhile.
+    """
+    path = files.cache_folder() / "tuning.json"
+    device = x_NCHW.device
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    shape = "×".join(map(str, x_NCHW.shape))
+    taught = "" if step.teacher is None else ", taught"
+    key = f"{name}, {shape}{taught}, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    known = _remembered(path)
+    wanted = {_name(*trial) for trial in trials}
+    if wanted <= known.get(key, {}).keys():
+        return {trial: value for trial, value in known[key].items() if trial in wanted}
+    timed = _time(trials, network, x_NCHW, y_N, step)
+    found = {_name(*trial): round(value, 3) for trial, value in timed.items()}
+    files.write_json(path, _remembered(path) | {key: found})
+    return found
+
+
+def _remembered(path: Path) -> dict[str, dict[str, float]]:
+    """What was timed before; a file that cannot be read is as good as none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def has_bfloat16(device: torch.device) -> bool:

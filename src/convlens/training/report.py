@@ -3,19 +3,27 @@
 from typing import Any
 
 from convlens import runs
-from convlens.data import Dataset
+from convlens.data import Loader
 from convlens.evaluation import Evaluation, TorchPredictor, evaluate
 from convlens.evaluation.figures import Curves
-from convlens.evaluation.report import Section, evaluation_sections, write_report
+from convlens.evaluation.report import Section, Thumbnail, evaluation_sections, thumbnail, write_report
+
+_SHOWN = 16  # augmented images
 
 
-def report_run(folder: runs.RunFolder, dataset: Dataset, device: str) -> Evaluation | None:
+def report_run(folder: runs.RunFolder, loader: Loader, device: str) -> Evaluation | None:
     """Evaluate the best weights on the held-out images, write `report.html` and its figures as PNG files.
+
+    Args:
+        folder: the run.
+        loader: gave the training its images; some are shown as the network saw them.
+        device: where to evaluate.
 
     Returns:
         The evaluation: on the test split or, where there is none, the validation split; None without either.
     """
-    sections = [_what(folder), _curves(folder.metrics())]
+    dataset = loader.dataset
+    sections = [_what(folder), _curves(folder.metrics()), _seen(loader)]
     split = next((name for name in ("test", "val") if dataset.splits.get(name)), None)
     done = None
     if split is not None:
@@ -42,9 +50,21 @@ def _what(folder: runs.RunFolder) -> Section:
         ("begun", description.created.replace("T", " ").replace("+00:00", " UTC")),
     ]
     notes = list(description.data.notes)
+    times = description.numerics["milliseconds"]
+    if times:
+        tried = ", ".join(f"{value:.1f} ms in {name}" for name, value in times.items())
+        notes.append(f"precision and threads were chosen by timing: a step took {tried}")
+    if description.numerics["depthwise"] != "torch":
+        notes.append("gradients of depthwise convolutions were computed by convlens.training.depthwise")
     if description.data.bad_files:
         notes.append(f"{description.data.bad_files} files cannot be read and were left out; see bad_files.csv")
     return Section(title="What was trained", facts=facts, notes=notes)
+
+
+def _seen(loader: Loader) -> Section:
+    pictures = loader.preview(min(_SHOWN, loader.batch_size))
+    thumbnails = [Thumbnail(thumbnail(picture), "") for picture in pictures]
+    return Section(title="What the network saw", text="Images of the first epoch, augmented.", thumbnails=thumbnails)
 
 
 def _curves(history: list[dict[str, Any]]) -> Section:

@@ -17,6 +17,7 @@ from convlens.training.progress import Plan, Watcher
 from convlens.training.recomputation import recomputing
 from convlens.training.report import report_run
 from convlens.training.state import State
+from convlens.training.tracking import tracked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,12 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
-    with requests_to_stop() as asked_to_stop, _set_up(job):
-        finished = fit(job, state, watcher, asked_to_stop)
+    with (
+        requests_to_stop() as asked_to_stop,
+        _set_up(job),
+        tracked(watcher, job.config.log, job.folder) as watchers,
+    ):
+        finished = fit(job, state, watchers, asked_to_stop)
         signal = 0 if finished else asked_to_stop()
     result = {
         "status": "finished" if finished else "stopped",
@@ -79,7 +84,7 @@ def _set_up(job: Job) -> Iterator[None]:
 
 def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
     """Write the report, and what the best weights reach on held-out images into the description."""
-    done = report_run(folder, job.dataset, str(job.device))
+    done = report_run(folder, job.train_loader, str(job.device))
     if done is None:
         return folder
     held_out = {

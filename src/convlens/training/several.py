@@ -1,0 +1,74 @@
+"""The same training with several seeds: a mean, and how far it can be trusted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+from convlens import runs
+from convlens.errors import ConvlensError
+from convlens.training.config import TrainConfig
+from convlens.training.progress import Watcher
+from convlens.training.train import Outcome, start
+
+# Student's t for a 95 % interval, by degrees of freedom
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Runs that differ in their seed alone, and the mean of their accuracy with a 95 % interval."""
+
+    folders: tuple[runs.RunFolder, ...]
+    accuracies: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+
+
+def start_several(config: TrainConfig, seeds: int, watcher_of: "Any") -> "Several | Outcome":
+    """Train with seeds from the configuration's on.
+
+    Args:
+        config: the training; its seed is the first one.
+        seeds: how many, at least 2.
+        watcher_of: makes a watcher for each run.
+
+    Returns:
+        All runs, or the outcome of the one that the user stopped.
+
+    Raises:
+        ConvlensError: fewer than two seeds.
+    """
+    if seeds < 2:
+        raise ConvlensError(f"seeds is {seeds}; use at least 2 for an interval")
+    done = []
+    for seed in range(config.seed, config.seed + seeds):
+        watcher: Watcher = watcher_of()
+        name = f"{config.name or config.network}-seed{seed}"
+        outcome = start(replace(config, seed=seed, name=name), watcher)
+        if outcome.stopped_by:
+            return outcome
+        done.append(outcome.folder)
+    accuracies = [_accuracy(folder.description.result) for folder in done]
+    mean, low, high = student_interval(accuracies)
+    return Several(folders=tuple(done), accuracies=tuple(accuracies), mean=mean, low=low, high=high)
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of a few values and its 95 % confidence interval (Student 1908).
+
+    >>> tuple(round(x, 3) for x in student_interval([0.9, 1.0]))
+    (0.95, 0.315, 1.585)
+    """
+    count = len(values)
+    mean = sum(values) / count
+    deviation = sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    factor = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else 1.96
+    spread = factor * deviation / sqrt(count)
+    return mean, mean - spread, mean + spread
+
+
+def _accuracy(result: Mapping[str, Any]) -> float:
+    """On the test images or, where there are none, the validation images."""
+    return float(result["held_out"]["top1"])
