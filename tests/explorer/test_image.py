@@ -97,6 +97,14 @@ def test_a_picture_is_taken_with_the_camera(visit):
     assert page.get_by_role("dialog").count() == 0
 
 
+def test_a_camera_that_is_refused_is_said(visit):
+    page = visit("/image")
+    refuse = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    page.evaluate(f"() => {{ {refuse}; }}")
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_text("The browser gives no camera (NotAllowedError)").wait_for()
+
+
 def test_gray_is_what_pillow_makes_of_it(temple):
     pillows = np.asarray(PillowImage.fromarray(temple).convert("L"))
     assert np.abs(gray(temple).astype(int) - pillows).max() <= 1  # Pillow rounds in 16 bits

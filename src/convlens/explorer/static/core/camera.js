@@ -1,5 +1,6 @@
 // A picture from the camera: a dialogue with what it sees, and a button that keeps it.
 
+import { ApiError } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./text.js";
 
@@ -8,7 +9,10 @@ export const hasCamera = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 /** Ask for a picture; null when it is called off. The camera is switched off in any case. */
 export async function takePicture(signal) {
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
+  const wish = { video: { facingMode: "environment", width: { ideal: 1280 } } };
+  const stream = await navigator.mediaDevices.getUserMedia(wish).catch((error) => {
+    throw new ApiError(`${t("controls.camera.refused")} (${error.name})`); // the shell says it above the page
+  });
   const stop = () => stream.getTracks().forEach((track) => track.stop());
   const video = h("video", { autoplay: true, muted: true, playsinline: true, "aria-label": t("controls.camera.seen") });
   video.srcObject = stream;

@@ -114,7 +114,7 @@ export async function picturePicker(settings, name, label, { signal } = {}) {
   };
   input.addEventListener("change", () => upload(input.files[0]));
   const camera = hasCamera() && h("button", { type: "button", class: "picture-add", title: t("controls.camera.open"), "aria-label": t("controls.camera.open"),
-    onclick: () => takePicture(signal).then(upload, (error) => camera.setAttribute("title", `${t("controls.camera.refused")} (${error.name})`)) }, h("span", { class: "camera-sign", "aria-hidden": "true" }));
+    onclick: async () => upload(await takePicture(signal)) }, h("span", { class: "camera-sign", "aria-hidden": "true" }));
   const refresh = async () => {
     const pictures = await get("/pictures", {}, signal);
     row.replaceChildren(...pictures.map(thumbnail), h("label", { class: "picture-add", for: input.id, title: t("controls.upload") }, "+"), input, camera || "");
