@@ -61,6 +61,12 @@ def test_a_count_below_one_is_an_error(argument, value):
         create("resnet18", **{argument: value})
 
 
+@pytest.mark.parametrize("size", [224, (224,), (224.0, 224), "224", (1, 2, 3)])
+def test_a_size_is_two_whole_numbers(size):
+    with pytest.raises(ConvlensError, match=r"size=.* must be two whole numbers \(height, width\)"):
+        create("resnet18", size=size)
+
+
 def test_dropout_is_a_probability():
     with pytest.raises(ConvlensError, match=r"dropout=1\.5 must be a probability"):
         create("resnet18", dropout=1.5)

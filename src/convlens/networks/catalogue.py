@@ -49,7 +49,7 @@ def create(
     """
     sheet = card(name)
     _check_values(classes, channels, dropout)
-    check_size(name, size or sheet.input_size)
+    check_size(name, sheet.input_size if size is None else size)
     family = family_of(sheet)
     if weights is not None:
         from convlens.networks.weights import create_with_weights
@@ -86,6 +86,8 @@ def check_size(name: str, size: tuple[int, int]) -> None:
     >>> check_size("resnet18", (64, 64))
     """
     sheet = card(name)
+    if not isinstance(size, tuple | list) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise ConvlensError(f"size={size!r} must be two whole numbers (height, width)")
     height, width = size
     smallest_height, smallest_width = sheet.smallest_size
     if height < smallest_height or width < smallest_width:
