@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("convlens.cli.compare:compare", "Put networks side by side, stage by stage."),
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
     "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
+    "check": ("convlens.cli.check:check", "Find unreadable, repeated, leaking and odd images."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
     "find-lr": ("convlens.cli.find_lr:find_lr", "Suggest a learning rate to begin with."),
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),

@@ -46,6 +46,10 @@ class CifarSource:
         luma = image @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's gray
         return np.asarray(np.rint(luma), np.uint8)[:, :, np.newaxis]
 
+    def encoded(self, record: Record) -> bytes | None:  # noqa: ARG002
+        """There is no file: the pixels lie there as they are."""
+        return None
+
 
 def is_cifar(root: Folder) -> bool:
     """Whether a folder holds the files of CIFAR-10 or CIFAR-100, binary or Python version."""

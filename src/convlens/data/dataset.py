@@ -57,6 +57,10 @@ class ImageSource(Protocol):
         """Read one image, uint8 (H, W, C)."""
         ...
 
+    def encoded(self, record: Record) -> bytes | None:
+        """The bytes of the image's file, or None where the pixels lie there as they are."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:

@@ -26,6 +26,10 @@ class DigitsSource:
         """Read one digit, uint8 (8, 8, C)."""
         return np.repeat(_pixels()[record.place[0]][:, :, np.newaxis], channels, axis=2)
 
+    def encoded(self, record: Record) -> bytes | None:  # noqa: ARG002
+        """There is no file: the pixels lie there as they are."""
+        return None
+
 
 def list_digits() -> Listing:
     """List the digits with their fixed stratified split: a fifth for test, an eighth of the rest for validation."""

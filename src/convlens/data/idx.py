@@ -36,6 +36,10 @@ class ArraySource:
         """Read one image, uint8 (H, W, C)."""
         return np.repeat(read_idx(Path(record.path))[record.place[0]][:, :, np.newaxis], channels, axis=2)
 
+    def encoded(self, record: Record) -> bytes | None:  # noqa: ARG002
+        """There is no file: the pixels lie there as they are."""
+        return None
+
 
 def is_idx(root: Folder) -> bool:
     """Whether a folder holds IDX files of images."""

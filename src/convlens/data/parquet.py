@@ -56,15 +56,19 @@ class ParquetSource:
 
     def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
         """Read one image, uint8 (H, W, C)."""
+        try:
+            return read(self.encoded(record), channels=channels, at_least=at_least)
+        except ImageError as error:
+            raise ImageError(str(error).replace("the image", record.key, 1)) from None
+
+    def encoded(self, record: Record) -> bytes:
+        """The bytes of the cell."""
         group, row = record.place
         value = self._group(record.path, group)[row].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if not content:
             raise ImageError(f"{record.key} holds no bytes")
-        try:
-            return read(content, channels=channels, at_least=at_least)
-        except ImageError as error:
-            raise ImageError(str(error).replace("the image", record.key, 1)) from None
+        return bytes(content)
 
     def _group(self, path: str, group: int) -> Any:
         with self._lock:

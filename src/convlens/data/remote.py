@@ -28,11 +28,17 @@ class RemoteFileSource:
 
     def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
         """Read one image, uint8 (H, W, C)."""
+        return read(self._local(record), channels=channels, at_least=at_least)
+
+    def encoded(self, record: Record) -> bytes | None:
+        """The bytes of the file."""
+        return self._local(record).read_bytes()
+
+    def _local(self, record: Record) -> Path:
         try:
-            path = fetched(record.path, record.size_bytes)
+            return fetched(record.path, record.size_bytes)
         except DataError as error:
             raise ImageError(str(error)) from None
-        return read(path, channels=channels, at_least=at_least)
 
 
 def remote_tree(address: str) -> Folder:

@@ -27,17 +27,20 @@ class ShardSource:
 
     def read(self, record: Record, *, channels: int, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
         """Read one image, uint8 (H, W, C)."""
+        try:
+            return read(self.encoded(record), channels=channels, at_least=at_least)
+        except ImageError as error:
+            raise ImageError(str(error).replace("the image", record.key, 1)) from None
+
+    def encoded(self, record: Record) -> bytes:
+        """The bytes of the member."""
         offset, length = record.place
         try:
             with Path(record.path).open("rb") as file:
                 file.seek(offset)
-                content = file.read(length)
+                return file.read(length)
         except OSError as error:
             raise ImageError(f"{record.key} cannot be read: {error.strerror}") from None
-        try:
-            return read(content, channels=channels, at_least=at_least)
-        except ImageError as error:
-            raise ImageError(str(error).replace("the image", record.key, 1)) from None
 
 
 def is_shards(root: Folder) -> bool:

@@ -1,0 +1,189 @@
+import json
+
+import numpy as np
+import pytest
+from drawn import draw
+from PIL import Image
+
+from convlens.cli.main import main
+from convlens.data import open_dataset
+from convlens.data.duplicates import NEAR_BITS
+from convlens.data.exclusions import read_exclusions
+from convlens.data.facts import facts_of
+from convlens.data.findings import KINDS, check, clashing
+
+
+def scene(seed, height=96, width=128):
+    """A drawn picture with shapes, as unlike others as photographs are."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    pixels = np.full((height, width, 3), generator.integers(30, 226, 3), np.float64)
+    for _ in range(12):
+        top, left = generator.uniform(0, height), generator.uniform(0, width)
+        inside = ((y - top) / generator.uniform(5, 40)) ** 2 + ((x - left) / generator.uniform(5, 40)) ** 2 < 1
+        pixels[inside] = generator.integers(0, 256, 3)
+    return Image.fromarray((pixels + generator.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def save(image, path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    root = tmp_path / "photos"
+    for split, first in (("train", 0), ("val", 300), ("test", 100)):
+        for i in range(6):
+            save(scene(first + i), root / split / "cat" / f"{i}.png")
+            save(scene(first + 50 + i), root / split / "dog" / f"{i}.png")
+    return root
+
+
+def found(root, **how):
+    result = check(open_dataset(root, check_files=False, **how))
+    return {kind: [f.keys for f in result.of(kind)] for kind in KINDS if result.of(kind)}, result
+
+
+def test_a_clean_set_has_nothing_to_complain_about(photos):
+    kinds, result = found(photos)
+    assert kinds == {}
+    assert result.images == 36
+    assert result.errors == 0
+
+
+def test_leakage_between_splits_is_found_by_content_and_by_eye(photos):
+    (photos / "test" / "cat" / "x.png").write_bytes((photos / "train" / "cat" / "1.png").read_bytes())
+    save(scene(52).resize((100, 75)), photos / "test" / "dog" / "y.jpg", quality=70)
+    kinds, result = found(photos)
+    assert kinds == {
+        "leakage": [("test/cat/x.png", "train/cat/1.png")],
+        "near_leakage": [("test/dog/y.jpg", "train/dog/2.png")],
+    }
+    assert result.exclusions() == [
+        ("train/cat/1.png", "leakage of test/cat/x.png"),
+        ("train/dog/2.png", "near_leakage of test/dog/y.jpg"),
+    ]
+
+
+def test_contradictions_and_repetitions(photos):
+    save(scene(3), photos / "train" / "dog" / "same.png")
+    save(scene(4), photos / "train" / "cat" / "again.png")
+    save(scene(55).convert("L"), photos / "train" / "dog" / "nearly.png")
+    kinds, result = found(photos)
+    assert kinds["contradiction"] == [("train/cat/3.png", "train/dog/same.png")]
+    assert kinds["duplicate"] == [("train/cat/4.png", "train/cat/again.png")]
+    assert kinds["near_duplicate"] == [("train/dog/5.png", "train/dog/nearly.png")]
+    assert [key for key, _ in result.exclusions()] == [
+        "train/cat/3.png",
+        "train/cat/again.png",
+        "train/dog/nearly.png",
+        "train/dog/same.png",
+    ]
+
+
+def test_each_odd_image_is_named_by_what_is_odd(photos):
+    cat = photos / "train" / "cat"
+    (cat / "text.jpg").write_text("no image")
+    (cat / "half.png").write_bytes((cat / "0.png").read_bytes()[:3000])
+    save(scene(201), cat / "animated.gif", save_all=True, append_images=[scene(202)])
+    save(scene(203).convert("CMYK"), cat / "cmyk.jpg", quality=95)
+    sixteen = np.asarray(scene(204).convert("L")).astype(np.uint16) * 257
+    save(Image.fromarray(sixteen), cat / "sixteen_bit.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(scene(205), cat / "rotated.jpg", exif=exif, quality=95)
+    save(scene(206).resize((20, 30)), cat / "tiny.png")
+    save(scene(207, 64, 400), cat / "odd_aspect.png")
+    save(Image.new("RGB", (128, 96), (90, 120, 30)), cat / "uniform.png")
+    save(scene(208).resize((9, 7)).resize((512, 384), Image.Resampling.BICUBIC), cat / "blurry.png")
+    save(scene(209).point(lambda v: v * 0.1), cat / "dark.png")
+    save(scene(210).point(lambda v: 235 + v * 0.08), cat / "bright.png")
+    save(scene(211).convert("L"), cat / "colourless.png")
+    save(scene(212, 2000, 2000), cat / "odd_size.png")
+    kinds, result = found(photos)
+    assert kinds.pop("unreadable") == [("train/cat/half.png",), ("train/cat/text.jpg",)]
+    for kind in (
+        "animated",
+        "cmyk",
+        "sixteen_bit",
+        "rotated",
+        "tiny",
+        "odd_aspect",
+        "uniform",
+        "blurry",
+        "dark",
+        "bright",
+    ):
+        named = [keys[0].split("/")[-1].split(".")[0] for keys in kinds.pop(kind)]
+        assert named == [kind], kind
+    assert {keys[0] for keys in kinds["colourless"]} >= {"train/cat/colourless.png"}
+    assert ("train/cat/odd_size.png",) in kinds["odd_size"]
+    assert "text file" in result.of("unreadable")[1].detail
+
+
+def test_classes_are_checked_as_well(photos):
+    for i in range(70):
+        draw(photos / "train" / "Cat" / f"{i}.png", seed=i, size=(40, 40))
+    _, result = found(photos)
+    assert result.of("name_clash")[0].detail == "Cat / cat"
+    assert result.of("imbalance")[0].detail.startswith("'Cat' has 70 images in train and ")
+    assert "'Cat' has no image in test" in [finding.detail for finding in result.of("missing_class")]
+
+
+def test_names_that_a_person_takes_for_the_same():
+    assert clashing(["cat", "Cat", "dog", "black_dog", "Black Dog", "e\u0301t\u00e9", "\u00e9te\u0301"]) == [
+        ("cat", "Cat"),
+        ("black_dog", "Black Dog"),
+        ("e\u0301t\u00e9", "\u00e9te\u0301"),
+    ]
+
+
+def test_the_perceptual_hash_survives_what_people_do_to_pictures(tmp_path):
+    for seed in range(20):
+        save(scene(seed), tmp_path / "cat" / f"{seed}.png")
+        save(scene(seed).resize((90, 68)), tmp_path / "dog" / f"{seed}.jpg", quality=60)
+    dataset = open_dataset(tmp_path, check_files=False)
+    facts = {record.key: facts_of(dataset, "train", record) for record in dataset.records("all")}
+    distances = np.array(
+        [
+            [(facts[f"cat/{i}.png"].perceptual ^ facts[f"dog/{j}.jpg"].perceptual).bit_count() for j in range(20)]
+            for i in range(20)
+        ]
+    )
+    assert np.diag(distances).max() <= NEAR_BITS
+    assert distances[~np.eye(20, dtype=bool)].min() > NEAR_BITS
+
+
+def test_sources_without_files_are_checked_too():
+    result = check(open_dataset("digits"))
+    assert result.images == 1797
+    assert not result.of("unreadable")
+    assert not result.of("tiny")
+
+
+def test_the_command_prints_writes_and_excludes(photos, tmp_path, capsys):
+    (photos / "test" / "cat" / "x.png").write_bytes((photos / "train" / "cat" / "1.png").read_bytes())
+    page, listed = tmp_path / "check.html", tmp_path / "exclude.txt"
+    assert main(["check", str(photos), "--html", str(page), "--write-list", str(listed)]) == 0
+    printed = capsys.readouterr().out
+    assert "leakage" in printed
+    assert "test/cat/x.png" in printed
+    assert read_exclusions(listed) == {"train/cat/1.png"}
+    text = page.read_text()
+    assert text.count("data:image/jpeg;base64,") == 2
+    assert "http://" not in text
+    assert "https://" not in text
+    assert main(["check", str(photos), "--json", "--strict"]) == 1
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["findings"][0]["keys"] == ["test/cat/x.png", "train/cat/1.png"]
+    assert main(["check", str(photos), "--exclude", str(listed), "--strict"]) == 0
+    assert "nothing to complain about" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "nowhere")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_names_of_files_cannot_run_in_the_page(photos, tmp_path):
+    save(Image.new("RGB", (64, 64)), photos / "train" / "cat" / "<img src=x onerror=alert(1)>.png")
+    main(["check", str(photos), "--html", str(tmp_path / "check.html"), "--quiet"])
+    assert "<img src=x" not in (tmp_path / "check.html").read_text()
