@@ -33,7 +33,7 @@ def test_split_folders_are_taken_as_they_are(tmp_path, val):
     assert sizes(dataset) == {"train": 8, "val": 4, "test": 6}
     assert dataset.classes == ("cat", "dog")
     assert dataset.records("val")[0].key == f"{val}/cat/0.png"
-    assert dataset.notes == ()
+    assert not [note for note in dataset.notes if "two splits" not in note]  # the drawn images repeat themselves
     assert dataset.read(dataset.records("test")[0]).shape == (6, 9, 3)
 
 
@@ -207,3 +207,20 @@ def test_held_out_images_of_one_class_can_be_evaluated(tmp_path):
     draw_classes(tmp_path, {"cat": 8})
     dataset = open_dataset(tmp_path, classes=["cat", "dog"])
     assert len(dataset.records("all")) == 8
+
+
+def test_leaks_and_contradictions_are_noted_before_training(tmp_path):
+    for split, first in (("train", 0), ("val", 50), ("test", 100)):
+        for i in range(6):
+            draw(tmp_path / split / "cat" / f"{i}.png", seed=first + i)
+            draw(tmp_path / split / "dog" / f"{i}.png", seed=first + 200 + i)
+    assert open_dataset(tmp_path).notes == ()
+    draw(tmp_path / "val" / "cat" / "x.png", seed=2)
+    draw(tmp_path / "train" / "dog" / "y.png", seed=3)
+    draw(tmp_path / "train" / "Dog" / "1.png", seed=999)
+    said = "\n".join(open_dataset(tmp_path).notes)
+    assert (
+        "1 image(s) are in two splits, so the evaluation is too good, such as train/cat/2.png and val/cat/x.png" in said
+    )
+    assert "1 image(s) are in two classes, such as train/cat/3.png and train/dog/y.png; see convlens check" in said
+    assert "class names that look the same: Dog, dog" in said

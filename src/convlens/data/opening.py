@@ -8,6 +8,7 @@ from pathlib import Path
 from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Record
 from convlens.data.exclusions import read_exclusions
 from convlens.data.listing import Listing
+from convlens.data.quick import quick_notes
 from convlens.data.reading import find_bad
 from convlens.data.sources import list_source
 from convlens.data.splitting import Shares, split_by_key
@@ -32,7 +33,8 @@ def open_dataset(
             of CIFAR, of tar shards or of Parquet files that hold images; or the http://, https:// or s3:// address of
             any of these.
         max_bad: share of files (0..1) that may be unreadable; above it nothing is opened.
-        check_files: whether every image is decoded once, to find the unreadable ones and leave them out.
+        check_files: whether every image is decoded once, to find the unreadable ones and leave them out, and, for
+            training, images that are the same in two splits or classes are noted.
         exclude: a file with one key a line, as `convlens check --write-list` writes it: these are left out.
         classes: of a network that is there already; names are matched, and neither a training split nor two classes
             are asked for. None takes the classes from the training split.
@@ -51,6 +53,8 @@ def open_dataset(
     unreadable = find_bad(listing.source, records, on_progress=on_progress) if check_files else ()
     _refuse_too_many_bad(listing, listing.bad + unreadable, max_bad)
     dataset = _dataset(listing, unreadable, for_training=classes is None)
+    if check_files and classes is None:
+        dataset = replace(dataset, notes=(*dataset.notes, *quick_notes(dataset)))
     return dataset if classes is None else dataset.matched_to(classes)
 
 
