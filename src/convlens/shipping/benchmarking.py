@@ -49,6 +49,7 @@ class Row:
         batch: images a call.
         p50_ms: median of a call.
         p95_ms: what one call in twenty exceeds.
+        best_ms: the shortest call: on a machine that others load, nearest to what it does alone.
         images_per_second: at the median.
         arithmetic_share: of the machine's measured peak in this precision; None without a peak.
         bandwidth_share: of the machine's measured bandwidth, if every tensor travels to memory and back.
@@ -65,6 +66,7 @@ class Row:
     batch: int
     p50_ms: float
     p95_ms: float
+    best_ms: float
     images_per_second: float
     arithmetic_share: float | None
     bandwidth_share: float
@@ -243,6 +245,7 @@ def _row(variant: Variant, batch: int, timing: Timing, machine: Machine) -> Row:
         batch=batch,
         p50_ms=timing.p50,
         p95_ms=timing.p95,
+        best_ms=timing.best,
         images_per_second=batch / seconds,
         arithmetic_share=2 * macs * batch / seconds / (peak * 1e9) if peak else None,
         bandwidth_share=bytes_moved / seconds / (machine.bandwidth * 1e9),
