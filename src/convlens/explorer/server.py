@@ -10,6 +10,7 @@ from convlens.explorer.session import Session
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8765
+WARM_UP_AFTER = 3.0  # seconds
 
 
 def bind(port: int | None) -> socket.socket:
@@ -48,17 +49,20 @@ def serve(session: Session, listening: socket.socket, *, when_ready: Callable[[s
 
     from convlens.explorer.app import create_app
 
+    # after the first page is there; no daemon, for torch aborts a process that is cut off in the middle of its imports
+    warming = threading.Timer(WARM_UP_AFTER, session.subjects.warm_up)
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             when_ready(address(listening))
-            # no daemon: torch aborts the process when it is cut off in the middle of its first imports
-            threading.Thread(target=session.subjects.warm_up).start()
+            warming.start()
 
     config = uvicorn.Config(create_app(session), log_level="warning", access_log=False, lifespan="off", ws="none")
     # Ctrl-C is how one ends it, not a failure; uvicorn has finished its answers by then
     with suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listening])
+    warming.cancel()
 
 
 def address(listening: socket.socket) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +42,22 @@ class Picture:
     credit: str = ""
 
 
-def _photograph(file: str) -> Image:
-    from sklearn.datasets import load_sample_image
+def _in_scikit_learn(*parts: str) -> Path:
+    """A file that comes with scikit-learn, found without importing it: that takes longer than the first page may."""
+    found = find_spec("sklearn")
+    assert found is not None  # a dependency of convlens
+    assert found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0], "datasets", *parts)
 
-    return np.asarray(load_sample_image(file), dtype=np.uint8)
+
+def _photograph(file: str) -> Image:
+    return images.read(_in_scikit_learn("images", file), channels=3)
 
 
 def _digit() -> Image:
-    from sklearn.datasets import load_digits
-
     # 8 x 8 with values 0..16, ink is bright; each pixel is repeated so that the squares can be seen
-    values = np.rint(np.asarray(load_digits().images[0]) * (255 / 16))
-    return np.kron(values, np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
+    first = np.loadtxt(_in_scikit_learn("data", "digits.csv.gz"), delimiter=",", max_rows=1)[:64].reshape(8, 8)
+    return np.kron(np.rint(first * (255 / 16)), np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
 
 
 # name -> (how to make it, whose it is); the photographs come with scikit-learn

@@ -12,6 +12,7 @@ let leave = null; // ends the page that is shown
 start();
 
 async function start() {
+  import(`../pages/${asked().name}.js`); // on its way while the words are
   [opened] = await Promise.all([get("/opened"), loadLanguage(chosenLanguage())]);
   addEventListener("popstate", () => show());
   addEventListener("unhandledrejection", (event) => {
@@ -103,10 +104,14 @@ function follow(event) {
   show({ focus: true });
 }
 
+/** The page that the address names. */
+function asked() {
+  return PAGES.find((page) => page.name === location.pathname.slice(1)) ?? PAGES[0];
+}
+
 async function show({ focus = false } = {}) {
   leave?.({ write: false }); // the address is already that of the page to show
-  const name = location.pathname.slice(1) || PAGES[0].name;
-  const page = PAGES.find((candidate) => candidate.name === name) ?? PAGES[0];
+  const page = asked();
   const ending = new AbortController();
   const module = await import(`../pages/${page.name}.js`);
   const settings = new Settings(module.settings(opened), location.search);
