@@ -19,6 +19,7 @@ def evaluate(
     device: str = "auto",
     runtime: str | None = None,
     threads: int | None = None,
+    tta: bool = False,
     report: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -36,6 +37,7 @@ def evaluate(
         runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
             artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
+        tta: Average over views of each image: shifted a little, and mirrored where the data allow it.
         report: HTML file to write the report to; in evaluation/ of the run folder if not given.
         json_: Print the figures as JSON and nothing else; the report is then written only where --report says.
         quiet: Print nothing but the figures.
@@ -45,6 +47,7 @@ def evaluate(
     from convlens.errors import ConvlensError
     from convlens.evaluation import evaluate as evaluate_on
     from convlens.evaluation.report import evaluation_sections, write_report
+    from convlens.evaluation.views import Averaged
     from convlens.surface import load, trained_on
 
     if batch < 1:
@@ -52,7 +55,8 @@ def evaluate(
     predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
     dataset = open_dataset(data or trained_on(run), classes=predictor.classes)
     with bar("evaluating", quiet or json_) as on_progress:
-        done = evaluate_on(predictor, dataset, split, batch=batch, on_progress=on_progress)
+        asked = Averaged(predictor, mirrors=dataset.mirrors) if tta else predictor
+        done = evaluate_on(asked, dataset, split, batch=batch, on_progress=on_progress)
     if report is None and not json_ and run.is_dir():
         report = run / "evaluation" / f"{done.data}-{done.split}" / "report.html"
     if report:

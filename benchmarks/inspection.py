@@ -1,6 +1,6 @@
 """Inspecting a network: time, memory, and what is counted, beside torchinfo and fvcore on the same networks.
 
-    python benchmarks/inspect.py [--quick] [--json]
+    python benchmarks/inspection.py [--quick] [--json]
 
 Each measurement is a process of its own: torch is imported first, and only what comes after counts, importing the tool
 included. Time is processor time of one thread, so that other work on the machine does not count; memory is the highest
@@ -8,15 +8,12 @@ resident size above that after the import of torch. Ours gives MACs, memory and 
 peers run twice, as their users run them (real weights, real arithmetic) and on the meta device.
 """
 
-import sys
-
-sys.path.pop(0)  # this file has the name of a module of Python's own, which torch imports
-
 import argparse
 import json
 import os
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
