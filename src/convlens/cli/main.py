@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("convlens.cli.benchmark:benchmark", "Measure networks on every runtime in every precision."),
     "export": ("convlens.cli.export:export", "Ship a network as an artifact that proves itself."),
     "serve": ("convlens.cli.serve:serve", "Answer images over HTTP."),
+    "explain": ("convlens.cli.explain:explain", "Show where on images a network saw what it answers."),
     "explore": ("convlens.cli.explore:explore", "Open the web pages: the lecture as something to touch."),
 }
 

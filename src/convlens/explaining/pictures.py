@@ -1,0 +1,69 @@
+"""Heat over the image, and many of them on one sheet."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from convlens.images import Preprocessing
+
+Pixels = NDArray[np.uint8]
+
+_SMALLEST = 224  # smaller pictures are enlarged, pixel by pixel
+_GAP = 12
+_LINE = 16
+
+
+def overlay(image_HWC: Pixels, heat_HW: NDArray[np.float32], *, strength: float = 0.6) -> Pixels:
+    """Lay heat over an image: uint8 (H, W, 3), the hotter the less of the image shows through.
+
+    Args:
+        image_HWC: as the network sees it, 1 or 3 channels.
+        heat_HW: 0..1, in the size of the image.
+        strength: how much of the image the hottest place hides.
+    """
+    import matplotlib
+
+    colours = matplotlib.colormaps["inferno"](heat_HW)[:, :, :3] * 255
+    share = strength * np.sqrt(heat_HW)[:, :, np.newaxis]
+    picture: Pixels = np.rint(image_HWC * (1 - share) + colours * share).astype(np.uint8)
+    return picture
+
+
+def as_seen(preprocessing: Preprocessing, x_CHW: NDArray[np.float32]) -> Pixels:
+    """Undo the normalisation: what the network sees, uint8 (H, W, 3)."""
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    values = np.clip(x_CHW * std + mean, 0, 1) * 255
+    pixels = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def enlarged(picture_HWC: Pixels) -> Image.Image:
+    """A picture of at least 224 pixels on its shorter side, its own pixels kept as squares."""
+    times = -(-_SMALLEST // min(picture_HWC.shape[:2]))
+    height, width = picture_HWC.shape[:2]
+    return Image.fromarray(picture_HWC).resize((width * times, height * times), Image.Resampling.NEAREST)
+
+
+def sheet(rows: Sequence[tuple[str, Pixels, Pixels]], columns: int = 3) -> Image.Image:
+    """Lay pairs of image and overlay on one sheet, each with its caption below.
+
+    Args:
+        rows: caption, image, overlay; all of one size.
+        columns: pairs beside each other.
+    """
+    pairs = [(caption, enlarged(image), enlarged(heat)) for caption, image, heat in rows]
+    width = 2 * pairs[0][1].width + _GAP
+    height = pairs[0][1].height + _LINE + _GAP
+    columns = min(columns, len(pairs))
+    lines = -(-len(pairs) // columns)
+    page = Image.new("RGB", (columns * (width + _GAP) + _GAP, lines * (height + _GAP) + _GAP), "white")
+    draw = ImageDraw.Draw(page)
+    for number, (caption, image, heat) in enumerate(pairs):
+        left = _GAP + number % columns * (width + _GAP)
+        top = _GAP + number // columns * (height + _GAP)
+        page.paste(image, (left, top))
+        page.paste(heat, (left + image.width + _GAP, top))
+        draw.text((left, top + image.height + 3), caption, fill="black", font_size=13)
+    return page
