@@ -15,7 +15,8 @@ class Batcher:
     """A thread that runs the network.
 
     While the network is busy, images gather by themselves. When it is idle, an image waits for companions only if some
-    are being decoded, and never longer than `max_delay_s`; a lone client never waits.
+    are being decoded, or if the last batch was larger, since those clients will ask again; and never longer than
+    `max_delay_s` or than a pass takes. So a lone client never waits.
 
     Args:
         settled: the network.
@@ -42,6 +43,8 @@ class Batcher:
         self._under_way = under_way
         self._on_answers = on_answers
         self._on_batch = on_batch
+        self._last_size = 1
+        self._last_seconds = 0.0
         self._ready: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()
@@ -70,23 +73,23 @@ class Batcher:
         """Wait for an image, then for its companions; False with the last batch before the end."""
         job = self._ready.get()
         jobs: list[Job] = []
-        latest = time.monotonic() + self._max_delay_s
+        latest = time.monotonic() + min(self._max_delay_s, self._last_seconds)
         while job is not None:
             jobs.append(job)
             if len(jobs) == self._batch:
                 return jobs, True
             try:
-                job = self._next(latest)
+                job = self._next(latest, len(jobs))
             except queue.Empty:
                 return jobs, True
         return jobs, False
 
-    def _next(self, latest: float) -> Job | None:
+    def _next(self, latest: float, gathered: int) -> Job | None:
         try:
             return self._ready.get_nowait()
         except queue.Empty:
             remaining = latest - time.monotonic()
-            if remaining <= 0 or not self._under_way():
+            if remaining <= 0 or not (self._under_way() or gathered < self._last_size):
                 raise
             return self._ready.get(timeout=remaining)
 
@@ -97,7 +100,8 @@ class Batcher:
             rows = self._settled.guesses(np.stack(tensors), max(job.ticket.top for job in jobs))
         except Exception as error:  # the requests get 500, and the thread lives on
             return [error] * len(jobs)
-        self._on_batch(len(jobs), time.perf_counter() - began)
+        self._last_size, self._last_seconds = len(jobs), time.perf_counter() - began
+        self._on_batch(self._last_size, self._last_seconds)
         return [
             {"file": job.upload.name, "classes": [vars(guess) for guess in row[: job.ticket.top]]}
             for job, row in zip(jobs, rows, strict=True)
