@@ -161,3 +161,23 @@ def test_every_step_of_a_small_vgg_is_shown(visit):
 def test_a_layer_that_the_network_lacks_is_said(visit):
     page = visit("/inside?layer=c9")
     assert "has no layer c9" in page.locator("#notices").inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_heat_lies_where_the_network_saw_its_answer(visit, method):
+    page = visit(f"/inside?method={method}")
+    told = page.get_by_text("What spoke for 0")
+    told.wait_for()
+    assert ("read at" in told.inner_text()) == (method == "gradcam")
+    alphas = page.locator("canvas.heat").evaluate(
+        """canvas => {
+          const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          return [...pixels].filter((_, index) => index % 4 === 3);
+        }"""
+    )
+    assert len(alphas) == 32 * 32
+    assert max(alphas) > 150
+    assert min(alphas) < 30
+    page.get_by_label("Class").select_option("9")
+    page.get_by_text("What spoke for 9").wait_for()

@@ -8,7 +8,8 @@ import torch
 from fastapi import APIRouter, Depends
 from numpy.typing import NDArray
 
-from convlens.errors import ConvlensError
+from convlens.errors import ConvlensError, unknown_name
+from convlens.explaining import explain
 from convlens.explorer.favourites import Favourites, summary, thumbnail
 from convlens.explorer.inside import Look, best, seen, softmax
 from convlens.explorer.session import Session
@@ -18,6 +19,7 @@ from convlens.explorer.unit import Unit, described, share_of
 MAPS_A_PAGE = 64
 LARGEST_MAP = 128
 GLANCE = 32
+LARGEST_HEAT = 320
 
 
 def routes(session: Session) -> APIRouter:
@@ -60,6 +62,17 @@ def routes(session: Session) -> APIRouter:
         """For each layer with a map, its strongest channel, small."""
         places = [node.id for node in look.patient.nodes.values() if len(node.shape) == 3]
         return {place: _glance(output) for place, output in zip(places, look.outputs(places), strict=True)}
+
+    @router.get("/why")
+    def why(look: Looked, method: str = "gradcam", target: str = "") -> dict[str, Any]:
+        """Where on the picture the network saw what it answers, or another class; see `convlens.explaining`."""
+        classes = look.patient.classes
+        if target and target not in classes:
+            raise unknown_name("class", target, classes)
+        found = explain(
+            look.patient.network, look.x[0], method=method, target=classes.index(target) if target else None
+        )
+        return {"target": classes[found.target], "layer": found.layer} | _plane(found.heat, largest=LARGEST_HEAT)
 
     @router.get("/share")
     def share(look: Looked, layer: str, channel: int, source: int) -> dict[str, Any]:

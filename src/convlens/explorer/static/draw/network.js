@@ -102,7 +102,8 @@ function boxesOf(graph, places, scale) {
       const middle = places.get(node.id).x * GAP;
       const wide = size.wide + size.deep.x;
       const top = y + tall - size.thick - size.deep.y;
-      const half = Math.max(wide / 2, 66);
+      const letters = node.module ? `${node.id.split(".").at(-1)} ${node.label}`.length : node.label.length;
+      const half = Math.max(wide / 2, 66, letters * 3.4);
       boxes.set(node.id, { ...size, x: middle - wide / 2, y: top + size.deep.y, middle, top, left: middle - half, right: middle + half, bottom: y + tall + textHeight(node) });
     });
     y = Math.max(...row.map((node) => boxes.get(node.id).bottom)) + ROW_GAP + 12 * (opens.ends.get(rank) ?? 0);

@@ -3,12 +3,13 @@
 import { get, Newest } from "../core/api.js";
 import { button, copyLink, picturePicker } from "../core/controls.js";
 import { h, readable } from "../core/dom.js";
-import { integer, word } from "../core/settings.js";
+import { choice, integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { colourTable, decoded, drawMap } from "../draw/maps.js";
 import { favouritesCard } from "./inside/favourites.js";
 import { MapsCard } from "./inside/maps.js";
 import { unitCard } from "./inside/unit.js";
+import { METHODS, whyCard } from "./inside/why.js";
 
 export const settings = (opened) => ({
   network: word(opened.run ?? opened.network ?? "lenet5"),
@@ -17,6 +18,8 @@ export const settings = (opened) => ({
   channel: integer(0, { least: 0, most: 99999 }),
   row: integer(-1, { least: -1, most: 9999 }),
   column: integer(-1, { least: -1, most: 9999 }),
+  method: choice("gradcam", METHODS),
+  target: word(""),
 });
 
 export async function show(root, context) {
@@ -31,12 +34,14 @@ export async function show(root, context) {
   context.placed = (position) => maps.place(position);
   const unit = unitCard(context);
   const favourites = favouritesCard(context);
+  const why = whyCard(context);
   const filters = h("section", { class: "card", hidden: true });
   root.append(
     h("section", { class: "card inside-head" },
       h("div", { class: "inside-choice" }, chooser(settings, listed, signal), await picturePicker(settings, "picture", t("controls.pictureLabel"), { signal }), state, h("div", { class: "panel-end" }, button(t("controls.reset"), () => settings.reset()), copyLink(settings))),
       h("figure", {}, seen, h("figcaption", {}, t("inside.seen"))),
       h("div", {}, h("h2", {}, t("inside.prediction")), bars, h("details", { class: "fold softmax" }, h("summary", {}, t("inside.softmax")), softmax))),
+    why.element,
     h("section", { class: "card" }, h("h2", {}, t("inside.layers")), layers, maps.element),
     unit.element, favourites.element, filters,
   );
@@ -50,6 +55,7 @@ export async function show(root, context) {
     softmax.replaceChildren(...softmaxRows(answer.softmax));
     choose();
     showGlances();
+    why.update();
   }).catch((error) => notify(error.message));
   /** Show the layer that the address names, or the first. */
   const choose = () => {
@@ -74,13 +80,14 @@ export async function show(root, context) {
       button.prepend(canvas);
     }
   };
-  const forget = { layer: "", channel: 0, row: -1, column: -1 };
+  const forget = { target: "", layer: "", channel: 0, row: -1, column: -1 };
   settings.on(["network"], () => {
     settings.set(forget);
     showFilters();
     update();
   }, signal);
   settings.on(["picture"], update, signal);
+  settings.on(["method", "target"], () => context.overview && why.update(), signal);
   settings.on(["layer"], () => context.overview && choose(), signal);
   settings.on(["channel", "row", "column"], () => Promise.all([maps.update(), unit.update()]), signal);
   settings.on(["channel"], () => favourites.update(), signal);
