@@ -137,7 +137,7 @@ def test_unreadable_files_are_named_counted_and_left_out(tmp_path):
         assert expected in reason
     assert len(dataset.records("all")) == 60
     assert seen[-1] == (64, 64)
-    with pytest.raises(DataError, match=r"4 of 64 files .* cannot be read, more than 5%; .*dog/a\.jpg .*--max-bad"):
+    with pytest.raises(DataError, match=r"4 of 64 files .* cannot be read, more than 5 %; .*dog/a\.jpg .*--max-bad"):
         open_dataset(tmp_path)
     assert len(open_dataset(tmp_path, check_files=False).records("all")) == 64
 

@@ -72,7 +72,7 @@ def _refuse_too_many_bad(listing: Listing, bad: tuple[BadFile, ...], max_bad: fl
     total = sum(map(len, listing.splits.values())) + len(listing.bad)
     if len(bad) > max_bad * total:
         raise DataError(
-            f"{len(bad)} of {total} files of {listing.name} cannot be read, more than {max_bad:.0%}; the first: "
+            f"{len(bad)} of {total} files of {listing.name} cannot be read, more than {100 * max_bad:g} %; the first: "
             f"{bad[0].key} ({bad[0].reason}); mend or remove them, or raise --max-bad"
         )
 
