@@ -132,6 +132,10 @@ NETS = {
     "einsum": lambda x, m: torch.einsum("bchw,hk->bckw", m["a"](x), torch.ones(x.shape[2] - 2, 5, dtype=x.dtype)),
     "flattened": lambda x, m: m["same"](x.flatten(2).view(1, 4, 6, 24)),
     "gated unit": lambda x, m: F.glu(torch.cat([x, m["wide"](x)], 1), 1),
+    "fold": lambda x, m: F.fold(F.unfold(m["same"](x), (3, 2), 1, 1, (2, 1)), (12, 12), (3, 2), 1, 1, (2, 1)),
+    "dilated fold": lambda x, m: F.fold(F.unfold(x, (2, 3), (2, 1), 1, (3, 2)), (12, 12), (2, 3), (2, 1), 1, (3, 2)),
+    "recurrent": lambda x, m: m["lstm"](m["same"](x).mean(2).transpose(1, 2))[0].transpose(1, 2)[:, :, None],
+    "recurrent both ways": lambda x, m: m["gru"](x.mean(3).transpose(1, 2))[0][:, :, :3].transpose(1, 2)[..., None],
     "shared module": lambda x, m: m["same"](m["same"](m["same"](x))),
     "chains of views": lambda x, m: m["a"](
         x.permute(0, 3, 1, 2).reshape(1, 12, 4, 12).permute(0, 2, 1, 3).contiguous()
@@ -226,6 +230,7 @@ def layers():
         "far": conv(2, padding=3, dilation=6), "round": conv(3, padding=2, mode="circular"),
         "mirror": conv(5, 2, padding=2, mode="reflect"), "outside": conv(1, padding=2), "hole": conv(2, 2, dilation=3),
         "mix16": conv(3, into=16), "to16": conv(3, padding=1, out=16),
+        "lstm": nn.LSTM(4, 3, batch_first=True), "gru": nn.GRU(4, 3, batch_first=True, bidirectional=True),
         "up": nn.ConvTranspose2d(4, 4, 3, 2, 1, output_padding=1), "up2": nn.ConvTranspose2d(4, 4, 2, 2),
         "up3": nn.ConvTranspose2d(4, 4, 2, 3, dilation=2),
     }  # fmt: skip

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from convlens.anatomy import WrongShapeError, inspect
+from convlens.errors import ConvlensError
 
 
 def lenet(features=400):
@@ -47,6 +48,34 @@ def test_the_message_names_the_remedy(net, size, messages):
     assert "\n" not in text
     for message in messages:
         assert message in text
+
+
+class Deciding(nn.Module):
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def forward(self, x):
+        return self.way(nn.functional.relu(x))
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        (lambda x: x if x.sum() > 0 else -x, "the value of a tensor"),
+        (lambda x: x[x > 0], "the values of a tensor"),
+    ],
+)
+def test_what_depends_on_values_says_so(way, message):
+    with pytest.raises(WrongShapeError, match=message) as caught:
+        inspect(Deciding(way), (3, 4, 4))
+    assert caught.value.anatomy.rows[0].kind == "relu"
+
+
+def test_a_forgotten_size_is_asked_for():
+    with pytest.raises(ConvlensError, match="needs an input size"):
+        inspect(nn.ReLU())
+    assert inspect(nn.ReLU(), input_size=(3, 4, 4)).output_shapes == ((1, 3, 4, 4),)
 
 
 def test_what_has_no_remedy_keeps_torchs_words():

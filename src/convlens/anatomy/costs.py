@@ -189,6 +189,14 @@ def _adaptive_pool(call: Call) -> Cost:
     return Cost(0, total)
 
 
+def _recurrent(call: Call) -> Cost:
+    """Steps × gates × hidden × (inputs + hidden) MACs; 4 gates for an LSTM, 3 for a GRU; 5 FLOPs a gate beside."""
+    steps = prod(call.tensor(0).shape[:-1])
+    gates = {2: 4, 3: 3}.get(int(call.argument(9)), 1) * int(call.argument(10))
+    macs = steps * gates * (call.tensor(0).shape[-1] + int(call.argument(10)))
+    return Cost(macs, 2 * macs + 5 * steps * gates)
+
+
 def _interpolation(taps: int) -> Callable[[Call], Cost]:
     """Weighted sum of `taps` neighbours: `2 · taps − 1` FLOPs for each output element."""
     return lambda call: Cost(0, (2 * taps - 1) * call.output.numel)
@@ -222,6 +230,8 @@ FORMULAS: dict[str, Callable[[Call], Cost]] = {
     "cudnn_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
+    "mkldnn_rnn_layer": _recurrent,
+    "_weight_norm_interface": _an_element(4),
     "native_layer_norm": _an_element(8),
     "native_group_norm": _an_element(8),
     "_fused_rms_norm": _an_element(4),

@@ -183,13 +183,14 @@ class Anatomy:
         return self.to_html()
 
 
-def inspect(module: nn.Module, *inputs: Any) -> Anatomy:
+def inspect(module: nn.Module, *inputs: Any, input_size: Any = None) -> Anatomy:
     """Work out the anatomy of any module for one input, without computing a number of it.
 
     Args:
         module: any `nn.Module`. It is looked at in evaluation mode and left as it was.
         inputs: for each argument of `forward` a size such as `(3, 224, 224)`, a batch of 1 being added, a tensor, or
             nests of these; see `convlens.graph.record`.
+        input_size: the same as one positional size, by name.
 
     Raises:
         WrongShapeError: the forward pass fails on such an input; its `anatomy` goes up to the failure.
@@ -198,7 +199,10 @@ def inspect(module: nn.Module, *inputs: Any) -> Anatomy:
     >>> sheet.parameters, sheet.macs
     (224, 221184)
     """
-    sheet = Anatomy(record(module, *inputs), module, inputs)
+    given = inputs if input_size is None else (*inputs, input_size)
+    if not given:
+        raise ConvlensError("inspect needs an input size, such as convlens.inspect(net, (3, 224, 224))")
+    sheet = Anatomy(record(module, *given), module, given)
     if sheet.graph.failure is not None:
         from convlens.anatomy.wrong_shape import explain_failure
 

@@ -60,6 +60,9 @@ class ModuleNode:
         """Shape of the first tensor it returns."""
         return self.shapes[0] if self.shapes else ()
 
+    def __iter__(self) -> Iterator["ModuleNode"]:
+        return self.walk()
+
     def walk(self, depth: int | None = None) -> Iterator["ModuleNode"]:
         """Yield this module and those inside it, outer before inner, down to `depth`."""
         yield self

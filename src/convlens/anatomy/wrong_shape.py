@@ -27,6 +27,8 @@ def explain_failure(sheet: "Anatomy") -> WrongShapeError:
     failure = sheet.graph.failure
     assert failure is not None
     module = sheet.module.get_submodule(failure.module) if failure.module in sheet.graph.modules else sheet.module
+    if type(failure.error).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException"):
+        return WrongShapeError(_undecided(sheet, failure), sheet)
     place = f"{failure.module} ({type(module).__name__})" if failure.module else f"the forward of {sheet.name}"
     advice = _layer(module, _shapes_in(sheet, failure)) or _operands(sheet, failure)
     message = f"{place} {advice}" if advice else f"{place} fails: {_text(failure.error)}"
@@ -34,6 +36,15 @@ def explain_failure(sheet: "Anatomy") -> WrongShapeError:
     if size:
         message += f"; or give this network an input of {shape(size)}, the smallest that fits"
     return WrongShapeError(message, sheet)
+
+
+def _undecided(sheet: "Anatomy", failure: Failure) -> str:
+    kind = failure.target.split(".")[1] if failure.target else "its code"
+    what = {"_local_scalar_dense": "the value of a tensor (item, or an if)"}.get(
+        kind, f"the values of a tensor ({kind})"
+    )
+    place = f"{failure.module!r}" if failure.module else sheet.name
+    return f"what {place} does depends on {what}, which an inspection does not compute; inspect the part before it"
 
 
 def _text(error: Exception) -> str:

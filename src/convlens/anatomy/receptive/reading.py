@@ -36,19 +36,29 @@ def map_of(found: Field) -> Map:
     return Map(found, tuple(factor for dimension in dimensions for factor in found.factors(dimension)))
 
 
+# Which dimensions are places, by rank: channels first, then channels last; tokens are (N, length, channels).
+_USUAL = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}
+
+
 def _place_dimensions(found: Field) -> tuple[int, ...]:
+    """The usual dimensions along which every axis of the image moves that moves at all.
+
+    Joined branches with different fields make channels differ too, so an axis may vary along more than its places.
+    """
     rank = len(found.layout)
-    moving: set[int] = set()
+    moving: list[set[int]] = []
     for term in found.terms:
         for span in term.spans.values():
             factors = {span.free.factor} if span.free is not None else set(_varying(span))
-            moving.update(d for d in range(rank) if factors & set(found.factors(d)))
-    usual = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}.get(rank, ((),))
-    if rank == 3 and moving == {1, 2} and any(len(factors) > 1 for factors in found.layout[1:]):
-        return (1,) if len(found.layout[1]) > 1 else (2,)
+            moving.append({d for d in range(rank) if factors & set(found.factors(d))})
+    moving = [dimensions for dimensions in moving if dimensions]
     if rank < 4 and not moving:
         return ()
-    return next((each for each in usual if moving <= set(each)), usual[0] if rank > 3 else tuple(sorted(moving)))
+    usual = _USUAL.get(rank, ())
+    fitting = [each for each in usual if all(dimensions & set(each) for dimensions in moving)]
+    if fitting:
+        return fitting[0]
+    return tuple(sorted(set().union(*moving) - {0})) if moving else usual[0] if usual else ()
 
 
 def _varying(span: Span) -> list[int]:
@@ -134,6 +144,8 @@ def pattern(found: Map, source: int, axis: int, length: int) -> Pattern:
     spans = [term.spans[axis] for term in found.field.terms if term.source == source]
     if not spans:
         return Pattern(0, None, None, "depends on nothing")
+    if low.size and bool((low == 0).all() and (high == length - 1).all()) and not any(span.free for span in spans):
+        return Pattern(length, None, None, "global")
     free, word = _free_of(spans, found)
     if free is None:
         return Pattern(largest, None, None, word or "uneven")

@@ -6,6 +6,7 @@ from math import isinf
 import numpy as np
 import torch
 
+from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, closed_span, dense, squeezed_mask, union
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Span
@@ -101,8 +102,6 @@ def _earlier(found: Field, queries: int, steps: int) -> Field:
     seen = cumulative_field(found, len(found.layout) - 2)
     if queries == steps:
         return seen
-    from convlens.anatomy.receptive import taps
-
     positions = [min(i, steps - 1) for i in range(queries)]
     return seen.along(len(found.layout) - 2, taps.listed(steps, positions))
 
@@ -129,6 +128,17 @@ def cumulative(q: Question) -> Field:
     """cumsum and its like."""
     found = q.field(0)
     return cumulative_field(found, q.argument(1) % len(found.layout)) if found.terms else found
+
+
+def recurrent(q: Question) -> list[Field]:
+    """One layer of an LSTM or GRU in one direction: every step sees the steps before it and itself."""
+    found, backwards = q.field(0), bool(q.named("reverse", False))
+    if not found.terms or any(q.field(position).terms for position in range(1, 7)):
+        return [q.unknown()]
+    found = found.reduced([2], size=q.size()[2])
+    turn = taps.flipped(found.shape[0])
+    seen = cumulative_field(found.along(0, turn), 0).along(0, turn) if backwards else cumulative_field(found, 0)
+    return [seen]
 
 
 def reduction(q: Question) -> Field | list[Field]:
@@ -181,8 +191,6 @@ def glu(q: Question) -> Field:
     """The first half along an axis, gated by the second."""
     found, axis = q.field(0), q.argument(1, -1)
     half = q.size()[axis]
-    from convlens.anatomy.receptive import taps
-
     return found.along(axis, taps.window(2 * half, half, kernel=2, stride=1, padding=0, dilation=half))
 
 
@@ -287,6 +295,7 @@ RULES: dict[str, Rule] = {
     **_many("_softmax softmax _log_softmax log_softmax _safe_softmax _fft_c2c _fft_r2c _fft_c2r", along_whole_axes),
     **_many("sort argsort topk", sort),
     "glu": glu,
+    "mkldnn_rnn_layer": recurrent,
     **_many("mul mul_ div div_", multiply),
     **_many("add add_ sub sub_", add),
     **_many("masked_fill masked_fill_", masked_fill),

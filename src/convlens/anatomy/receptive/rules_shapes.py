@@ -331,6 +331,28 @@ def im2col(q: Question) -> Field:
     return found.permuted((0, 1, 4, 5, 2, 3)).viewed(q.size())
 
 
+def col2im(q: Question) -> Field:
+    """Columns back to an image, overlapping patches added: (N, C · kernel, places) to (N, C, H, W)."""
+    size, kernel, dilation, padding, stride = (q.argument(position) for position in range(1, 6))
+    found = q.field(0)
+    if len(found.layout) != 3:
+        return q.unknown()
+    reach = [dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
+    places = [(size[i] + 2 * padding[i] - reach[i]) // stride[i] + 1 for i in (0, 1)]
+    channels = found.shape[1] // (kernel[0] * kernel[1])
+    found = found.viewed((found.shape[0], channels, *kernel, *places))
+    for i in (1, 0):  # columns first, so that the dimensions before them keep their numbers
+        parts = []
+        for k in range(kernel[i]):
+            part = found.along(2 + i, taps.listed(kernel[i], [k])).squeezed(2 + i)
+            back = taps.spread(
+                places[i], size[i], kernel=1, stride=stride[i], padding=padding[i] - k * dilation[i], dilation=1
+            )
+            parts.append(part.along(2 + 2 * i if i else 3, back))
+        found = union(parts, parts[0].shape)
+    return found
+
+
 def pixel_shuffle(q: Question) -> Field:
     """Channels to pixels: C·r² channels become blocks of r × r pixels."""
     found, r = q.field(0), q.argument(1)
@@ -475,6 +497,7 @@ RULES: dict[str, Rule] = {
     "stack": stack,
     "unfold": unfold,
     "im2col": im2col,
+    "col2im": col2im,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
     **_many("channel_shuffle native_channel_shuffle", channel_shuffle),
