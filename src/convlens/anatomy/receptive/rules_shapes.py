@@ -348,7 +348,7 @@ def col2im(q: Question) -> Field:
             back = taps.spread(
                 places[i], size[i], kernel=1, stride=stride[i], padding=padding[i] - k * dilation[i], dilation=1
             )
-            parts.append(part.along(2 + 2 * i if i else 3, back))
+            parts.append(part.along(2 + 2 * i, back))
         found = union(parts, parts[0].shape)
     return found
 
