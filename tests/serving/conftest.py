@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import threading
 import time
 from io import BytesIO
@@ -11,6 +12,7 @@ from PIL import Image
 
 from convlens import networks, runs
 from convlens.evaluation import TorchPredictor
+from convlens.explaining import Explainer
 from convlens.images import Preprocessing
 from convlens.runs.environment import versions
 from convlens.runs.weights import save_weights
@@ -92,7 +94,15 @@ def running(predictor, wait=True, **settings):
     listener = bind("127.0.0.1", 0)
     host, port = listener.getsockname()
     settings = Settings(**{"batch": 8, "log_level": "error", **settings})
-    server = make_server(settings, lambda: Loaded(predictor=predictor, about={"network": "lenet5"}))
+    plain = getattr(predictor, "predictor", predictor)
+    server = make_server(
+        settings,
+        lambda: Loaded(
+            predictor=predictor,
+            about={"network": "lenet5"},
+            load_explainer=lambda: Explainer(plain, copy.deepcopy(plain.network)),
+        ),
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -54,6 +54,10 @@ def test_a_picture_that_is_dropped_is_answered(serving, page):
         f"{best['label']}{best['probability']:.2%}".replace("%", " %")
     )
     expect(cards.nth(1)).to_contain_text("text file")
+    cards.nth(0).get_by_role("button", name=f"Where is {best['label']}?").click()
+    expect(cards.nth(0).locator("img")).to_have_attribute(
+        "alt", f"The picture, hottest where the network saw {best['label']}"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     _clean(page, client)
 

@@ -2,19 +2,11 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from convlens.evaluation import Predictor
-    from convlens.explaining import Explanation
 
 
 def explain(
@@ -45,13 +37,16 @@ def explain(
         sheet: Also put all images, each beside its heat, on one sheet.png.
         json_: Print JSON.
     """
+    from convlens import runs
     from convlens.evaluation import find_files
-    from convlens.explaining import explain_files
+    from convlens.explaining import Explainer, explain_files
     from convlens.surface import load
 
     predictor = load(run)
-    explainer = _explainer(run, predictor, method, _index(predictor, target), layer, patch)
-    explained = explain_files(predictor, explainer, find_files(images), out, on_sheet=sheet)
+    explainer = Explainer(predictor, runs.open_folder(run).load_network() if runs.is_run(run) else None)
+    explainer.check(method, target)
+    one = partial(explainer, method=method, target=target, layer=layer, patch=patch)
+    explained = explain_files(predictor, one, find_files(images), out, on_sheet=sheet)
     if json_:
         print(json.dumps({"explanations": [entry.to_dict() for entry in explained]}, ensure_ascii=False, indent=2))
     for entry in explained:
@@ -61,29 +56,3 @@ def explain(
             where = f" at {entry.layer}" if entry.layer else ""
             print(f"{entry.file}: {entry.label} {entry.probability:.1%}, {entry.method}{where}: {entry.picture}")
     return 1 if any(entry.error is not None for entry in explained) else 0
-
-
-def _explainer(
-    run: Path, predictor: "Predictor", method: str, target: int | None, layer: str | None, patch: int | None
-) -> "Callable[[NDArray[np.float32]], Explanation]":
-    from convlens import explaining, runs
-    from convlens.errors import ConvlensError, unknown_name
-
-    if method not in explaining.METHODS:
-        raise unknown_name("method", method, explaining.METHODS)
-    if runs.is_run(run):
-        network = runs.open_folder(run).load_network()
-        return lambda x: explaining.explain(network, x, method=method, target=target, layer=layer, patch=patch)
-    if method != "occlusion":
-        raise ConvlensError(f"{run} is an artifact, which has no gradients; use --method occlusion, or the run itself")
-    return lambda x: explaining.explain_by_occlusion(predictor, x, target, patch)
-
-
-def _index(predictor: "Predictor", target: str | None) -> int | None:
-    from convlens.errors import unknown_name
-
-    if target is None:
-        return None
-    if target not in predictor.classes:
-        raise unknown_name("class", target, predictor.classes)
-    return predictor.classes.index(target)

@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from convlens.serving.settings import Settings
 
 if TYPE_CHECKING:
+    from convlens.evaluation import Predictor
+    from convlens.explaining import Explainer
     from convlens.serving.service import Loaded
 
 
@@ -57,7 +59,18 @@ def load_served(path: Path, runtime: str | None, threads: int) -> "Loaded":
     from convlens.surface import load
 
     predictor = load(path, runtime=runtime, threads=threads)
-    return Loaded(predictor=predictor, about={**predictor.info(), **_description(path), "source": path.name})
+    return Loaded(
+        predictor=predictor,
+        load_explainer=partial(_load_explainer, path, predictor),
+        about={**predictor.info(), **_description(path), "source": path.name},
+    )
+
+
+def _load_explainer(path: Path, predictor: "Predictor") -> "Explainer":
+    from convlens import runs
+    from convlens.explaining import Explainer
+
+    return Explainer(predictor, runs.open_folder(path).load_network() if runs.is_run(path) else None)
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from convlens.errors import ConvlensError, unknown_name
 from convlens.explaining.activation import activation_and_gradient, eigencam, gradcam, gradcam_plus_plus
 from convlens.explaining.attribution import integrated_gradients, occlusion
 from convlens.explaining.target import layer_name, recorded, target_tensor
+from convlens.graph import Graph
 
 # method -> what its map says
 METHODS = {
@@ -52,6 +53,7 @@ def explain(
     target: int | None = None,
     layer: str | None = None,
     patch: int | None = None,
+    graph: Graph | None = None,
 ) -> Explanation:
     """Explain a network's answer for one image.
 
@@ -64,6 +66,7 @@ def explain(
             class activation methods.
         patch: side of the square that occlusion covers, in pixels, best about the size of what is looked for; None
             takes a quarter of the image.
+        graph: of the network at the image's size, from `convlens.graph.record`, to save the time of recording it again.
 
     Raises:
         ConvlensError: no such method, class or layer, or the network has nothing that the method can read.
@@ -93,7 +96,8 @@ def explain(
         if method == "integrated-gradients":
             shares = integrated_gradients(network, x, chosen, steps=_STEPS)
             return _from_map(method, chosen, "", shares.abs().sum(dim=0).cpu().numpy(), x)
-        return _from_activation(network, x, method, chosen, layer)
+        size = (int(x.shape[0]), int(x.shape[1]), int(x.shape[2]))
+        return _from_activation(network, x, method, chosen, layer, graph or recorded(network, size))
     finally:
         for module in training:
             module.training = True
@@ -119,8 +123,9 @@ def occlude(probabilities: Any, x: torch.Tensor, target: int, patch: int | None)
     return occlusion(probabilities, x.cpu().numpy(), target, patch=patch or max(1, shorter // 4), stride=stride)
 
 
-def _from_activation(network: nn.Module, x: torch.Tensor, method: str, target: int, layer: str | None) -> Explanation:
-    graph = recorded(network, (int(x.shape[0]), int(x.shape[1]), int(x.shape[2])))
+def _from_activation(
+    network: nn.Module, x: torch.Tensor, method: str, target: int, layer: str | None, graph: Graph
+) -> Explanation:
     tensor = target_tensor(graph, layer)
     a_CHW, g_CHW = activation_and_gradient(network, graph, tensor, x[None], target)
     if method == "eigencam":

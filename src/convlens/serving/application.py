@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 
 from convlens import __version__
 from convlens.serving import answers, pages
-from convlens.serving.description import ANSWER, PREDICT_BODY, REFUSALS
+from convlens.serving.bodies import DisconnectedError
+from convlens.serving.description import ANSWER, PICTURE, PREDICT_BODY, REFUSALS
 from convlens.serving.gate import FAULT, Gate, Passage
 from convlens.serving.measurements import CONTENT_TYPE
 from convlens.serving.pipeline import Pipeline
@@ -38,6 +39,7 @@ def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
         description="Classes of images, by a convolutional network.",
     )  # fmt: skip
     _add_predict(api, service)
+    _add_explain(api, service)
     _add_state(api, service)
     pages.add(api)
     _add_failures(api)
@@ -52,6 +54,32 @@ def _add_predict(api: FastAPI, service: Service) -> None:
     ) -> Response:
         """Give the likeliest classes of one or many images, as `convlens predict --json` prints them."""
         return await answer_images(service, request)  # the gate goes there directly; this describes it
+
+
+def _add_explain(api: FastAPI, service: Service) -> None:
+
+    @api.post(
+        "/explain",
+        response_class=Response,
+        responses={200: PICTURE, **REFUSALS},
+        openapi_extra={"requestBody": PREDICT_BODY},
+    )
+    async def explain(
+        request: Request,
+        method: Annotated[
+            str | None, Query(description="gradcam, gradcam++, eigencam, occlusion or integrated-gradients.")
+        ] = None,
+        target: Annotated[str | None, Query(description="Name of the class; the likeliest unless given.")] = None,
+    ) -> Response:
+        """Show where on one image the network saw what it answers."""
+        _pipeline(service)
+        assert service.heat is not None
+        content_type = request.headers.get("content-type")
+        media_type(content_type)
+        with service.bodies.reserving() as reservation:
+            body = await service.bodies.read(request.receive, request.headers, reservation)
+            uploads = parse(body, content_type, max_files=1)
+            return Response(await service.heat.png(uploads[0].content, method, target), media_type="image/png")
 
 
 async def answer_images(service: Service, request: Request) -> Response:
@@ -115,6 +143,9 @@ def _add_failures(api: FastAPI) -> None:
         assert isinstance(error, RefusalError)
         return await refuse(request, error)
 
+    async def disconnected(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # as nginx counts it; nobody is there to read it
+
     async def fault(request: Request, _: Exception) -> Response:
         return await refuse(request, RefusalError(500, FAULT))
 
@@ -134,6 +165,7 @@ def _add_failures(api: FastAPI) -> None:
         return await refuse(request, RefusalError(400, text))
 
     api.add_exception_handler(RefusalError, refusal)
+    api.add_exception_handler(DisconnectedError, disconnected)
     api.add_exception_handler(Exception, fault)
     api.add_exception_handler(HTTPException, http)
     api.add_exception_handler(RequestValidationError, invalid)

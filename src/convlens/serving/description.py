@@ -35,6 +35,8 @@ ANSWER: dict[str, Any] = {
     "content": {"application/json": {"schema": _PREDICTIONS}},
 }
 
+PICTURE: dict[str, Any] = {"description": "The image with its heat, as a PNG.", "content": {"image/png": {}}}
+
 
 def _refusal(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _FAILURE}}}

@@ -4,13 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convlens import __version__
 from convlens.evaluation.predictor import Predictor
 from convlens.evaluation.settled import Settled
 from convlens.processors import available_processors
 from convlens.serving.bodies import Bodies
+from convlens.serving.heat import Heat
 from convlens.serving.journal import note
 from convlens.serving.measurements import Measurements
 from convlens.serving.pipeline import Limits, Pipeline
@@ -18,6 +19,9 @@ from convlens.serving.readiness import Readiness
 from convlens.serving.settings import Settings
 from convlens.serving.tokens import read_token
 from convlens.serving.warming import warm
+
+if TYPE_CHECKING:
+    from convlens.explaining import Explainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +31,11 @@ class Loaded:
     Args:
         predictor: what answers.
         about: where it comes from: network, runtime, fingerprint of the data it was trained on.
+        load_explainer: gives what /explain asks.
     """
 
     predictor: Predictor
+    load_explainer: "Callable[[], Explainer]"
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +65,7 @@ class Service:
         self.failure: Exception | None = None
         self.loaded: Loaded | None = None
         self.pipeline: Pipeline | None = None
+        self.heat: Heat | None = None
         self._load = load
 
     async def prepare(self) -> None:
@@ -79,6 +86,12 @@ class Service:
         )
         self.loaded = loaded
         self.pipeline = Pipeline(settled, limits, self.measurements)
+        self.heat = Heat(
+            loaded.predictor.preprocessing,
+            loaded.load_explainer,
+            max_pixels=settings.max_pixels,
+            timeout_s=settings.timeout_s,
+        )
         self.readiness.count()
         note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes))
 
@@ -91,6 +104,8 @@ class Service:
         """Answer what was admitted, then stop."""
         if self.pipeline:
             await asyncio.to_thread(self.pipeline.close)
+        if self.heat:
+            await asyncio.to_thread(self.heat.close)
 
     def info(self) -> dict[str, Any]:
         """What /info answers."""

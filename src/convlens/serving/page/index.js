@@ -22,6 +22,7 @@ async function ask(path, options = {}) {
   } catch {
     throw new Error("The server cannot be reached.");
   }
+  if (response.headers.get("content-type") === "image/png") return response.blob();
   const answer = await response.json();
   if (response.status === 401) find("access").hidden = false;
   if (answer.error) throw new Error(`${answer.error} (${response.status})`);
@@ -54,15 +55,40 @@ function lines(classes) {
   return list;
 }
 
+function show(picture, blob, description) {
+  picture.alt = description;
+  picture.src = URL.createObjectURL(blob);
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => picture.remove();
+}
+
+// A button that shows where in the picture the network saw its first class.
+function where(file, label, picture) {
+  const button = make("button", `Where is ${label}?`);
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const form = new FormData();
+    form.append("file", file, "picture");
+    try {
+      const heat = await ask(`/explain?target=${encodeURIComponent(label)}`, { method: "POST", body: form });
+      show(picture, heat, `The picture, hottest where the network saw ${label}`);
+    } catch (error) {
+      say(error.message);
+      button.disabled = false;
+    }
+  });
+  return button;
+}
+
 function card(file, prediction) {
   const article = make("article");
   const picture = make("img");
-  picture.alt = "";
-  picture.src = URL.createObjectURL(file);
-  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+  show(picture, file, "");
   const text = make("div");
   text.append(make("h2", prediction.file));
-  text.append(prediction.error ? make("p", prediction.error, "wrong") : lines(prediction.classes));
+  if (prediction.error) text.append(make("p", prediction.error, "wrong"));
+  else text.append(lines(prediction.classes), where(file, prediction.classes[0].label, picture));
   article.append(picture, text);
   return article;
 }
