@@ -20,7 +20,7 @@ from convlens.data.keeping import Cache, Keeper, keeper_for
 from convlens.data.mixing import mixed, mixing_generator
 from convlens.data.order import Sampling, draws
 from convlens.data.parallel import in_order
-from convlens.data.pipeline import CROP, FLIP, RANDOM_NUMBERS, augmented, shown
+from convlens.data.pipeline import CROP, FLIP, augmented, numbers_for, shown
 from convlens.data.workers import Workers
 from convlens.images import Preprocessing
 from convlens.processors import available_processors
@@ -180,7 +180,7 @@ class Loader:
     def _begin(
         self, workers: Workers[None], epoch: int, step: int, drawn: NDArray[np.int64], device: torch.device
     ) -> _Pending:
-        chances = uniforms(self.seed, epoch, drawn, RANDOM_NUMBERS)
+        chances = uniforms(self.seed, epoch, drawn, numbers_for(self.augmentation))
         shape = (len(drawn), *self.preprocessing.size, self.preprocessing.channels)
         if device.type == "cuda":
             pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=True)

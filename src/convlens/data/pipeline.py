@@ -1,5 +1,7 @@
 """From the pixels of a batch to what the network receives: augmentation on the device, then normalisation."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +19,11 @@ CROP, SHIFT, FLIP, JITTER, ERASING, POLICY = slice(0, 4), slice(4, 6), 6, slice(
 RANDOM_NUMBERS = 46
 
 
+def numbers_for(augmentation: Augmentation | None) -> int:
+    """How many of a sample's random numbers are read: those of a policy come last."""
+    return RANDOM_NUMBERS if augmentation is not None and augmentation.policy else POLICY.start
+
+
 def augmented(
     pixels_NHWC: Tensor,
     preprocessing: Preprocessing,
@@ -31,7 +38,7 @@ def augmented(
         pixels_NHWC: at the network's size; random crops, where there are any, taken and mirrored.
         preprocessing: mean and deviation.
         augmentation: None only normalises.
-        chances: a row of RANDOM_NUMBERS a sample.
+        chances: a row of random numbers a sample, `numbers_for` of them.
         out: float32 memory for the result, of any shape; None takes new memory.
     """
     if augmentation is None:
@@ -54,11 +61,15 @@ def normalized(pixels_NHWC: Tensor, preprocessing: Preprocessing, *, out: Tensor
     rows = torch.empty(pixels_NHWC.numel(), device=pixels_NHWC.device) if out is None else out
     rows = rows.view(count * height, width * channels)
     rows.copy_(pixels_NHWC.contiguous().view(count * height, width * channels))
-    scale, offset = (
-        torch.from_numpy(values).repeat(width).to(rows.device) for values in preprocessing.scale_and_offset()
-    )
+    scale, offset = _rows_of(preprocessing, width, rows.device)
     rows.mul_(scale).add_(offset)  # two roundings, as in NumPy; one fused operation would round once
     return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=16)
+def _rows_of(preprocessing: Preprocessing, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    scale, offset = preprocessing.scale_and_offset()
+    return torch.from_numpy(scale).repeat(width).to(device), torch.from_numpy(offset).repeat(width).to(device)
 
 
 def shown(x_NCHW: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
