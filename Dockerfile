@@ -1,15 +1,15 @@
 # Convlens as a service, for processors: docker build -t convlens . && docker run -p 8000:8000 -v RUN:/run/network:ro convlens
 FROM python:3.12-slim AS build
 
-# A processor build of torch, a tenth of the size of the one with CUDA.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The index of PyTorch's processor builds makes the image several times smaller: --build-arg TORCH_INDEX=...
+ARG TORCH_INDEX
 RUN python -m venv /opt/convlens
 ENV PATH=/opt/convlens/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
-RUN pip install --constraint constraints.txt --index-url "$TORCH_INDEX" torch \
+RUN pip install --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
     && pip install --constraint constraints.txt '.[serve]' onnxruntime
 
 

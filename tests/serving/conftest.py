@@ -100,7 +100,7 @@ def running(predictor, wait=True, **settings):
         lambda: Loaded(
             predictor=predictor,
             about={"network": "lenet5"},
-            load_explainer=lambda: Explainer(plain, copy.deepcopy(plain.network)),
+            load_explainer=lambda: Explainer(plain, copy.deepcopy(getattr(plain, "network", None))),
         ),
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
