@@ -1,7 +1,9 @@
 """Inside a network: the graph runs as the module does, a unit's arithmetic gives its number again, and the page."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,19 @@ def test_a_units_arithmetic_gives_its_number_to_rounding(clinic, name):
         assert all(stage["kind"] != "other" for stage in found["stages"]), place
         assert found["difference"] <= found["allowed"], place
         assert found["allowed"] <= 1e-3 * max(1.0, abs(found["value"])), place
+
+
+def test_many_requests_at_once_do_no_harm(address, run_name):
+    """Recording a network puts stand-ins in place of its weights; no other request may meet them."""
+    asked = [
+        f"{address}/api/inside/{what}"
+        for what in ("why", "filters", "maps?layer=c3", "unit?layer=c3&channel=1", "share?layer=c3&channel=1&source=0")
+    ]
+    queries = [f"{url}{'&' if '?' in url else '?'}network={run_name}&picture=temple" for url in asked * 6]
+    queries += [f"{address}/api/networks/{run_name}?side={side}" for side in (32, 32, 32)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda query: httpx.get(query, timeout=60), queries))
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_a_picture_is_prepared_as_its_file_would_be(clinic, tmp_path):

@@ -85,7 +85,8 @@ class Favourites:
         for start in range(0, count, BATCH):
             batch = chosen[start : start + BATCH]
             images = [prepared(patient, dataset.read(each, channels=patient.size[0])) for each in batch]
-            values = execute(patient.network, graph, torch.cat(images), {output})[output]
+            with patient.lock:
+                values = execute(patient.network, graph, torch.cat(images), {output})[output]
             width = values.shape[3] if values.ndim == 4 else 1
             top, place_of = values.reshape(*values.shape[:2], -1).max(dim=2)
             largest.append(top.numpy())

@@ -32,6 +32,8 @@ class Patient:
 
     Attributes:
         trained: whether its weights are more than the initial ones.
+        lock: held while the network runs, is recorded or is read: recording puts stand-ins in place of its weights, and
+            another request must not meet them.
     """
 
     name: str
@@ -42,11 +44,13 @@ class Patient:
     trained: bool
     source: str = ""
     plain: bool = False
+    lock: "threading.RLock" = field(default_factory=threading.RLock, repr=False)
 
     @cached_property
     def sheet(self) -> Anatomy:
         """Its anatomy."""
-        return inspect(self.network, self.size)
+        with self.lock:
+            return inspect(self.network, self.size)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -71,11 +75,10 @@ class Look:
     patient: Patient
     x: torch.Tensor
     _kept: dict[int, torch.Tensor] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tensors(self, wanted: set[int]) -> dict[int, torch.Tensor]:
         """Give some tensors of the forward pass, running it again only if one of them was not kept."""
-        with self._lock:
+        with self.patient.lock:
             missing = wanted - set(self._kept)
             if missing:
                 graph = self.patient.sheet.graph
@@ -148,6 +151,7 @@ class Clinic:
                 trained=True,
                 source=opened.source,
                 plain=opened.plain,
+                lock=opened.lock,
             )
         card = networks.card(name)
         with torch.random.fork_rng(devices=[]):

@@ -1,6 +1,7 @@
 """What the command was given to open: a network of the catalogue by name, or a run with its trained weights."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ class Opened:
         preprocessing: from an image to its input.
         source: the data that it was trained on; empty when that is not known.
         plain: whether nothing says how its images are prepared, so that they are only scaled to 0..1.
+        lock: held while the network runs, is recorded or is read: recording puts stand-ins in place of its weights, and
+            another request must not meet them.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Opened:
     preprocessing: "Preprocessing"
     source: str = ""
     plain: bool = False
+    lock: "threading.RLock" = field(default_factory=threading.RLock, repr=False, compare=False)
 
 
 def open_run(path: str | Path) -> Opened:

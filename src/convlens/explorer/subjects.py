@@ -99,7 +99,8 @@ class Subjects:
         from convlens.anatomy import inspect
 
         if self._opened and name == self._opened.name:
-            return inspect(self._opened.network, size)
+            with self._opened.lock:
+                return inspect(self._opened.network, size)
         with torch.device("meta"):
             if name in BLOCKS:
                 network = BLOCKS[name][0]()

@@ -36,9 +36,9 @@ def routes(session: Session) -> APIRouter:
         node = patient.node(layer)
         rows, columns = _map_of(patient.sheet, node)
         unit = (min(rows - 1, int(down * rows)), min(columns - 1, int(across * columns)))
-        found = patient.sheet.effective_receptive_field(
-            _module_of(patient.sheet, node), unit if rows * columns > 1 else None, count=NOISE_IMAGES
-        )
+        place = unit if rows * columns > 1 else None
+        with patient.lock:
+            found = patient.sheet.effective_receptive_field(_module_of(patient.sheet, node), place, count=NOISE_IMAGES)
         levels = np.rint(np.sqrt(found.magnitude) * 255).astype(np.uint8)
         return {
             "images": found.images,

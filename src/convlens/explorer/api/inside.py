@@ -69,9 +69,9 @@ def routes(session: Session) -> APIRouter:
         classes = look.patient.classes
         if target and target not in classes:
             raise unknown_name("class", target, classes)
-        found = explain(
-            look.patient.network, look.x[0], method=method, target=classes.index(target) if target else None
-        )
+        chosen = classes.index(target) if target else None
+        with look.patient.lock:
+            found = explain(look.patient.network, look.x[0], method=method, target=chosen)
         return {"target": classes[found.target], "layer": found.layer} | _plane(found.heat, largest=LARGEST_HEAT)
 
     @router.get("/share")
@@ -92,7 +92,9 @@ def routes(session: Session) -> APIRouter:
 
     @router.get("/filters")
     def filters(network: str) -> dict[str, Any]:
-        return _filters(clinic.patient(network).network)
+        patient = clinic.patient(network)
+        with patient.lock:
+            return _filters(patient.network)
 
     @router.get("/favourites")
     def most_activating(network: str, layer: str, channel: int) -> dict[str, Any]:
