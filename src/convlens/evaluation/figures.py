@@ -194,6 +194,7 @@ def _layout(title: str, x_label: str, y_label: str) -> dict[str, Any]:
         "yaxis": {"title": {"text": y_label}, "gridcolor": _GRID, "automargin": True},
         "margin": {"l": 50, "r": 15, "t": 45, "b": 45},
         "height": 380,
+        "autosize": True,
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
         "font": {"color": _INK},
