@@ -92,7 +92,8 @@ def test_channels_filters_and_groups(visit):
     page.get_by_role("button", name="Filters (output channels): more").click()
     page.get_by_role("button", name="Groups: more").click()
     page.wait_for_function("() => document.querySelectorAll('.number-grid.tone-output').length === 2")
-    assert page.locator(".number-grid.tone-kernel").count() == 1  # with two groups a filter reads one channel
+    # with two groups a filter reads one channel
+    page.wait_for_function("() => document.querySelectorAll('.number-grid.tone-kernel').length === 1")
     page.wait_for_url(re.compile("groups=2"))
 
 
