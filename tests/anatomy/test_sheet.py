@@ -114,3 +114,9 @@ def test_written_forms():
     assert sum(row["parameters"] for row in content["rows"]) == sheet.parameters
     assert len(sheet.to_pandas()) == len(sheet.rows)
     assert sheet._repr_html_().count("<tr>") == 1 + len(list(sheet.modules.walk()))
+
+
+def test_a_narrow_terminal_cuts_no_number_short():
+    text = inspect(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 32, 32)).to_text(width=30)
+    assert "224" in text
+    assert "…" not in text

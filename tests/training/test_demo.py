@@ -37,6 +37,8 @@ def test_the_demo_leaves_two_runs_and_prints_what_it_measured(tmp_path, capsys):
     assert (tmp_path / "lenet5" / "demo.html").exists()
     assert (tmp_path / "lenet5" / "figures" / "shifts.png").exists()
     assert (tmp_path / "mlp" / "report.html").exists()
+    anatomy = json.loads((tmp_path / "lenet5" / "anatomy.json").read_text(encoding="utf-8"))
+    assert (anatomy["parameters"], anatomy["input"]) == (61_706, [[1, 1, 32, 32]])
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convlens.anatomy.sheet import Anatomy
 
 COLUMNS = ("module", "class", "output", "parameters", "MACs", "FLOPs", "moved", "FLOP/B", "field")
+_AS_WIDE_AS_IT_TAKES = 10_000
 
 
 def field_text(field: "ReceptiveField | None") -> str:
@@ -119,8 +120,9 @@ def _drawn(sheet: "Anatomy", table: "Table", width: int | None) -> str:
     for line in summary(sheet):
         totals.add_row(*line)
     buffer = io.StringIO()
+    # A number cut short is a wrong number: rather a line that a narrow terminal has to wrap.
+    Console(file=buffer, width=_AS_WIDE_AS_IT_TAKES, color_system=None).print(table)
     console = Console(file=buffer, width=width or int(os.environ.get("COLUMNS", 120)), color_system=None)
-    console.print(table)
     console.print()
     console.print(totals)
     return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())

@@ -17,6 +17,7 @@ from convlens.runs.description import Description, RunError
 if TYPE_CHECKING:
     import torch
 
+    from convlens.anatomy import Anatomy
     from convlens.images import Preprocessing
 
 Which = Literal["best", "last"]
@@ -27,7 +28,7 @@ class RunFolder:
     """A run: a folder that is complete in itself, so that copying it moves the run.
 
     `run.yaml` describes it, `weights/` holds the best and the last weights, `checkpoint.pt` all that training needs
-    to go on, `metrics.jsonl` and `results.csv` one line an epoch.
+    to go on, `metrics.jsonl` and `results.csv` one line an epoch, `anatomy.json` what its graph says.
     """
 
     path: Path
@@ -131,6 +132,10 @@ class RunFolder:
         """Write the files that could not be read, each with its reason, to `bad_files.csv`."""
         rows = [{"file": key, "reason": reason} for key, reason in bad_files]
         files.write_text(self.path / "bad_files.csv", _table(rows) or "file,reason\r\n")
+
+    def write_anatomy(self, sheet: "Anatomy") -> None:
+        """Write what was read off the network's graph at the run's input size to `anatomy.json`."""
+        files.write_text(self.path / "anatomy.json", sheet.to_json() + "\n")
 
 
 def create_folder(parent: str | Path, name: str, description: Description) -> RunFolder:

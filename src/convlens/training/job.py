@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from convlens import networks, runs
+from convlens.anatomy import inspect
 from convlens.data import Dataset, Loader
 from convlens.errors import ConvlensError
 from convlens.networks.catalogue import family_of
@@ -97,6 +98,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     _check_space(Path(config.runs), material.network)
     folder = runs.create_folder(config.runs, description.name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in material.dataset.bad_files])
+    folder.write_anatomy(inspect(material.network, (description.network.channels, *description.network.size)))
     return _assemble(config, folder, material, numerics), _fresh_state(material.device, parts)
 
 
