@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import convlens
 from convlens.explorer import server as explorer_server
@@ -95,6 +95,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail("the page tests need Chromium")
         pytest.skip("no Chromium on this machine")
+    expect.set_options(timeout=20_000)
     with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield opened

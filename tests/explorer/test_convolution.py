@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +26,7 @@ def test_the_lecture_example_is_what_one_sees_first(visit, screenshot):
     page = visit("/convolution")
     assert numbers(page, "output") == ["12", "12", "17", "10", "17", "19", "9", "6", "14"]
     assert total(page) == "7 + 0 + 5 = 12"
-    assert page.locator(".formula .of-output").all_inner_texts() == ["3", "3"]
+    expect(page.locator(".formula .of-output")).to_have_text(["3", "3"])
     screenshot(page, "convolution")
 
 

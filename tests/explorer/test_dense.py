@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from playwright.sync_api import expect
 from torch import device, nn
 
 from convlens.errors import ConvlensError
@@ -51,7 +52,7 @@ def test_the_experiment_is_run_and_shown(visit, screenshot):
     page.get_by_text("Training both networks").wait_for()
     page.locator("[data-network=lenet5]").wait_for(timeout=120_000)
     assert "61,706" in page.locator("[data-network=lenet5]").inner_text()
-    assert page.locator("[data-network=mlp] td").count() == 10
+    expect(page.locator("[data-network=mlp] td")).to_have_count(10)
     assert "Measured after 1 epochs" in page.get_by_text("Measured after").inner_text()
     page.reload()
     page.locator("[data-network=mlp]").wait_for()

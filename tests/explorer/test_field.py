@@ -4,6 +4,7 @@ import re
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_unit_is_chosen_on_the_picture_and_by_the_keyboard(visit):
 def test_a_gate_is_shown_as_such(visit):
     page = visit("/field?network=efficientnet_b0&step=20")
     assert "sees 19 pixels" in page.locator(".gate").inner_text()
-    assert page.locator(".gate-frame").count() == 1
+    expect(page.locator(".gate-frame")).to_have_count(1)
 
 
 def test_the_effective_field_lies_inside_the_exact_one(client):

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from playwright.sync_api import expect
 
 from convlens.errors import ConvlensError
 from convlens.explorer.api.image import Pixel, _pixel, _plane, _whole, gray
@@ -73,7 +74,7 @@ def test_normalisation_goes_there_and_back(visit, temple):
 def test_a_gray_picture_has_one_channel(visit):
     page = visit("/image?picture=digit&row=0&column=0")
     assert "(N, C, H, W) = (1, 1, 64, 64)" in page.locator(".image-shape").inner_text()
-    assert page.locator(".image-grids .number-grid").count() == 1
+    expect(page.locator(".image-grids .number-grid")).to_have_count(1)
 
 
 def test_a_picture_is_uploaded(visit):
@@ -91,10 +92,10 @@ def test_a_picture_is_taken_with_the_camera(visit):
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("button", name="Take the picture").click()
     page.wait_for_url(re.compile("picture=upload-"))
-    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("button", name="Cancel").click()
-    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_a_camera_that_is_refused_is_said(visit):

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from convlens import networks
 from convlens.anatomy import inspect
@@ -95,7 +96,7 @@ def test_a_run_is_looked_into(visit, run_name, screenshot):
     assert page.get_by_label("Network").input_value() == run_name
     assert page.locator(".bars .bar-label").first.inner_text() == "0"
     assert "classes" in page.get_by_text("Trained weights").inner_text()
-    assert page.locator(".maps .map").count() == 6
+    expect(page.locator(".maps .map")).to_have_count(6)
     screenshot(page, "inside", full_page=True)
 
 
@@ -104,7 +105,8 @@ def test_a_unit_is_chosen_and_written_out(visit):
     page = visit("/inside?layer=c3&channel=4&row=3&column=7")
     assert "c3: channel 4, row 3, column 7" in page.locator(".unit-card h2").inner_text()
     assert "good" in page.locator(".verdict").get_attribute("class")
-    assert page.locator(".stage-item").count() == 2
+    expect(page.locator(".stage-item")).to_have_count(2)
+    expect(page.locator(".maps .map")).to_have_count(16)
     page.locator("canvas.map-large").focus()
     page.keyboard.press("ArrowDown")
     page.get_by_text("c3: channel 4, row 4, column 7").wait_for()
@@ -162,7 +164,7 @@ def test_every_step_of_a_small_vgg_is_shown(visit):
     page.locator(".layer canvas").nth(2).wait_for()
     assert re.match(r"input \d+: channel \d+, row \d+, column \d+", page.locator(".patch-name").inner_text())
     page.get_by_text("Softmax, written out").click()
-    assert page.locator(".softmax tbody tr").count() == 10
+    expect(page.locator(".softmax tbody tr")).to_have_count(10)
     page.get_by_role("button", name=re.compile("^c3")).click()
     page.locator(".share-maps canvas").nth(1).wait_for()
     bars = page.get_by_role("slider", name="What each input channel adds")

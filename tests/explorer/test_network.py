@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
+from playwright.sync_api import expect
 
 from convlens import networks
 from convlens.errors import ConvlensError
@@ -77,7 +78,7 @@ def test_a_stage_opens_and_closes_and_the_address_follows(visit, screenshot):
     page.get_by_role("button", name=re.compile("^layer1 2 × BasicBlock")).click()
     page.get_by_role("button", name=re.compile("^layer1.1 BasicBlock")).click()
     page.get_by_role("button", name=re.compile("^layer1.1.add")).wait_for()
-    assert page.locator("path.edge.skip").count() == 1
+    expect(page.locator("path.edge.skip")).to_have_count(1)
     page.wait_for_url(re.compile("openA=layer1,layer1.1"))
     screenshot(page, "network")
     page.get_by_role("button", name="close layer1", exact=True).click()
@@ -104,9 +105,8 @@ def test_the_naive_module_stands_beside_the_reduced_one(visit, screenshot):
     page = visit("/network")
     page.get_by_role("button", name="Inception: naive and reduced").click()
     totals = page.get_by_role("row", name=re.compile("^Parameters"))
-    totals.get_by_text("387,296").wait_for()
-    assert totals.get_by_role("cell").all_inner_texts() == ["387,296", "163,696", "2.37×"]
-    assert page.locator("svg.network").count() == 2
+    expect(totals.get_by_role("cell")).to_have_text(["387,296", "163,696", "2.37×"])
+    expect(page.locator("svg.network")).to_have_count(2)
     screenshot(page, "inception", full_page=True)
 
 

@@ -41,6 +41,7 @@ export class MapsCard {
       this.#answer = { ...answer, bytes: decoded(answer.levels), table: colourTable(answer.low, answer.high) };
       this.#draw();
       this.#mark();
+      if (this.position) this.place(this.position);
     }).catch((error) => context.notify(error.message));
   }
 
@@ -74,8 +75,9 @@ export class MapsCard {
     this.told.textContent = t("inside.mapText", { channel: first + index, low: readable(this.#answer.low, 3), high: readable(this.#answer.high, 3), size: `${this.#answer.height}×${this.#answer.width}` });
   }
 
-  /** Show where the unit is, once the arithmetic says. */
+  /** Show where the unit is, once the arithmetic says; maps that come after it show it when they come. */
   place(position) {
+    this.position = position;
     if (!this.#answer) return;
     const [row, column] = position.length === 3 ? position.slice(1) : [0, 0];
     const style = this.cross.style;
