@@ -82,7 +82,6 @@ EVERYTHING = SMALL | {
 
 
 @pytest.mark.slow
-@pytest.mark.flaky(reruns=1)
 def test_a_run_with_everything_switched_on_is_cut_at_a_step_and_ends_the_same(tmp_path):
     whole = start(TrainConfig(**EVERYTHING, runs=str(tmp_path / "whole")), Silence())
     cut = start(TrainConfig(**EVERYTHING, runs=str(tmp_path / "cut")), Interrupter(signal.SIGTERM, 5))
