@@ -102,23 +102,29 @@ def load(
     threads: int | None = None,
     device: str = "auto",
     batch: int = 1,
+    weights: str | Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> "shipping.Predictor":
-    """Open anything that predicts: a run folder, or an artifact that `export` wrote.
+    """Open anything that predicts: a run folder, an artifact that `export` wrote, or a network's name with weights.
 
     Args:
-        path: the run folder or the artifact.
+        path: the run folder, the artifact, or the name of a network, such as `"resnet50"`.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and the artifact's own;
             `"auto"` measures those installed and remembers the fastest.
         threads: that one call may use; None takes the processors that the container has.
         device: where PyTorch runs; `"auto"` takes a GPU if there is one.
         batch: images in a call, for `runtime="auto"`.
+        weights: for the name of a network: published weights, such as `"imagenet1k_v2"`, or a file of weights.
+        classes: for a file of weights: its class names, in the order of the outputs; published weights have their own.
 
     Raises:
         ConvlensError: if `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
     from convlens import shipping
 
-    return shipping.load(path, runtime=runtime, threads=threads, device=device, batch=batch)
+    return shipping.load(
+        path, runtime=runtime, threads=threads, device=device, batch=batch, weights=weights, classes=classes
+    )
 
 
 def trained_on(path: str | Path) -> str:

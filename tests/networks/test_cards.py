@@ -1,13 +1,15 @@
 """Every figure on every card, recomputed from the network; the published ones against those of the publishers."""
 
 import csv
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import convlens
-from convlens.networks import card, create, names
+from convlens.networks import card, class_names, create, names
 
 # torchvision 0.28.0's metadata: parameters and G-MACs at the crop size
 FIGURES = Path(__file__).parents[1] / "facts" / "imagenet_figures.csv"
@@ -63,3 +65,33 @@ def test_every_card_says_where_its_accuracy_is_from_and_prepares_images_of_its_s
         assert sheet.preprocessing.channels == sheet.channels
         for weights in sheet.weights.values():
             assert weights.url.endswith(f"-{weights.sha256_prefix}.pth")
+
+
+# Landmarks of the order: where names are alike, at both ends, and where the WordNet numbers leave the alphabet.
+LANDMARKS = {
+    0: "tench", 1: "goldfish", 134: "crane bird", 207: "golden retriever", 281: "tabby", 340: "zebra", 398: "abacus",
+    404: "airliner", 517: "crane", 638: "maillot", 639: "maillot tank suit", 744: "projectile", 817: "sports car",
+    836: "sunglass", 837: "sunglasses", 916: "web site", 954: "banana", 963: "pizza", 980: "volcano",
+    981: "ballplayer", 985: "daisy", 999: "toilet tissue",
+}  # fmt: skip
+
+
+def test_published_weights_name_their_classes_in_the_order_of_their_outputs():
+    known = card("resnet50").class_names
+    assert len(set(known)) == len(known) == card("resnet50").classes
+    assert {index: known[index] for index in LANDMARKS} == LANDMARKS
+    for name in names():
+        for weights in card(name).weights.values():
+            assert class_names(name, weights.name.upper()) == (known if weights.top1 is not None else ())
+    assert card("lenet5").class_names == ()
+
+
+def test_a_file_names_its_classes_only_if_it_is_a_copy_of_published_weights(tmp_path):
+    file = tmp_path / "copy.pth"
+    file.write_bytes(b"weights")
+    assert class_names("resnet18", file) == ()
+    original = card("resnet18").weights["imagenet1k_v1"]
+    known = {"v1": replace(original, sha256_prefix=hashlib.sha256(b"weights").hexdigest()[:8])}
+    found = replace(card("resnet18"), weights=known).published(file)
+    assert found is not None
+    assert found.class_names == card("resnet50").class_names

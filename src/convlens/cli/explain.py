@@ -10,12 +10,14 @@ from cyclopts import Parameter
 
 
 def explain(
-    run: Path,
+    run: str,
     *images: str,
     method: str = "gradcam",
     target: str | None = None,
     layer: str | None = None,
     patch: int | None = None,
+    weights: str | None = None,
+    classes: Path | None = None,
     out: Path = Path("explained"),
     sheet: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -27,23 +29,29 @@ def explain(
     A file that cannot be read gives an error row, and the exit code is 1; the other files are explained.
 
     Args:
-        run: The run folder; of a shipped artifact only occlusion can tell.
+        run: The run folder, or the name of a network, which then needs --weights; of a shipped artifact only
+            occlusion can tell.
         images: Image files, folders of them, or patterns.
         method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
         target: Name of the class to explain; the likeliest unless given.
         layer: Path of the module to read; the last with a height and a width unless given.
         patch: Side in pixels of the square that occlusion covers; a quarter of the image unless given.
+        weights: For the name of a network: published weights, such as imagenet1k_v1, or a file of weights.
+        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         out: Folder for NAME-METHOD.png, the heat over the image, and NAME-METHOD.npy, the map (H, W) from 0 to 1.
         sheet: Also put all images, each beside its heat, on one sheet.png.
         json_: Print JSON.
     """
-    from convlens import runs
     from convlens.evaluation import find_files
     from convlens.explaining import Explainer, explain_files
+    from convlens.shipping.subject import open_subject, read_class_names
     from convlens.surface import load
 
-    predictor = load(run)
-    explainer = Explainer(predictor, runs.open_folder(run).load_network() if runs.is_run(run) else None)
+    named = read_class_names(classes) if classes else None
+    predictor = load(run, weights=weights, classes=named)
+    shipped = Path(run).is_file()
+    network = None if shipped else open_subject(run, weights=weights, classes=named).network
+    explainer = Explainer(predictor, network)
     explainer.check(method, target)
     one = partial(explainer, method=method, target=target, layer=layer, patch=patch)
     explained = explain_files(predictor, one, find_files(images), out, on_sheet=sheet)

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convlens.evaluation import FilePrediction
+    from convlens.shipping.subject import Subject
 
 
 def predict(
-    run: Path,
+    run: str,
     *paths: str,
     top: int = 5,
     batch: int = 32,
     device: str = "auto",
     runtime: str | None = None,
     threads: int | None = None,
+    weights: str | None = None,
+    classes: Path | None = None,
     csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
@@ -29,12 +32,13 @@ def predict(
 ) -> int:
     """Say what is on images: their likeliest classes, by name.
 
-    Example: convlens predict runs/train/photos holiday/*.jpg --top 3 --json
+    Example: convlens predict runs/train/photos holiday/*.jpg --top 3 --json, or, without a training of your own:
+    convlens predict resnet50 holiday/*.jpg --weights imagenet1k_v2
 
     A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
 
     Args:
-        run: The run folder, or a shipped artifact.
+        run: The run folder, a shipped artifact, or the name of a network, which then needs --weights.
         paths: Image files, folders of them, or patterns.
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
@@ -42,25 +46,31 @@ def predict(
         runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
             artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
+        weights: For the name of a network: published weights, such as imagenet1k_v1, or a file of weights.
+        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         csv_: Print rows of file, rank, label, probability, error.
         json_: Print JSON.
-        map_: Folder for pictures of where on each image the network sees its classes; for a run in PyTorch.
+        map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
         quiet: Show no progress bar.
     """
     from convlens.cli.bar import bar
     from convlens.errors import ConvlensError
     from convlens.evaluation import predict_files
+    from convlens.shipping.subject import open_subject, read_class_names
     from convlens.surface import load
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
-    if map_ is not None and run.is_file():
-        raise ConvlensError(f"--map slides the network over the image, which needs a run folder, not {str(run)!r}")
-    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
+    if map_ is not None and Path(run).is_file():
+        raise ConvlensError(
+            f"--map slides the network over the image, which needs a run folder or a network with weights, not {run!r}"
+        )
+    named = read_class_names(classes) if classes else None
+    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch, weights=weights, classes=named)
     with bar("predicting", quiet) as on_progress:
         answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
     if map_ is not None:
-        _draw_maps(run, answers, map_)
+        _draw_maps(open_subject(run, weights=weights, classes=named), answers, map_)
     if json_:
         print(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2))
     elif csv_:
@@ -70,14 +80,11 @@ def predict(
     return 1 if any(answer.error for answer in answers) else 0
 
 
-def _draw_maps(run: Path, answers: "Sequence[FilePrediction]", folder: Path) -> None:
+def _draw_maps(subject: "Subject", answers: "Sequence[FilePrediction]", folder: Path) -> None:
     """One picture an answered file; files of the same name get a number."""
     from convlens.explaining.class_map import class_map, draw_class_map
     from convlens.images import read
-    from convlens.runs import read_folder
 
-    trained = read_folder(run)
-    network, preprocessing = trained.load_network(), trained.preprocessing
     taken: set[Path] = set()
     for answer in answers:
         if answer.error is None:
@@ -85,8 +92,8 @@ def _draw_maps(run: Path, answers: "Sequence[FilePrediction]", folder: Path) -> 
             while target in taken:
                 target, number = folder / f"{Path(answer.file).stem}-{number}-map.png", number + 1
             taken.add(target)
-            image = read(answer.file, channels=preprocessing.channels)
-            draw_class_map(class_map(network, preprocessing, image), trained.classes, target)
+            image = read(answer.file, channels=subject.preprocessing.channels)
+            draw_class_map(class_map(subject.network, subject.preprocessing, image), subject.classes, target)
             print(f"map       {target}", file=sys.stderr)
 
 

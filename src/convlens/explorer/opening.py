@@ -58,20 +58,24 @@ def open_run(path: str | Path) -> Opened:
 
 
 def open_weights(name: str, weights: str) -> Opened:
-    """Open a network of the catalogue with published weights, or with those in a file.
+    """Open a network of the catalogue with published weights, or with those in a file, whose classes are numbered.
 
     Raises:
         ConvlensError: no network is called that, or the weights are not its own.
     """
+    from convlens.anatomy import inspect
+
     card = networks.card(name)
     network = networks.create(name, weights=weights).eval()
-    published = card.weights.get(weights)
+    published = card.published(weights)
     preprocessing = published.preprocessing if published else card.preprocessing
+    size = (preprocessing.channels, *preprocessing.size)
+    (shape,) = inspect(network, size).output_shapes
     return Opened(
         name=f"{name} ({Path(weights).stem})",
         network=network,
-        size=(preprocessing.channels, *preprocessing.size),
-        classes=tuple(str(number) for number in range(card.classes)),
+        size=size,
+        classes=networks.class_names(name, weights) or tuple(str(number) for number in range(shape[-1])),
         preprocessing=preprocessing,
     )
 

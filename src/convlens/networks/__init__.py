@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlens.networks.cards import Card, card, names
 from convlens.networks.catalogue import check_size, create
+from convlens.networks.class_names import class_names
 from convlens.networks.outputs import WithAuxiliary
 from convlens.networks.published import PublishedWeights
 from convlens.networks.scaling import Scale, compound_scale
@@ -38,6 +39,7 @@ __all__ = [
     "activations",
     "card",
     "check_size",
+    "class_names",
     "compound_scale",
     "create",
     "fully_convolutional",

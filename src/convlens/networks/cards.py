@@ -4,10 +4,12 @@ Every figure on a card is recomputed from the network by `tests/networks/test_ca
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 from convlens.errors import unknown_name
@@ -52,6 +54,21 @@ class Card:
     accuracy_source: str
     preprocessing: Preprocessing
     weights: Mapping[str, PublishedWeights]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the outputs of the published weights mean, in order; empty where none were published."""
+        return next((each.class_names for each in self.weights.values() if each.class_names), ())
+
+    def published(self, weights: str | Path) -> PublishedWeights | None:
+        """Find the published weights of a name, in any case, or those that a file is a copy of (by its SHA-256)."""
+        named = self.weights.get(str(weights).lower())
+        path = Path(weights).expanduser()
+        if named is not None or not self.weights or not path.is_file():
+            return named
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return next((each for each in self.weights.values() if digest.startswith(each.sha256_prefix)), None)
 
 
 def names() -> tuple[str, ...]:

@@ -44,10 +44,22 @@ class PublishedWeights:
         """Name of the file in the cache folder."""
         return self.url.rsplit("/", 1)[-1]
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in order; empty for weights that are no classifier."""
+        return () if self.top1 is None else imagenet_classes()
+
 
 def published_weights(network: str) -> Mapping[str, PublishedWeights]:
     """Return name -> weights of one network, empty where none were published."""
     return MappingProxyType({weights.name: weights for weights in _table() if weights.network == network})
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """The 1,000 classes of ImageNet (ILSVRC 2012) by WordNet number, the order of outputs in torchvision and timm."""
+    text = files("convlens.networks").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
 
 
 def read_preprocessing(row: dict[str, str], size: tuple[int, int]) -> Preprocessing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,24 +78,14 @@ def _outline(sheet: Card, family: Family) -> nn.Module:
 
 def _find(sheet: Card, family: Family, weights: str | Path) -> tuple[Path, PublishedWeights | None]:
     """Tell a published name from a file, and get the file."""
-    published = sheet.weights.get(str(weights).lower())
-    if published is not None:
+    if str(weights).lower() in sheet.weights:
         from convlens.networks.download import fetch
 
+        published = sheet.weights[str(weights).lower()]
         return fetch(published), published
     path = Path(weights).expanduser()
     if path.suffix.lower() in SUFFIXES or path.exists():
-        return path, _recognise(path, sheet) if family.prepare is not None else None
+        return path, sheet.published(path) if family.prepare is not None else None
     if not sheet.weights:
         raise ConvlensError(f"weights={str(weights)!r}: none are published for {sheet.name}; give a file of weights")
     raise unknown_name(f"weights of {sheet.name}", str(weights), sheet.weights)
-
-
-def _recognise(path: Path, sheet: Card) -> PublishedWeights | None:
-    """Return the published weights that a file is a copy of, by its SHA-256."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    matching = (weights for weights in sheet.weights.values() if digest.startswith(weights.sha256_prefix))
-    return next(matching, None)

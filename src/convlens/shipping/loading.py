@@ -1,9 +1,10 @@
 """From a run or an artifact to a predictor."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlens import runs
+from convlens import networks, runs
 from convlens.errors import ConvlensError
 from convlens.processors import default_threads
 from convlens.shipping.formats import format_of
@@ -11,6 +12,9 @@ from convlens.shipping.predictor import Predictor
 from convlens.shipping.runtimes import RUNTIMES, require
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from convlens.images import Preprocessing
     from convlens.shipping.manifest import Manifest
 
 # Runtimes that a run can be put on, and the format by which it gets there; "" is the run itself.
@@ -24,23 +28,33 @@ def load(
     threads: int | None = None,
     device: str = "auto",
     batch: int = 1,
+    weights: str | Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Predictor:
-    """Load a run or an artifact, ready to predict.
+    """Load a run, an artifact, or a network of the catalogue with weights, ready to predict.
 
     Args:
-        source: a run folder, or a file that `export` wrote (.onnx, .xml, .pt2, .safetensors).
+        source: a run folder, a file that `export` wrote (.onnx, .xml, .pt2, .safetensors), or the name of a network.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and
             the artifact's own for an artifact; `"auto"` measures those installed and remembers the fastest.
         threads: that one call may use; None takes the processors that the container has.
         device: where PyTorch runs a run; `"auto"` takes a GPU if there is one. Artifacts run on the processor.
         batch: images in a call, for `runtime="auto"`.
+        weights: for the name of a network: published weights or a file.
+        classes: for a file of weights: its class names, in the order of the outputs; published weights have their own.
 
     Raises:
-        ConvlensError: there is neither, it is damaged or from a newer version, or the runtime is missing or unfit.
+        ConvlensError: there is none of them, it is damaged or from a newer version, or the runtime is missing or unfit.
     """
     if threads is not None and threads < 1:
         raise ConvlensError(f"threads is {threads}; use at least 1")
     path = Path(source)
+    if weights is not None:
+        return _load_network(str(source), weights, classes, runtime, threads, device)
+    if classes is not None:
+        raise ConvlensError(f"class names go with --weights; {source} knows its own")
+    if str(source) in networks.names() and not path.exists():
+        raise ConvlensError(_without_weights(str(source)))
     if runtime == "auto":
         return _load_fastest(path, threads or default_threads(), device, batch)
     if path.is_dir():
@@ -88,26 +102,69 @@ def _load_run(path: Path, runtime: str | None, threads: int | None, device: str)
 
         _only_processor(device, chosen)
         return load_artifact(converted(path, _RUN_RUNTIMES[chosen]), runtime=chosen, threads=threads)
+    folder = runs.open_folder(path)
+    facts = {"network": folder.network_name, "run": {"name": folder.description.name}}
+    return _in_torch(
+        folder.load_network(), folder.classes, folder.preprocessing, str(path), facts, threads=threads, device=device
+    )
+
+
+def _load_network(
+    name: str,
+    weights: str | Path,
+    classes: Sequence[str] | None,
+    runtime: str | None,
+    threads: int | None,
+    device: str,
+) -> Predictor:
+    from convlens.shipping.subject import open_subject
+
+    if runtime not in (None, "torch"):
+        raise ConvlensError(
+            f"{name} with weights runs on torch, not on {runtime}; for that, convlens export {name} --weights {weights}"
+        )
+    subject = open_subject(name, weights=weights, classes=classes)
+    facts = {"network": name, "weights": str(weights), "weights_licence": subject.weights_licence}
+    return _in_torch(
+        subject.network, subject.classes, subject.preprocessing, name, facts, threads=threads, device=device
+    )
+
+
+def _without_weights(name: str) -> str:
+    known = list(networks.card(name).weights)
+    say = f"--weights {known[-1]}" if known else "--weights with a file of them"
+    return f"{name} is the name of a network, and without weights it has learnt nothing; add {say}"
+
+
+def _in_torch(
+    network: "nn.Module",
+    classes: Sequence[str],
+    preprocessing: "Preprocessing",
+    source: str,
+    facts: dict[str, Any],
+    *,
+    threads: int | None,
+    device: str,
+) -> Predictor:
     import torch
 
     from convlens.evaluation import choose_device
     from convlens.shipping.engines import TorchEngine
     from convlens.shipping.program import Probabilities
 
-    folder = runs.open_folder(path)
     where = choose_device(device)
-    module = Probabilities(folder.load_network(), torch.float32).eval()
+    module = Probabilities(network, torch.float32).eval()
     module = module.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     count = threads or min(torch.get_num_threads(), default_threads())
     return Predictor(
         TorchEngine(module, count, where),
-        folder.classes,
-        folder.preprocessing,
-        source=str(path),
+        classes,
+        preprocessing,
+        source=source,
         runtime="torch",
         precision="float32",
         threads=count,
-        facts={"network": folder.network_name, "run": {"name": folder.description.name}},
+        facts=facts,
     )
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +136,8 @@ def _from_catalogue(
     name: str, weights: str | Path | None, classes: Sequence[str] | None, size: tuple[int, int] | None
 ) -> Subject:
     card = networks.card(name)
-    published = card.weights.get(str(weights))
-    names = _class_names(card, weights, classes)
+    published = None if weights is None else card.published(weights)
+    names = _class_names(name, weights, classes)
     preprocessing = _at_size(published.preprocessing if published else card.preprocessing, size)
     count = len(names) if weights is None else None  # weights bring their own; a new head would be untrained
     network = networks.create(name, classes=count, size=preprocessing.size, weights=weights)
@@ -155,14 +154,13 @@ def _from_catalogue(
     )
 
 
-def _class_names(card: networks.Card, weights: str | Path | None, classes: Sequence[str] | None) -> tuple[str, ...]:
+def _class_names(name: str, weights: str | Path | None, classes: Sequence[str] | None) -> tuple[str, ...]:
     if classes is not None:
         return tuple(classes)
     if weights is None:
-        return tuple(f"class {i}" for i in range(card.classes))
-    if str(weights) in card.weights:
-        text = resources.files("convlens.shipping").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
-        return tuple(text.splitlines())
+        return tuple(f"class {i}" for i in range(networks.card(name).classes))
+    if known := networks.class_names(name, weights):
+        return known
     raise ConvlensError(
         f"the weights {str(weights)!r} do not say what their classes are called; "
         "give --classes with a file of names, one a line, in the order of the outputs"
