@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convlens.shipping.manifest import Precision
 from convlens.shipping.names import OUTPUT
-from convlens.shipping.untracked import untracked
+from convlens.shipping.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     import torch
@@ -95,15 +95,13 @@ class OpenVinoEngine:
 
 def compile_openvino(model: Any, threads: int, precision: Precision, *, profile: bool = False) -> Any:
     """Compile for one caller at a time, with the arithmetic that was asked for and not what the plugin prefers."""
-    openvino = untracked("openvino")
-
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "PERF_COUNT": profile,
     }
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return openvino_core().compile_model(model, "CPU", settings)
 
 
 def onnx_session(content: bytes, threads: int, *, optimise: bool = True, profile: str = "") -> Any:

@@ -11,6 +11,7 @@ from convlens.images import Preprocessing
 from convlens.shipping.manifest import PREFIX, ArtifactError
 from convlens.shipping.names import IMAGE, INPUT, OUTPUT, PREPROCESSING
 from convlens.shipping.onnx_graph import modules_of
+from convlens.shipping.openvino_core import openvino_core
 from convlens.shipping.untracked import untracked
 
 _MODES = {"bilinear": "bilinear_pillow", "bicubic": "bicubic_pillow"}
@@ -20,10 +21,8 @@ _ROOM = "convlens"  # where in the model's rt_info the manifest lies
 
 def from_onnx(model: Any) -> Any:
     """Convert an `onnx.ModelProto` to an `openvino.Model`."""
-    openvino = untracked("openvino")
-
     # Not openvino.convert_model, which reports its use over the network.
-    converted = openvino.Core().read_model(model.SerializeToString(), b"")
+    converted = openvino_core().read_model(model.SerializeToString(), b"")
     converted.inputs[0].get_node().set_friendly_name(INPUT)
     converted.inputs[0].get_tensor().set_names({INPUT})
     converted.outputs[0].get_tensor().set_names({OUTPUT})
@@ -112,14 +111,12 @@ def read(path: str | Path) -> Any:
     Raises:
         ArtifactError: one of them is missing, truncated or not what convlens wrote.
     """
-    openvino = untracked("openvino")
-
     path = Path(path)
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise ArtifactError(f"{path} needs {weights.name} beside it, which is missing; copy both files")
     try:
-        model = openvino.Core().read_model(str(path))
+        model = openvino_core().read_model(str(path))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-120:]
         raise ArtifactError(f"{path} is truncated or no OpenVINO model ({reason}); export it again") from None

@@ -14,6 +14,7 @@ from convlens.errors import ConvlensError
 from convlens.shipping.engines import Engine, OnnxRuntimeEngine
 from convlens.shipping.labelled import Labelled
 from convlens.shipping.names import INPUT
+from convlens.shipping.openvino_core import signal_stack_kept
 from convlens.shipping.runtimes import require_package
 from convlens.shipping.untracked import untracked
 
@@ -93,12 +94,15 @@ def _nncf() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep NNCF's progress bars off the standard output, which may be read as JSON, and its log to errors."""
+    """Keep NNCF's progress bars off the standard output, which may be read as JSON, and its log to errors.
+
+    It also makes OpenVINO cores of its own, and drops them when it likes.
+    """
     log = logging.getLogger("nncf")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings(), signal_stack_kept():
             warnings.simplefilter("ignore")
             yield
     finally:
