@@ -1,12 +1,15 @@
 import inspect
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 import yaml
 
 from convlens.cli.train import train as command
+from convlens.data.keeping import CACHES
 from convlens.errors import ConvlensError
 from convlens.training import TrainConfig
+from convlens.training.config import Cache
 from convlens.training.settings import read_settings
 
 
@@ -22,6 +25,10 @@ def test_every_field_says_what_it_is():
 def test_a_configuration_survives_yaml():
     config = TrainConfig(data="digits", size=(32, 48), lr=0.1)
     assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+
+
+def test_the_caches_are_those_of_the_loader():
+    assert get_args(Cache) == CACHES
 
 
 def test_one_number_is_a_square_and_a_whole_number_is_a_number():

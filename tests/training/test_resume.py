@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from convlens import runs
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
+from convlens.files import cache_folder
 from convlens.training import TrainConfig
 from convlens.training.progress import Silence
 from convlens.training.state import State, load_checkpoint
@@ -129,6 +132,22 @@ def test_workers_and_checkpoints_change_nothing(tmp_path):
     first = start(TrainConfig(**SMALL, epochs=1, workers=0, runs=str(tmp_path)), Silence())
     second = start(TrainConfig(**SMALL, epochs=1, workers=2, checkpoint_steps=1, runs=str(tmp_path)), Silence())
     assert_same(first.folder.path, second.folder.path)
+
+
+def test_where_images_are_kept_changes_nothing_and_may_change_on_resume(tmp_path):
+    for number, name in enumerate(("cat", "dog")):
+        for i in range(40):
+            path = tmp_path / "photos" / name / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(100 * number + i).integers(0, 256, (40, 70, 3), np.uint8)
+            Image.fromarray(noise).save(path)
+    settings = SMALL | {"data": str(tmp_path / "photos"), "size": 32, "batch": 16, "epochs": 2, "runs": str(tmp_path)}
+    whole = start(TrainConfig(**settings, cache="none"), Silence())
+    assert not (cache_folder() / "images").exists()
+    cut = start(TrainConfig(**settings, cache="disk"), Interrupter(signal.SIGINT, 2))
+    assert len(list((cache_folder() / "images").rglob("*.pixels"))) == 2  # of training and validation
+    go_on(cut.folder.path, {"cache": "memory"}, Silence())
+    assert_same(whole.folder.path, cut.folder.path)
 
 
 def test_the_callers_random_numbers_are_left_alone(tmp_path):

@@ -12,6 +12,7 @@ Balance = Literal["none", "sampling", "loss"]
 Policy = Literal["none", "trivial", "rand"]
 Log = Literal["none", "tensorboard", "mlflow"]
 Augment = Literal["auto", "none"]
+Cache = Literal["auto", "memory", "disk", "none"]
 Monitor = Literal["top1", "macro_f1", "log_loss"]
 
 
@@ -76,6 +77,9 @@ class TrainConfig:
         None, "Threads that compute; if not given, one or all, whichever a few timed steps show to be faster."
     )
     workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
+    cache: Cache = _option(
+        "auto", "Where decoded images are kept: auto (of files on disk, plain pixels in memory), memory, disk, or none."
+    )
     max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
     exclude: str | None = _option(None, "File that lists images to leave out, as convlens check --write-list makes it.")
     log: Log = _option("none", "Track the run in tensorboard or mlflow, too.")

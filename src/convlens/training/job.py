@@ -26,7 +26,7 @@ from convlens.training.trouble import parts_that_fit
 
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(
-    {"data", "device", "workers", "max_bad", "exclude", "log", "checkpoint_seconds", "checkpoint_steps"}
+    {"data", "device", "workers", "cache", "max_bad", "exclude", "log", "checkpoint_seconds", "checkpoint_steps"}
 )
 
 

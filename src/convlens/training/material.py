@@ -107,10 +107,14 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
         sampling="balanced" if config.balance == "sampling" else "shuffled",
         repeats=config.repeats,
         workers=config.workers,
+        cache=config.cache,
     )
     if not dataset.splits.get("val"):
         return train, None
-    return train, Loader(dataset, "val", preprocessing, batch_size=max(config.batch, 64), workers=config.workers)
+    batch_size = max(config.batch, 64)
+    return train, Loader(
+        dataset, "val", preprocessing, batch_size=batch_size, workers=config.workers, cache=config.cache
+    )
 
 
 def _augmentation(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> Augmentation:
