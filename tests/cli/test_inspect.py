@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convlens import runs
 from convlens.cli.main import main
+from convlens.images import Preprocessing
+from convlens.runs.environment import versions
+from convlens.runs.weights import save_weights
 
 NET = """
 import torch
@@ -61,6 +65,68 @@ def test_the_field_of_a_unit(net, capsys):
     assert "rows 0–3, columns 3–7 of 8×8; size 7, stride 2, offset 0" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["columns"] == [3, 7]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder of a LeNet-5 for three classes of gray images, as training leaves it, without training."""
+    import torch
+
+    description = runs.Description(
+        name="pets",
+        created="2026-11-24T06:00:00+00:00",
+        network=runs.NetworkChoice(name="lenet5", classes=3, channels=1, size=(28, 32)),
+        classes=("cat", "dog", "sheep"),
+        preprocessing=Preprocessing(size=(28, 32), resize=(28, 32), mean=(0.5,), std=(0.25,), channels=1),
+        config={},
+        data=runs.DataSummary(source="pets", fingerprint="abc", splits={"train": 8}),
+        numerics={"precision": "float32"},
+        versions=versions(),
+    )
+    folder = runs.create_folder(tmp_path, "pets", description)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = folder.build_network().state_dict()
+    for which in ("best", "last"):
+        save_weights(weights, folder.weights_path(which))
+    return folder.path
+
+
+def test_a_run_is_inspected_with_its_own_size_channels_and_classes(run, capsys):
+    assert main(["inspect", str(run), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert (content["input"], content["output"]) == ([[1, 1, 28, 32]], [[1, 3]])
+    built = sum(each.numel() for each in runs.read_folder(run).build_network().parameters())
+    assert content["parameters"] == built
+    assert main(["inspect", str(run), "--at", "c1", "--unit", "0,0"]) == 0
+    assert "rows 0–4, columns 0–4 of 28×32" in capsys.readouterr().out
+
+
+def test_a_runs_weights_are_read_only_to_measure(run, capsys):
+    measure = ["inspect", str(run), "--at", "c1", "--effective"]
+    assert main(measure) == 0
+    assert "energy inside the theoretical field" in capsys.readouterr().out
+    (run / "weights" / "best.safetensors").unlink()
+    assert main(["inspect", str(run)]) == 0
+    assert "LeNet5" in capsys.readouterr().out
+    assert main(measure) == 2
+    assert "best" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run_and_a_size_that_does_not_fit(run, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["inspect", str(tmp_path / "empty")]) == 2
+    assert "is no network and no run" in capsys.readouterr().err
+    assert main(["inspect", str(run), "--size", "64"]) == 2
+    assert "made for 28×32" in capsys.readouterr().err
+
+
+def test_training_memory_is_there_when_it_was_asked_for(net, capsys):
+    assert main(["inspect", net, "--size", "8", "--json"]) == 0
+    assert "training_memory" not in json.loads(capsys.readouterr().out)
+    assert main(["inspect", net, "--size", "8", "--json", "--training", "sgd"]) == 0
+    parts = json.loads(capsys.readouterr().out)["training_memory"]["sgd"]
+    assert parts["gradients"] > 0
 
 
 def test_operations_csv_html_and_training(net, capsys):

@@ -8,6 +8,7 @@ import pytest
 import convlens
 from convlens import shipping
 from convlens.errors import ConvlensError
+from convlens.evaluation import rank
 from convlens.shipping import manifest, runtimes
 from convlens.shipping.manifest import ArtifactError
 
@@ -47,6 +48,38 @@ def test_predict_takes_files_and_arrays(artifacts, digits, tmp_path):
     assert "no image" in str(from_files[3].error)
     assert [answer.file for answer in from_arrays] == ["image 0", "image 1", "image 2"]
     assert predictor.predict(digits[0])[0].classes[0].label == from_arrays[0].classes[0].label
+
+
+class Wavering:
+    """An engine whose scores move a little with the size of the batch, as those of matrix kernels do."""
+
+    def __call__(self, x):
+        scores = 3 * x[:, 0, 4:24, 4:24].reshape(len(x), 10, -1).mean(2, dtype=np.float64)
+        scores += 1e-5 * np.sin(1e4 * scores) if len(x) > 1 else 0
+        odds = np.exp(scores)
+        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_arrays_are_answered_as_files_are_and_as_each_alone(artifacts, tmp_path):
+    from PIL import Image
+
+    predictor = convlens.load(artifacts("onnx"))
+    predictor.engine = Wavering()
+    images = list(np.random.default_rng(0).integers(0, 256, (600, 8, 8, 1), np.uint8))
+    for number, image in enumerate(images):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:03}.png")
+    together = [answer.classes for answer in predictor.predict(images, batch=50)]
+    alone = [predictor.predict(image)[0].classes for image in images]
+    assert together == alone
+    assert together == [answer.classes for answer in predictor.predict(tmp_path, batch=37)]
+    x = np.stack([predictor.preprocessing.apply(image) for image in images])
+    assert [rank(row, predictor.classes, 5) for row in predictor.probabilities(x)] != alone  # it does matter here
+
+
+@pytest.mark.parametrize(("asked", "message"), [({"top": 0}, "top is 0"), ({"batch": 0}, "batch is 0")])
+def test_arrays_with_impossible_wishes(artifacts, digits, asked, message):
+    with pytest.raises(ConvlensError, match=message):
+        convlens.load(artifacts("onnx")).predict(digits[:2], **asked)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def pattern(field: "ReceptiveField | None") -> dict[str, Any] | None:
 
 
 def totals(sheet: "Anatomy") -> dict[str, Any]:
-    """The totals as plain numbers."""
+    """The totals as plain numbers; `training_memory`, part by part, for each optimiser that was asked about, if any."""
+    planned = {optimizer: asdict(memory) for optimizer, memory in sheet.planned.items()}
     return {
         "name": sheet.name,
         "input": [list(each) for each in sheet.input_shapes],
@@ -195,7 +196,7 @@ def totals(sheet: "Anatomy") -> dict[str, Any]:
         "macs": sheet.macs,
         "flops": sheet.flops,
         "peak_memory": sheet.peak_memory,
-        "training_memory": {optimizer: asdict(memory) for optimizer, memory in sheet.planned.items()},
+        **({"training_memory": planned} if planned else {}),
         "not_counted": sheet.not_counted,
     }
 

@@ -51,7 +51,7 @@ def inspect(
         effective: With --at: measure how the influence is spread inside the receptive field, by gradients.
         image: With --at: the picture to draw on, or to measure with.
         figure: Write a picture (.png, .svg, .pdf): the network with its sizes to scale, or with --at the region.
-        json_: Print JSON.
+        json_: Print JSON; it has training_memory only with --training, for which a step is run on fake tensors.
         csv: Print the operations as CSV.
         html: Print a web page.
         out: Write to this file instead of printing.

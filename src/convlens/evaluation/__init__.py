@@ -2,7 +2,7 @@
 
 from convlens.evaluation.evaluation import Evaluation, Mistake, choose_split, evaluate, summarise
 from convlens.evaluation.metrics import ClassMetrics, Reliability, wilson_interval
-from convlens.evaluation.prediction import FilePrediction, find_files, predict_files
+from convlens.evaluation.prediction import FilePrediction, find_files, predict_files, predict_images
 from convlens.evaluation.predictor import Predictor, TorchPredictor, choose_device
 from convlens.evaluation.ranking import Guess, rank
 from convlens.evaluation.settled import Settled
@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "find_files",
     "predict_files",
+    "predict_images",
     "rank",
     "summarise",
     "wilson_interval",

@@ -66,10 +66,7 @@ def predict_files(
     Returns:
         One answer a file, in order. A file that cannot be read has an error instead of classes.
     """
-    if top < 1:
-        raise ConvlensError(f"top is {top}; ask for at least 1 class")
-    if batch < 1:
-        raise ConvlensError(f"batch is {batch}; use at least 1")
+    _check(top, batch)
     files = find_files(paths)
     settled = Settled(predictor)
     answers: list[FilePrediction] = []
@@ -78,6 +75,37 @@ def predict_files(
         if on_progress:
             on_progress(len(answers), len(files))
     return answers
+
+
+def predict_images(
+    predictor: Predictor, images: Sequence[NDArray[np.uint8]], *, top: int = 5, batch: int = 32
+) -> list[FilePrediction]:
+    """Predict the classes of decoded images, uint8 (H, W, C), exactly as those of files; they are called `image 0`, ….
+
+    Args:
+        predictor: what runs the network.
+        images: what to predict.
+        top: how many classes to give for each image.
+        batch: how many images go through the network at a time.
+
+    Raises:
+        ConvlensError: an image of another shape or type than the preprocessing takes.
+    """
+    _check(top, batch)
+    settled = Settled(predictor)
+    answers: list[FilePrediction] = []
+    for start in range(0, len(images), batch):
+        chunk = range(start, min(start + batch, len(images)))
+        inputs = [predictor.preprocessing.apply(images[i]) for i in chunk]
+        answers.extend(_answer(settled, [Path(f"image {i}") for i in chunk], inputs, top))
+    return answers
+
+
+def _check(top: int, batch: int) -> None:
+    if top < 1:
+        raise ConvlensError(f"top is {top}; ask for at least 1 class")
+    if batch < 1:
+        raise ConvlensError(f"batch is {batch}; use at least 1")
 
 
 def _files_of(path: Path) -> list[Path]:

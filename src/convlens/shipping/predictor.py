@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
-from convlens.evaluation import FilePrediction, predict_files, rank
+from convlens.evaluation import FilePrediction, predict_files, predict_images
 from convlens.images import Preprocessing
 from convlens.shipping.engines import Engine
 
@@ -80,7 +80,7 @@ class Predictor:
             batch: how many images go through the network at a time.
 
         Returns:
-            One answer an image, in order; images in memory are called `image 0`, `image 1`, …
+            One answer an image, in order, whatever else was in its batch; images in memory are called `image 0`, …
 
         Raises:
             ConvlensError: paths are mixed with arrays, or an array is not uint8 (H, W, C).
@@ -92,14 +92,7 @@ class Predictor:
             raise ConvlensError("predict got paths and arrays together; call it once for each kind")
         if paths:
             return predict_files(self, paths, top=top, batch=batch)
-        answers: list[FilePrediction] = []
-        for start in range(0, len(arrays), batch):
-            x = np.stack([self.preprocessing.apply(image) for image in arrays[start : start + batch]])
-            answers += [
-                FilePrediction(file=f"image {start + i}", classes=rank(row, self.classes, top))
-                for i, row in enumerate(self.probabilities(x))
-            ]
-        return answers
+        return predict_images(self, arrays, top=top, batch=batch)
 
     def warm_up(self, batch: int = 1, times: int = 2) -> None:
         """Run on empty images, so that the first answer is as fast as the others."""
