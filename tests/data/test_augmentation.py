@@ -160,7 +160,7 @@ def test_geometric_operations_move_the_picture_as_named():
     x[0, 0, 10, 15] = 1  # the middle
 
     def bright(name, signed):
-        moved = _warped(x, torch.from_numpy(_matrix(name, signed, (21, 31), True))[None].float())
+        moved = _warped(x, torch.from_numpy(_matrix(name, signed, (21, 31), True, 135))[None].float())
         return tuple(int(i) for i in np.unravel_index(int(moved.argmax()), (21, 31)))
 
     assert bright("rotate", 0.7) == bright("shear_x", 0.5) == bright("shear_y", 0.5) == (10, 15)
@@ -185,6 +185,22 @@ def test_every_operation_is_drawn_by_both_policies():
         same = (changed == x).flatten(1).all(dim=1)
         assert same[chosen == 0].all()
         assert not same[chosen == OPERATIONS.index("rotate")].all()
+
+
+def test_where_up_tells_classes_apart_nothing_is_turned_further_than_30_degrees():
+    x = torch.zeros(200, 1, 41, 41)
+    x[:, 0, 20, 30:38] = 1  # a bar from the middle to the right
+    rotate = np.full(200, (OPERATIONS.index("rotate") + 0.5) / len(OPERATIONS))
+    chances = np.stack([rotate, *uniforms(0, 0, np.arange(200), 2).T], axis=1)
+
+    def furthest(upright):
+        turned = with_policy(x, Augmentation(policy="trivial", upright=upright), chances)[:, 0]
+        place = torch.arange(41.0) - 20
+        rows, columns = (turned.sum(dim=2) * place).sum(dim=1), (turned.sum(dim=1) * place).sum(dim=1)
+        return math.degrees(float(torch.atan2(rows, columns).abs().max()))
+
+    assert 28 < furthest(True) < 31
+    assert 128 < furthest(False) < 136
 
 
 def test_erasing_blanks_the_asked_share_of_images_and_of_the_area():

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from convlens.errors import ConvlensError
+from convlens.training.material import gather
 from convlens.training.settings import RECIPES, read_recipe, settle
 
 
@@ -56,3 +57,12 @@ def test_a_file_is_a_recipe_and_a_misspelt_one_is_answered(tmp_path):
     file.write_text("epoch: 7")
     with pytest.raises(ConvlensError, match="did you mean epochs"):
         settle({"data": "digits", "recipe": str(file)})
+
+
+@pytest.mark.parametrize(("given", "mirrored"), [({}, False), ({"mirrors": True}, True), ({"mirrors": False}, False)])
+def test_what_differs_from_its_mirror_image_is_neither_flipped_nor_turned_far(given, mirrored):
+    config = settle({"data": "digits", "network": "lenet5", "recipe": "strong"} | given)
+    augmentation = gather(config, print).train_loader.augmentation
+    assert augmentation.flip is mirrored
+    assert augmentation.upright is not mirrored
+    assert augmentation.policy == "trivial"

@@ -107,6 +107,17 @@ def test_the_average_follows_and_forgets_where_it_began():
     torch.testing.assert_close(average.network.weight, first + 0.95)
 
 
+@pytest.mark.parametrize("steps", [40, 400, 4000])
+def test_the_average_reaches_back_over_a_fraction_of_any_training(steps):
+    network = nn.Linear(1, 1)
+    average = AverageWeights(network, 0.999)
+    for step in range(steps):
+        with torch.no_grad():
+            network.weight.fill_(step / steps)  # weights that tell how much of the training is done
+        average.update(network, step)
+    assert 0.85 < average.network.weight.item() < 1.0
+
+
 def test_lamb_steps_are_as_long_as_the_rate_times_the_weights():
     decayed, plain = nn.Parameter(torch.randn(5, 5)), nn.Parameter(torch.randn(5))
     groups = [{"params": [decayed], "weight_decay": 0.1}, {"params": [plain], "weight_decay": 0.0}]

@@ -24,6 +24,8 @@ class Augmentation:
             `"rand"` makes `rand_operations` of strength `rand_magnitude` (RandAugment; Cubuk et al. 2020).
         rand_operations: how many operations RandAugment makes.
         rand_magnitude: their strength, 0..30.
+        upright: whether classes differ in which way is up, as a 6 and a 9 do; TrivialAugment then turns an image by 30°
+            at most, as RandAugment does, and not by 135°.
         brightness: largest relative change of brightness, 0..1.
         contrast: the same of contrast.
         saturation: the same of saturation.
@@ -43,6 +45,7 @@ class Augmentation:
     policy: Literal["trivial", "rand"] | None = None
     rand_operations: int = 2
     rand_magnitude: int = 9
+    upright: bool = False
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0

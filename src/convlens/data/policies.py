@@ -28,16 +28,20 @@ def with_policy(x_NCHW: Tensor, augmentation: Augmentation, chances: NDArray[np.
         if augmentation.policy == "trivial":
             strength = np.floor(for_strength * BINS)
         signed = strength / (BINS - 1) * np.where(for_sign < 0.5, -1, 1)
-        x_NCHW = _apply(x_NCHW, chosen, signed, wide=augmentation.policy == "trivial")
+        x_NCHW = _apply(x_NCHW, chosen, signed, augmentation)
     return x_NCHW
 
 
-def _apply(x_NCHW: Tensor, chosen: NDArray[np.int64], signed: NDArray[np.float64], *, wide: bool) -> Tensor:
+def _apply(
+    x_NCHW: Tensor, chosen: NDArray[np.int64], signed: NDArray[np.float64], augmentation: Augmentation
+) -> Tensor:
     """One operation a sample; `signed` holds strengths -1..1."""
     result = x_NCHW.clone()
+    wide = augmentation.policy == "trivial"
+    turn = 135.0 if wide and not augmentation.upright else 30.0  # the largest, in degrees
     moved = np.flatnonzero((chosen > 0) & (chosen < len(GEOMETRIC)))
     if len(moved):
-        matrices = np.stack([_matrix(OPERATIONS[chosen[i]], signed[i], x_NCHW.shape[2:], wide) for i in moved])
+        matrices = np.stack([_matrix(OPERATIONS[chosen[i]], signed[i], x_NCHW.shape[2:], wide, turn) for i in moved])
         at = torch.from_numpy(moved).to(x_NCHW.device)
         result[at] = _warped(x_NCHW[at], torch.from_numpy(matrices).to(x_NCHW))
     for number, name in enumerate(OPERATIONS):
@@ -49,12 +53,12 @@ def _apply(x_NCHW: Tensor, chosen: NDArray[np.int64], signed: NDArray[np.float64
     return result
 
 
-def _matrix(name: str, signed: float, size: tuple[int, ...], wide: bool) -> NDArray[np.float64]:
+def _matrix(name: str, signed: float, size: tuple[int, ...], wide: bool, largest: float) -> NDArray[np.float64]:
     """The 2 × 3 matrix from output to input places, in torch's coordinates of -1..1."""
     height, width = size
     shear = (0.99 if wide else 0.3) * signed
     furthest = [min(32, 0.45 * side) if wide else side * 150 / 331 for side in (width, height)]
-    turn = math.radians((135 if wide else 30) * signed)
+    turn = math.radians(largest * signed)
     cosine, sine, aspect = math.cos(turn), math.sin(turn), height / width
     return np.array(
         {

@@ -52,6 +52,11 @@ class TrainConfig:
     label_smoothing: float = _option(0.1, "Share of the target that is spread over all classes.")
     clip_norm: float = _option(2.0, "Largest norm of the gradient; 0 for no limit.")
     augment: Augment = _option("auto", "auto: shifts or crops, and flips where a mirror image keeps its class; none.")
+    mirrors: bool | None = _option(
+        None,
+        "Whether a mirror image shows the same class. If not, as with letters and signs, nothing is flipped, or turned "
+        "by more than 30 degrees. If not given: no for digits and IDX files, else yes.",
+    )
     policy: Policy = _option("none", "Random operations: none, trivial (TrivialAugment), rand (RandAugment).")
     jitter: float = _option(0.0, "Largest relative change of brightness, contrast and saturation.")
     mixup: float = _option(0.0, "Parameter of mixup, which blends two images; 0 for none.")

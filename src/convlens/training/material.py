@@ -93,7 +93,7 @@ def _open_data(config: TrainConfig, say: Say) -> Dataset:
     if dataset.bad_files:
         first = dataset.bad_files[0]
         say(f"{len(dataset.bad_files)} unreadable files are left out (bad_files.csv); the first: {first.reason}")
-    return dataset
+    return dataset if config.mirrors is None else replace(dataset, mirrors=config.mirrors)
 
 
 def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:
@@ -122,6 +122,7 @@ def _augmentation(config: TrainConfig, dataset: Dataset, preprocessing: Preproce
     return replace(
         usual,
         policy=None if config.policy == "none" else config.policy,
+        upright=not dataset.mirrors,  # what is told from its mirror image is mostly told from itself turned, too
         brightness=config.jitter,
         contrast=config.jitter,
         saturation=config.jitter if preprocessing.channels == 3 else 0.0,
