@@ -11,20 +11,20 @@ import argparse
 import json
 import sys
 import time
-from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 
 from convlens import networks
 from convlens.training import TrainConfig
-from convlens.training.depthwise import fast_depthwise
-from convlens.training.numerics import choose_numerics, threads_of
+from convlens.training.choosing import choose_numerics
+from convlens.training.numerics import shaped, threads_of
 from convlens.training.optimisers import make_optimizer
 from convlens.training.step import Step
 
 NETWORKS = ("lenet5", "resnet18", "resnet50", "efficientnet_b0", "vgg11")
 BATCH, SIDE, CLASSES = 16, 160, 10
+TRAINING = 1000  # steps of the training that is tuned for: too few to pay for compiling
 
 
 def drawn_batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,13 +57,13 @@ def measure(name: str, steps: int, threads: int) -> dict[str, object]:
     x_last = x.contiguous(memory_format=torch.channels_last)
     config = TrainConfig(data="digits", network=name, batch=BATCH, lr=1e-4)
     step = Step.of(config)
-    numerics = choose_numerics(ours, x_last, y, config, step)
-    chosen = step.in_precision(numerics.precision)
+    numerics = choose_numerics(ours, x_last, y, config, step, steps=TRAINING, say=lambda _: None)
+    chosen = step.computed_as(numerics)
     optimizer = make_optimizer(ours, config)
     fastest = {"ours": float("inf"), "peer": float("inf")}
-    with fast_depthwise(ours) if numerics.depthwise != "torch" else nullcontext():
+    with shaped(ours, numerics, recompute=False):
         for round_ in range(steps + 1):
-            with threads_of({"threads": numerics.threads}):
+            with threads_of(numerics.threads):
                 started = time.perf_counter()
                 chosen(ours, optimizer, x_last, y)
                 ours_seconds = time.perf_counter() - started
@@ -75,8 +75,7 @@ def measure(name: str, steps: int, threads: int) -> dict[str, object]:
                 fastest["peer"] = min(fastest["peer"], peer_seconds)
     speeds = {side: BATCH / seconds for side, seconds in fastest.items()}
     return {
-        "what": f"{name}, batch {BATCH}, {x.shape[2]} px, {threads} thread(s); ours: {numerics.precision}, "
-        f"{numerics.threads} thread(s), depthwise gradients by {numerics.depthwise}",
+        "what": f"{name}, batch {BATCH}, {x.shape[2]} px, {threads} thread(s); ours: {numerics.title}",
         "ours": round(speeds["ours"], 1),
         "peer": round(speeds["peer"], 1),
         "unit": "images/s",

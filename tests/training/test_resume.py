@@ -20,7 +20,7 @@ from convlens.training.progress import Silence
 from convlens.training.state import State, load_checkpoint
 from convlens.training.train import go_on, start
 
-SMALL = {"data": "digits", "network": "lenet5", "batch": 256, "dropout": 0.3, "precision": "float32"}
+SMALL = {"data": "digits", "network": "lenet5", "batch": 256, "dropout": 0.3, "tune": False}
 
 
 def train_and_kill(folder, name, when, settings):
@@ -122,7 +122,7 @@ def test_ctrl_c_and_sigterm_end_after_the_step_with_a_run_that_can_be_used_and_r
 def test_the_command_says_how_to_go_on_and_exits_like_the_signal(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("convlens.training.progress.choose_watcher", lambda quiet: Interrupter(signal.SIGTERM, 1))
     words = ["train", "digits", "--network", "lenet5", "--batch", "256", "--epochs", "1", "--runs", str(tmp_path)]
-    assert main([*words, "--precision", "float32"]) == 128 + signal.SIGTERM
+    assert main([*words, "--no-tune"]) == 128 + signal.SIGTERM
     assert f"convlens train --resume {tmp_path / 'digits'}" in capsys.readouterr().err
     monkeypatch.undo()
     assert main(["train", "--resume", str(tmp_path / "digits"), "--quiet"]) == 0

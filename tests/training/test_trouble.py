@@ -14,7 +14,7 @@ from convlens.training.progress import Silence
 from convlens.training.step import Step
 from convlens.training.train import go_on, start
 
-SMALL = {"data": "digits", "network": "lenet5", "batch": 256, "epochs": 3, "precision": "float32", "threads": 1}
+SMALL = {"data": "digits", "network": "lenet5", "batch": 256, "epochs": 3, "tune": False, "threads": 1}
 
 
 class Notes(Silence):
@@ -45,7 +45,7 @@ def poison(network):
 
 
 def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    spoil(monkeypatch, 7, poison)  # 4 steps an epoch
+    spoil(monkeypatch, 8, poison)  # one step on trial, then 4 an epoch
     with pytest.raises(ConvlensError, match=r"the loss became nan in epoch 2, step 3.*smaller --lr"):
         start(TrainConfig(**SMALL, runs=str(tmp_path)), Silence())
     monkeypatch.undo()
@@ -71,20 +71,29 @@ def test_a_rate_far_too_high_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert shown.count("\n") == 1
 
 
-def test_where_memory_does_not_suffice_the_batch_is_halved_and_accumulated_and_it_is_said_once(tmp_path, monkeypatch):
-    plain, notes = Step.__call__, Notes()
+@pytest.mark.parametrize(("from_step", "said"), [(0, "trial step"), (5, "from now on")])
+def test_where_memory_does_not_suffice_the_batch_is_halved_and_accumulated_and_it_is_said(
+    tmp_path, monkeypatch, from_step, said
+):
+    plain, notes, done = Step.__call__, Notes(), []
 
     def step(self, network, optimizer, x, targets, parts=1):
-        if len(x) / parts > 100:
+        if len(done) >= from_step and len(x) / parts > 100:
             raise torch.OutOfMemoryError("CUDA out of memory.")
+        done.append(parts)
         return plain(self, network, optimizer, x, targets, parts)
 
     monkeypatch.setattr(Step, "__call__", step)
     folder = start(TrainConfig(**SMALL, runs=str(tmp_path)), notes).folder
     assert folder.description.result["epochs"] == 3
-    assert [note for note in notes.said if "out of memory" in note] == [
-        f"out of memory: the batch of 256 is computed in {parts} parts from now on" for parts in (2, 4)
-    ]
+    if said == "trial step":  # before the first epoch, and once
+        expected = ["out of memory in a trial step: the batch of 256 is computed in 4 parts"]
+        assert done == [4] * 13
+    else:
+        expected = [f"out of memory: the batch of 256 is computed in {n} parts from now on" for n in (2, 4)]
+        assert done == [1] * 5 + [4] * 8
+    assert [note for note in notes.said if "out of memory" in note] == expected
+    assert folder.description.numerics["parts"] == (4 if said == "trial step" else 1)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(tmp_path, monkeypatch):
@@ -123,7 +132,7 @@ def test_a_source_that_vanishes_is_named_and_the_checkpoint_stays(tmp_path, monk
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (32, 32), number).save(path)
-    settings = {"network": "lenet5", "batch": 4, "epochs": 3, "precision": "float32", "runs": str(tmp_path / "runs")}
+    settings = {"network": "lenet5", "batch": 4, "epochs": 3, "tune": False, "runs": str(tmp_path / "runs")}
 
     class Vandal(Silence):
         def epoch(self, row, better):

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from convlens.errors import ConvlensError, unknown_name
 
 Optimizer = Literal["sgd", "adamw", "lamb"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+Compile = Literal["auto", "none", "default", "reduce-overhead"]
 Balance = Literal["none", "sampling", "loss"]
 Policy = Literal["none", "trivial", "rand"]
 Log = Literal["none", "tensorboard", "mlflow"]
@@ -74,8 +76,20 @@ class TrainConfig:
     temperature: float = _option(2.0, "Temperature at which both are compared.")
     monitor: Monitor = _option("top1", "Figure on the validation split that decides which epoch is the best.")
     patience: int = _option(0, "Stop after so many epochs without a better one; 0 for never.")
-    precision: Precision = _option("auto", "auto takes bfloat16 where a few timed steps show that it is faster.")
-    tune: bool = _option(True, "Time a few steps to choose precision and threads; if not, float32 and all threads.")
+    precision: Precision = _option(
+        "auto", "float32, bfloat16, or float16 (CUDA only); auto takes a half where timed steps show that it is faster."
+    )
+    memory_format: MemoryFormat = _option(
+        "auto", "channels_last, contiguous, or auto for the one that timed steps show to be faster."
+    )
+    compile: Compile = _option(
+        "auto",
+        "none, default (torch.compile), reduce-overhead (with CUDA graphs); auto compiles where that pays in the end.",
+    )
+    tune: bool = _option(
+        True,
+        "Choose what is auto by timing a few steps; if not, float32, channels last, all threads and no compiling.",
+    )
     seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
     device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
     threads: int | None = _option(

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from convlens.errors import ConvlensError
 from convlens.networks.catalogue import family_of
 from convlens.runs import environment
 from convlens.training.averaging import AverageWeights
+from convlens.training.choosing import choose_numerics
 from convlens.training.config import TrainConfig
 from convlens.training.material import Material, Say, gather
-from convlens.training.numerics import Numerics, choose_numerics
+from convlens.training.numerics import Numerics, lay_out
 from convlens.training.optimisers import make_optimizer
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
+from convlens.training.trial import in_parts_that_fit, try_step
 from convlens.training.trouble import parts_that_fit
 
 # what may differ when a run is resumed: none of it touches results
@@ -40,6 +42,7 @@ class Job:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     average: AverageWeights | None
+    numerics: Numerics
     step: Step
     train_loader: Loader
     val_loader: Loader | None
@@ -49,7 +52,11 @@ class Job:
     def parts(self) -> dict[str, Any]:
         """What a checkpoint holds the state of, besides the state itself."""
         parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
-        return parts if self.average is None else parts | {"average": self.average}
+        if self.average is not None:
+            parts["average"] = self.average
+        if self.step.scaler is not None:
+            parts["scaler"] = self.step.scaler
+        return parts
 
     @property
     def kept_network(self) -> nn.Module:
@@ -74,15 +81,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
     material = gather(config, say)
-    batch = next(material.train_loader.epoch(0, device=material.device))
-    parts, needed, free = parts_that_fit(material.network, batch.images, config)
-    if parts > config.accumulate:
-        say(
-            f"a batch of {config.batch} is computed in {parts} parts: a step then needs {needed / 1e9:.1f} GB of the "
-            f"{free / 1e9:.1f} GB that are free"
-        )
-    images, labels = batch.images.chunk(parts)[0], batch.labels.chunk(parts)[0]
-    numerics = choose_numerics(material.network, images, labels, config, material.step)
+    numerics = _numerics(config, material, say)
     description = runs.Description(
         name=config.name or material.dataset.name,
         created=environment.now(),
@@ -99,7 +98,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     folder = runs.create_folder(config.runs, description.name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in material.dataset.bad_files])
     folder.write_anatomy(inspect(material.network, (description.network.channels, *description.network.size)))
-    return _assemble(config, folder, material, numerics), _fresh_state(material.device, parts)
+    return _assemble(config, folder, material, numerics), _fresh_state(material.device, numerics)
 
 
 def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, State]:
@@ -116,10 +115,32 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
     folder = runs.open_folder(path, weights=False)
     config = _same_config(folder, given)
     material = gather(config, say, folder)
-    job = _assemble(config, folder, material, Numerics(**folder.description.numerics))
+    numerics = Numerics(**folder.description.numerics)
+    job = _assemble(config, folder, material, numerics)
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
-        return job, _fresh_state(material.device, config.accumulate)
+        return job, _fresh_state(material.device, numerics)
     return job, load_checkpoint(folder.checkpoint_path, job.parts, material.device)
+
+
+def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
+    """How to compute, and in how many parts a batch: predicted from the anatomy, timed, and tried."""
+    batch = next(material.train_loader.epoch(0, device=material.device))
+    predicted, needed, free = parts_that_fit(material.network, batch.images, config)
+    if predicted > config.accumulate:
+        say(
+            f"a batch of {config.batch} is computed in {predicted} parts: a step then needs {needed / 1e9:.1f} GB of "
+            f"the {free / 1e9:.1f} GB that are free"
+        )
+    steps = config.epochs * material.train_loader.steps
+
+    def attempt(parts: int) -> Numerics:
+        images, labels = batch.images.chunk(parts)[0], batch.labels.chunk(parts)[0]
+        found = choose_numerics(material.network, images, labels, config, material.step, steps=steps, say=say)
+        try_step(material, config, found, batch, parts)
+        return found
+
+    numerics, parts = in_parts_that_fit(attempt, predicted, len(batch.labels), say)
+    return replace(numerics, parts=parts)
 
 
 def _check_space(folder: Path, network: nn.Module) -> None:
@@ -136,8 +157,8 @@ def _check_space(folder: Path, network: nn.Module) -> None:
         )
 
 
-def _fresh_state(device: torch.device, parts: int) -> State:
-    return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device), parts=parts)
+def _fresh_state(device: torch.device, numerics: Numerics) -> State:
+    return State(loss_sum=torch.zeros((), dtype=torch.float64, device=device), parts=numerics.parts)
 
 
 def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
@@ -152,6 +173,7 @@ def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
 
 def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, numerics: Numerics) -> Job:
     network = material.network
+    lay_out(network, numerics.memory_format)
     return Job(
         config=config,
         folder=folder,
@@ -159,7 +181,8 @@ def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, n
         network=network,
         optimizer=make_optimizer(network, config),
         average=AverageWeights(network, config.ema) if config.ema else None,
-        step=material.step.in_precision(numerics.precision),
+        numerics=numerics,
+        step=material.step.computed_as(numerics),
         train_loader=material.train_loader,
         val_loader=material.val_loader,
         device=material.device,

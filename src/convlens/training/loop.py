@@ -11,6 +11,7 @@ from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
 from convlens.runs.weights import save_weights
 from convlens.training.job import Job
+from convlens.training.numerics import uncompiled
 from convlens.training.optimisers import freeze_body, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
@@ -65,7 +66,8 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
 def validate(job: Job, loader: Loader) -> Evaluation:
     """Evaluate the network as it is on the split of a loader without augmentation, in float32."""
     network = job.kept_network.eval()
-    done = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
+    with uncompiled(network):  # what is compiled is the training step
+        done = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
     return summarise(job.dataset, "val", torch.cat(done).cpu().numpy())
 
 

@@ -1,108 +1,76 @@
-"""What is chosen for speed and touches results: found by timing, written into the run, kept when it is resumed."""
+"""How a training computes, where that touches results: written into the run, and restored when it is resumed."""
 
-import copy
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from convlens import files
-from convlens.processors import processor_name
-from convlens.training.config import TrainConfig
 from convlens.training.depthwise import fast_depthwise
-from convlens.training.step import Chosen, Step
+from convlens.training.recomputation import recomputing
 
-Trial = tuple[Chosen, int]  # precision, threads
+Chosen = Literal["float32", "bfloat16", "float16"]
+Layout = Literal["channels_last", "contiguous"]
+Compiled = Literal["none", "default", "reduce-overhead"]
+Depthwise = Literal["torch", "convlens.training.depthwise"]
 
-_CLEARLY_FASTER = 1.15  # below that, timing noise would decide
-_TIMED_STEPS = 3
+OWN_DEPTHWISE: Depthwise = "convlens.training.depthwise"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """How a training computes; `milliseconds` holds what a step took in each trial."""
+    """How a training computes, and how that was found.
+
+    Attributes:
+        device: where.
+        threads: that compute; sums of floats depend on how they are divided.
+        precision: of convolutions and products.
+        memory_format: of images and weights.
+        depthwise: where the gradients of depthwise convolutions come from.
+        compile: the mode of `torch.compile`; `reduce-overhead` records CUDA graphs.
+        parts: in which a batch is computed at first.
+        milliseconds: what a step took in each candidate that was timed.
+        skipped: candidates that were not, each with the reason.
+    """
 
     device: str
     threads: int
     precision: Chosen
-    memory_format: str = "channels_last"
-    depthwise: str = "torch"
+    memory_format: Layout = "channels_last"
+    depthwise: Depthwise = "torch"
+    compile: Compiled = "none"
+    parts: int = 1
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the numerics as plain values."""
         return asdict(self)
 
+    @property
+    def title(self) -> str:
+        """What a candidate is called.
 
-def choose_numerics(
-    network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, config: TrainConfig, step: Step
-) -> Numerics:
-    """Choose precision and threads: those that the configuration names or, where it leaves it open, by timing.
-
-    Args:
-        network: on its device, in its memory format; it is copied, so that the trials leave no trace.
-        x_NCHW: a batch of the real shape.
-        y_N: its labels.
-        config: what is named.
-        step: the step that training will do.
-    """
-    device, all_threads = x_NCHW.device, config.threads or torch.get_num_threads()
-    precision: Chosen = "bfloat16" if config.precision == "bfloat16" else "float32"
-    chosen = (precision, all_threads)
-    others: list[Trial] = []
-    if config.tune and config.precision == "auto" and has_bfloat16(device):
-        others.append(("bfloat16", all_threads))
-    if config.tune and not config.threads and device.type == "cpu" and all_threads > 1:
-        others += [(precision, 1) for precision, _ in [chosen, *others]]
-    milliseconds = remembered_or_timed([chosen, *others], network, x_NCHW, y_N, step, config.network) if others else {}
-    for trial in others:
-        if milliseconds[_name(*trial)] * _CLEARLY_FASTER < milliseconds[_name(*chosen)]:
-            chosen = trial
-    return Numerics(
-        device=str(device),
-        threads=chosen[1],
-        precision=chosen[0],
-        depthwise=_depthwise(network, device, chosen[0]),
-        milliseconds=milliseconds,
-    )
-
-
-def remembered_or_timed(
-    trials: Sequence[Trial], network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, step: Step, name: str
-) -> dict[str, float]:
-    """What a step takes in each trial, in milliseconds: from the last time on this machine, or timed and remembered.
-
-    So the second run of a training chooses what the first one chose, however busy the machine is meanwhile.
-    """
-    path = files.cache_folder() / "tuning.json"
-    device = x_NCHW.device
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
-    shape = "×".join(map(str, x_NCHW.shape))
-    taught = "" if step.teacher is None else ", taught"
-    key = f"{name}, {shape}{taught}, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    known = _remembered(path)
-    wanted = {_name(*trial) for trial in trials}
-    if wanted <= known.get(key, {}).keys():
-        return {trial: value for trial, value in known[key].items() if trial in wanted}
-    timed = _time(trials, network, x_NCHW, y_N, step)
-    found = {_name(*trial): round(value, 3) for trial, value in timed.items()}
-    files.write_json(path, _remembered(path) | {key: found})
-    return found
-
-
-def _remembered(path: Path) -> dict[str, dict[str, float]]:
-    """What was timed before; a file that cannot be read is as good as none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        >>> Numerics(device="cpu", threads=2, precision="float32", compile="default").title
+        'float32, 2 threads, compiled'
+        """
+        words: list[str] = [self.precision]
+        if self.device == "cpu":
+            words.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        if self.memory_format != "channels_last":
+            words.append(self.memory_format)
+        if self.depthwise != "torch":
+            words.append("own depthwise gradients")
+        if self.compile != "none":
+            words.append("compiled" if self.compile == "default" else f"compiled ({self.compile})")
+        return ", ".join(words)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -113,6 +81,14 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and supported is not None and bool(supported())
 
 
+def lacks_to_compile(device: torch.device) -> str | None:
+    """What `torch.compile` would need on a device and does not find; None if nothing is missing."""
+    if device.type == "cuda":
+        return None if find_spec("triton") else "Triton is not installed"
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    return None if shutil.which(compiler) else f"there is no C++ compiler ({compiler})"
+
+
 def prepare_device(device: torch.device) -> None:
     """Switch on what makes a GPU fast: TF32 products, and cuDNN's search for its best algorithm."""
     if device.type == "cuda":
@@ -121,44 +97,68 @@ def prepare_device(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = True
 
 
+def lay_out(network: nn.Module, memory_format: Layout) -> None:
+    """Let the weights of a network lie in memory as they are computed with."""
+    network.to(memory_format=getattr(torch, layout_name(memory_format)))  # type: ignore[call-overload]
+
+
+def layout_name(memory_format: Layout) -> str:
+    """What torch calls it."""
+    return "channels_last" if memory_format == "channels_last" else "contiguous_format"
+
+
 @contextmanager
-def threads_of(numerics: Mapping[str, Any]) -> Iterator[None]:
-    """Compute with as many threads as the run began with: sums of floats depend on how they are divided."""
+def threads_of(threads: int) -> Iterator[None]:
+    """Compute with so many threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(numerics["threads"])
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def _time(
-    trials: Sequence[Trial], network: nn.Module, x_NCHW: torch.Tensor, y_N: torch.Tensor, step: Step
-) -> dict[Trial, float]:
-    """The fastest of a few interleaved steps for each trial, in milliseconds."""
-    copied = copy.deepcopy(network).train()
-    optimizer = torch.optim.SGD(copied.parameters(), lr=1e-6, fused=True)
-    fastest = dict.fromkeys(trials, float("inf"))
-    for round_ in range(_TIMED_STEPS + 1):
-        for trial in trials:
-            precision, threads = trial
-            with threads_of({"threads": threads}), fast_depthwise(copied):
-                started = time.perf_counter()
-                step.in_precision(precision)(copied, optimizer, x_NCHW, y_N)
-                if x_NCHW.device.type == "cuda":
-                    torch.cuda.synchronize(x_NCHW.device)
-                if round_:  # the first one also compiles kernels and allocates memory
-                    fastest[trial] = min(fastest[trial], (time.perf_counter() - started) * 1000)
-    return fastest
+@contextmanager
+def shaped(network: nn.Module, numerics: Numerics, *, recompute: bool) -> Iterator[None]:
+    """Let a network compute as the numerics say, and put back all but its layout.
+
+    It is the network's own call that is compiled, so its state dict and its copies know nothing of it.
+    """
+    lay_out(network, numerics.memory_format)
+    with ExitStack() as stack:
+        if numerics.depthwise != "torch":
+            stack.enter_context(fast_depthwise(network))
+        if recompute:
+            stack.enter_context(recomputing(network))
+        if numerics.compile != "none":
+            stack.enter_context(_compiled(network, numerics.compile))
+        yield
 
 
-def _depthwise(network: nn.Module, device: torch.device, precision: Chosen) -> str:
-    """Where the gradients of depthwise convolutions come from."""
-    if device.type != "cpu" or precision != "bfloat16":
-        return "torch"
-    with fast_depthwise(network) as count:
-        return "convlens.training.depthwise" if count else "torch"
+@contextmanager
+def computing(network: nn.Module, numerics: Numerics, *, recompute: bool) -> Iterator[None]:
+    """Let a network compute as the numerics say, with as many threads as they say."""
+    with threads_of(numerics.threads), shaped(network, numerics, recompute=recompute):
+        yield
 
 
-def _name(precision: Chosen, threads: int) -> str:
-    return f"{precision}, {threads} thread{'s' if threads > 1 else ''}"
+@contextmanager
+def uncompiled(network: nn.Module) -> Iterator[None]:
+    """Let a network compute without its compiled call for a while."""
+    compiled = network._compiled_call_impl
+    network._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        network._compiled_call_impl = compiled
+
+
+@contextmanager
+def _compiled(network: nn.Module, mode: Compiled) -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, when it imports its compiler
+        network.compile(mode=mode, dynamic=False)
+    try:
+        yield
+    finally:
+        network._compiled_call_impl = None

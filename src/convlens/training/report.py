@@ -7,6 +7,8 @@ from convlens.data import Loader
 from convlens.evaluation import Evaluation, TorchPredictor, evaluate
 from convlens.evaluation.figures import Curves
 from convlens.evaluation.report import Section, Thumbnail, evaluation_sections, thumbnail, write_report
+from convlens.training.numerics import Numerics
+from convlens.training.tuning import opening
 
 _SHOWN = 16  # augmented images
 
@@ -50,12 +52,12 @@ def _what(folder: runs.RunFolder) -> Section:
         ("begun", description.created.replace("T", " ").replace("+00:00", " UTC")),
     ]
     notes = list(description.data.notes)
-    times = description.numerics["milliseconds"]
-    if times:
-        tried = ", ".join(f"{value:.1f} ms in {name}" for name, value in times.items())
-        notes.append(f"precision and threads were chosen by timing: a step took {tried}")
-    if description.numerics["depthwise"] != "torch":
-        notes.append("gradients of depthwise convolutions were computed by convlens.training.depthwise")
+    numerics = Numerics(**description.numerics)
+    if numerics.milliseconds:
+        notes.append(f"chosen by timing: {opening(numerics)}")
+    notes += [f"not tried or not working: {title}: {reason}" for title, reason in numerics.skipped.items()]
+    if numerics.depthwise != "torch":
+        notes.append(f"gradients of depthwise convolutions were computed by {numerics.depthwise}")
     if description.data.bad_files:
         notes.append(f"{description.data.bad_files} files cannot be read and were left out; see bad_files.csv")
     return Section(title="What was trained", facts=facts, notes=notes)

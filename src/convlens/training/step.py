@@ -1,7 +1,6 @@
 """One step: loss, gradient, update. K: classes. Targets are class indices (N,) or, for mixed images, shares (N, K)."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 from convlens.networks import WithAuxiliary
 from convlens.training.config import TrainConfig
 from convlens.training.distillation import Teacher, distillation_loss
+from convlens.training.numerics import Chosen, Compiled, Layout, Numerics, layout_name
 
-Chosen = Literal["float32", "bfloat16"]
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +22,9 @@ class Step:
         label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2015, section 7).
         clip_norm: largest norm of the gradient, 0 for no limit.
         precision: what convolutions and products are computed in; weights and the loss stay float32.
+        memory_format: how the images lie in memory.
+        compile: how the network is compiled.
+        scaler: keeps float16's small gradients from vanishing (Micikevicius et al. 2018, section 3.2).
         class_weights: how much each class counts, (K,); None for all the same.
         teacher: who else says what is on the images.
         teacher_share: share of the loss that compares with the teacher.
@@ -30,7 +33,10 @@ class Step:
 
     label_smoothing: float
     clip_norm: float
-    precision: Chosen
+    precision: Chosen = "float32"
+    memory_format: Layout = "channels_last"
+    compile: Compiled = "none"
+    scaler: torch.amp.GradScaler | None = None
     class_weights: Tensor | None = None
     teacher: Teacher | None = None
     teacher_share: float = 0.0
@@ -42,16 +48,22 @@ class Step:
         return cls(
             label_smoothing=config.label_smoothing,
             clip_norm=config.clip_norm,
-            precision="float32",
             class_weights=class_weights,
             teacher=teacher,
             teacher_share=config.teacher_share,
             temperature=config.temperature,
         )
 
-    def in_precision(self, precision: Chosen) -> "Step":
-        """The same step in another precision."""
-        return replace(self, precision=precision)
+    def computed_as(self, numerics: Numerics) -> "Step":
+        """The same step, computed as the numerics say; with a fresh gradient scaler where it takes one."""
+        half = numerics.precision == "float16"
+        return replace(
+            self,
+            precision=numerics.precision,
+            memory_format=numerics.memory_format,
+            compile=numerics.compile,
+            scaler=torch.amp.GradScaler(torch.device(numerics.device).type) if half else None,
+        )
 
     def __call__(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, x_NCHW: Tensor, targets: Tensor, parts: int = 1
@@ -59,17 +71,33 @@ class Step:
         """Do one step, the batch in so many parts, and return the loss, a scalar that nobody has to wait for."""
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=x_NCHW.device)
+        x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
         for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            if self.compile == "reduce-overhead":  # the graph may write over what the last part left
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            with self._autocast(x.device.type):
                 output = network(x)
                 taught = None if self.teacher is None else self.teacher.scores(x)
             loss = self.loss(output, target, taught) / len(x_NCHW)
-            loss.backward()  # type: ignore[no-untyped-call]
+            scaled = loss if self.scaler is None else self.scaler.scale(loss)
+            scaled.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        if self.clip_norm:
-            nn.utils.clip_grad_norm_(network.parameters(), self.clip_norm)
-        optimizer.step()
+        self._update(network, optimizer)
         return total
+
+    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        if self.clip_norm:
+            if self.scaler is not None:
+                self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(network.parameters(), self.clip_norm)
+        if self.scaler is None:
+            optimizer.step()
+        else:  # leaves the update out where a gradient was too large for float16, and scales less from then on
+            self.scaler.step(optimizer)
+            self.scaler.update()
+
+    def _autocast(self, device: str) -> torch.autocast:
+        return torch.autocast(device, _HALVES.get(self.precision), enabled=self.precision != "float32")
 
     def loss(self, output: Tensor | WithAuxiliary, targets: Tensor, taught: Tensor | None = None) -> Tensor:
         """The loss of a network's output, summed over the images, with its auxiliary heads where it has some."""

@@ -1,23 +1,21 @@
 """From a configuration to a finished run."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from convlens import runs
 from convlens.training.config import TrainConfig
-from convlens.training.depthwise import fast_depthwise
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import fit
-from convlens.training.numerics import threads_of
+from convlens.training.numerics import computing
 from convlens.training.progress import Plan, Watcher
-from convlens.training.recomputation import recomputing
 from convlens.training.report import report_run
 from convlens.training.state import State
 from convlens.training.tracking import tracked
+from convlens.training.tuning import opening
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
     with (
         requests_to_stop() as asked_to_stop,
-        _set_up(job),
+        computing(job.network, job.numerics, recompute=job.config.recompute),
         tracked(watcher, job.config.log, job.folder) as watchers,
     ):
         finished = fit(job, state, watchers, asked_to_stop)
@@ -67,19 +65,6 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
     if finished:
         folder = _measure(folder, job)
     return Outcome(folder=folder, stopped_by=signal)
-
-
-@contextmanager
-def _set_up(job: Job) -> Iterator[None]:
-    """Compute as the run's numerics say."""
-    numerics = job.folder.description.numerics
-    with ExitStack() as stack:
-        stack.enter_context(threads_of(numerics))
-        if numerics["depthwise"] != "torch":
-            stack.enter_context(fast_depthwise(job.network))
-        if job.config.recompute:
-            stack.enter_context(recomputing(job.network))
-        yield
 
 
 def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
@@ -100,14 +85,11 @@ def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
 
 def _opening(job: Job, state: State) -> str:
     """One line: what is trained on what, and how."""
-    network, numerics = job.folder.description.network, job.folder.description.numerics
+    network, numerics = job.folder.description.network, job.numerics
     images = len(job.train_loader.records)
     height, width = network.size
     line = (
         f"{network.name} on {images:,} images of {network.classes} classes at {height}×{width}×{network.channels}, "
-        f"{numerics['device']}, {numerics['precision']}, {numerics['threads']} thread(s)"
+        f"{numerics.device}, {opening(numerics)}"
     )
-    times = numerics["milliseconds"]
-    if times:
-        line += f" (a step took {', '.join(f'{value:.1f} ms in {name}' for name, value in times.items())})"
     return line if state.epoch == state.step == 0 else f"{line}; going on at epoch {state.epoch + 1}, step {state.step}"

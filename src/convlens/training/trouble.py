@@ -73,6 +73,15 @@ def parts_that_fit(network: nn.Module, x_NCHW: Tensor, config: TrainConfig) -> t
     )
 
 
+def is_small(network: nn.Module, x_NCHW: Tensor, config: TrainConfig) -> bool:
+    """Whether a step on a batch needs less than half of the free memory, so that it can be tried beside another."""
+    free = free_memory(x_NCHW.device)
+    if x_NCHW.nbytes * _WORTH_A_LOOK < free / 2:
+        return True
+    optimizer = "sgd" if config.optimizer == "sgd" else "adamw"
+    return training_memory(network, tuple(x_NCHW.shape), optimizer=optimizer).total < free / 2
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had on a device; of the processor's memory, what machine and container leave."""
     if device.type == "cuda":
