@@ -82,6 +82,7 @@ def test_one_bad_file_fails_alone(run, pictures, tmp_path, capsys):
         (["--target", "dgo"], "unknown class 'dgo'; did you mean dog"),
         (["--layer", "s44"], "unknown layer 's44'; did you mean s4"),
         (["--method", "occlusion", "--patch", "99"], "patch is 99; the image has sides of 32 and 32"),
+        (["--method", "occlusion", "--layer", "s4"], "occlusion reads no layer; leave the layer 's4' out"),
         (["--patch", "9"], "gradcam covers nothing; leave the patch 9 out"),
     ],
 )

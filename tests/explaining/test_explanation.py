@@ -8,7 +8,8 @@ from torch import nn
 from convlens import networks
 from convlens.errors import ConvlensError
 from convlens.explaining import METHODS, explain
-from convlens.explaining.attribution import integrated_gradients
+from convlens.explaining.attribution import integrated_gradients, occlusion
+from convlens.explaining.explanation import occlude
 
 from .conftest import OBJECT, small_network
 
@@ -31,6 +32,35 @@ def test_the_hottest_place_lies_on_the_object(trained, unseen, method):
         row, column = np.unravel_index(heat.argmax(), heat.shape)
         hits += top <= row < top + OBJECT and left <= column < left + OBJECT
     assert hits >= 0.9 * count
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 21), (3, 224, 224)])
+@pytest.mark.parametrize("patch", [1, 5, 17, None])
+def test_occlusion_covers_every_pixel_and_takes_few_large_images_at_a_time(shape, patch):
+    passes, covered = [], np.zeros(shape, bool)
+
+    def probabilities(x_NCHW):
+        passes.append(len(x_NCHW))
+        np.logical_or(covered, (x_NCHW == 0).any(0), out=covered)
+        return np.full((len(x_NCHW), 2), 0.5, np.float32)
+
+    if patch == 1 and shape[0] == 3:
+        patch = 19  # a pixel at a time would be 50,000 passes
+    raw = occlude(probabilities, torch.ones(shape), 0, patch)
+    assert covered.all()
+    assert not raw.any()
+    assert max(passes) == (4 if shape[0] == 3 else min(64, max(passes)))
+
+
+def test_occlusion_is_the_same_in_any_batch(trained, unseen):
+    x = unseen.images[0].numpy()
+
+    def probabilities(x_NCHW):
+        with torch.no_grad():
+            return torch.softmax(trained(torch.from_numpy(x_NCHW)), 1).numpy()
+
+    one, other = (occlusion(probabilities, x, 1, patch=12, stride=4, batch=batch) for batch in (1, 50))
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 # Adebayo et al. 2018: a map that survives other parameters tells of the image, not of the network. The weights of

@@ -35,7 +35,8 @@ def explain(
         method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
         target: Name of the class to explain; the likeliest unless given.
         layer: Path of the module to read; the last with a height and a width unless given.
-        patch: Side in pixels of the square that occlusion covers; a quarter of the image unless given.
+        patch: Side in pixels of the square that occlusion covers, and moves by a third of; a quarter of the image
+            unless given. Half of it takes up to four times as long.
         weights: For the name of a network: published weights, such as imagenet1k_v1, or a file of weights.
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         out: Folder for NAME-METHOD.png, the heat over the image, and NAME-METHOD.npy, the map (H, W) from 0 to 1.

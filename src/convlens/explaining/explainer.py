@@ -8,7 +8,7 @@ from torch import nn
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.evaluation.predictor import Predictor
-from convlens.explaining.explanation import METHODS, Explanation, explain, explain_by_occlusion
+from convlens.explaining.explanation import METHODS, Explanation, check_options, explain, explain_by_occlusion
 from convlens.explaining.target import recorded
 from convlens.graph import Graph
 
@@ -59,10 +59,11 @@ class Explainer:
     ) -> Explanation:
         """Explain one preprocessed image; see `explain`."""
         index = self.check(method, target)
+        check_options(method, layer, patch)
         with self._lock:
-            if self.network is None:
+            if self.network is None or method == "occlusion":  # the predictor's arrangement in memory is the faster
                 return explain_by_occlusion(self.predictor, x_CHW, index, patch)
-            if self._graph is None and method not in ("occlusion", "integrated-gradients"):
+            if self._graph is None and method != "integrated-gradients":
                 channels, height, width = x_CHW.shape
                 self._graph = recorded(self.network, (channels, height, width))
             return explain(
