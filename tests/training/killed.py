@@ -27,7 +27,7 @@ class Assassin(Silence):
         if self.when == str(state.epoch * self.steps + state.step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def epoch(self, row, better):
+    def epoch(self, row, kept):
         if self.when == f"e{row['epoch']}":
             os.kill(os.getpid(), signal.SIGKILL)
 

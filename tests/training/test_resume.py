@@ -207,6 +207,8 @@ def test_a_finished_run_is_resumed_to_the_same_end(finished):
 
 def test_a_state_counts_from_its_beginning():
     state = State()
-    state.finish_epoch({"epoch": 1}, better=True)
-    state.finish_epoch({"epoch": 2}, better=False)
+    state.finish_epoch({"epoch": 1}, kept=True, improved=True)
+    state.finish_epoch({"epoch": 2}, kept=False, improved=False)
     assert (state.epoch, state.stale, state.best) == (2, 1, {"epoch": 1})
+    state.finish_epoch({"epoch": 3}, kept=True, improved=False)
+    assert (state.epoch, state.stale, state.best) == (3, 2, {"epoch": 3})

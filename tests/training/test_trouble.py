@@ -135,7 +135,7 @@ def test_a_source_that_vanishes_is_named_and_the_checkpoint_stays(tmp_path, monk
     settings = {"network": "lenet5", "batch": 4, "epochs": 3, "tune": False, "runs": str(tmp_path / "runs")}
 
     class Vandal(Silence):
-        def epoch(self, row, better):
+        def epoch(self, row, kept):
             def vanished(loader, index):
                 raise ImageError(f"{loader.records[index].key} cannot be opened: No such file or directory")
 

@@ -71,7 +71,7 @@ def _train_several(config: TrainConfig, seeds: int, quiet: bool) -> int:
 def _say_what_next(folder: "RunFolder") -> None:
     result = folder.description.result
     if "val_top1" in result["best"]:
-        print(f"best      {result['best']['val_top1']:.2%} on the validation images, in epoch {result['best_epoch']}")
+        print(f"kept      {result['best']['val_top1']:.2%} on the validation images, in epoch {result['best_epoch']}")
     held_out = result.get("held_out")
     if held_out and held_out["split"] == "test":
         print(

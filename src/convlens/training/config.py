@@ -74,7 +74,9 @@ class TrainConfig:
     teacher: str | None = _option(None, "A run whose network teaches this one (distillation).")
     teacher_share: float = _option(0.5, "Share of the loss that compares with the teacher.")
     temperature: float = _option(2.0, "Temperature at which both are compared.")
-    monitor: Monitor = _option("top1", "Figure on the validation split that decides which epoch is the best.")
+    monitor: Monitor = _option(
+        "top1", "Figure on the validation split that decides which epoch is kept: the latest near the best."
+    )
     patience: int = _option(0, "Stop after so many epochs without a better one; 0 for never.")
     precision: Precision = _option(
         "auto", "float32, bfloat16, or float16 (CUDA only); auto takes a half where timed steps show that it is faster."

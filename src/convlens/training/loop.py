@@ -15,6 +15,7 @@ from convlens.training.numerics import uncompiled
 from convlens.training.optimisers import freeze_body, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
+from convlens.training.selection import improves, keeps
 from convlens.training.state import State, save_checkpoint
 from convlens.training.trouble import check_loss, check_weights_finite, is_out_of_memory
 
@@ -69,21 +70,6 @@ def validate(job: Job, loader: Loader) -> Evaluation:
     with uncompiled(network):  # what is compiled is the training step
         done = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
     return summarise(job.dataset, "val", torch.cat(done).cpu().numpy())
-
-
-def better(row: dict[str, Any], best: dict[str, Any] | None, monitor: str) -> bool:
-    """Whether an epoch beats the best one: by the monitored figure, and where that is equal by the smaller loss.
-
-    Without validation images the last epoch is the best.
-    """
-    if best is None or "val_log_loss" not in row:
-        return True
-
-    def rank(candidate: dict[str, Any]) -> tuple[float, float]:
-        figure = candidate[f"val_{monitor}"]
-        return (-figure if monitor == "log_loss" else figure), -candidate["val_log_loss"]
-
-    return rank(row) > rank(best)
 
 
 @torch.inference_mode()
@@ -143,13 +129,14 @@ def _due(job: Job, state: State, saved: float) -> bool:
 def _finish_epoch(job: Job, state: State, watcher: Watcher) -> None:
     _check_all(job, state)
     row = _row(job, state)
-    is_better = better(row, state.best, job.config.monitor)
-    state.finish_epoch(row, better=is_better)
-    if is_better:
+    monitor, images = job.config.monitor, len(job.val_loader.records) if job.val_loader else 0
+    kept = keeps(row, state.history, monitor, images)
+    state.finish_epoch(row, kept=kept, improved=improves(row, state.history, monitor))
+    if kept:
         save_weights(job.kept_network.state_dict(), job.folder.weights_path("best"))
     save_weights(job.kept_network.state_dict(), job.folder.weights_path("last"))
     job.folder.write_metrics(state.history)
-    watcher.epoch(row, is_better)
+    watcher.epoch(row, kept)
 
 
 def _row(job: Job, state: State) -> dict[str, Any]:

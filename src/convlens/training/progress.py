@@ -36,7 +36,7 @@ class Watcher(Protocol):
         """A step is done."""
         ...
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:
         """An epoch is done."""
         ...
 
@@ -60,7 +60,7 @@ class Silence:
     def step(self, state: State) -> None:
         """Say nothing."""
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:
         """Say nothing."""
 
     def say(self, note: str) -> None:
@@ -83,9 +83,9 @@ class Lines(Silence):
         """Remember how many epochs there are."""
         self.plan = plan
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:
         """Print the epoch's line."""
-        self.say(describe(row, self.plan.epochs, better))
+        self.say(describe(row, self.plan.epochs, kept))
 
     def say(self, note: str) -> None:
         """Print a note."""
@@ -149,10 +149,10 @@ def choose_watcher(quiet: bool) -> Watcher:
     return Bar(console) if console.is_terminal else Lines()
 
 
-def describe(row: Mapping[str, Any], epochs: int, better: bool) -> str:
+def describe(row: Mapping[str, Any], epochs: int, kept: bool) -> str:
     """One epoch in one line."""
     words = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}"]
     if "val_top1" in row:
         words += [f"val accuracy {row['val_top1']:.2%}", f"val loss {row['val_log_loss']:.4f}"]
     words += [f"{row['images_per_second']:,.0f} images/s"]
-    return "  ".join(words) + ("  best so far" if better and "val_top1" in row else "")
+    return "  ".join(words) + ("  kept" if kept and "val_top1" in row else "")

@@ -46,7 +46,7 @@ def _what(folder: runs.RunFolder) -> Section:
         ("input", f"{height}×{width}×{folder.channels}"),
         ("images", ", ".join(f"{count:,} {split}" for split, count in description.data.splits.items())),
         ("epochs", f"{result.get('epochs', 0)} of {description.config['epochs']}"),
-        ("best epoch", str(result.get("best_epoch") or "none yet")),
+        ("epoch kept", str(result.get("best_epoch") or "none yet")),
         ("optimiser", f"{description.config['optimizer']}, batch {description.config['batch']}"),
         ("computed on", f"{description.numerics['device']}, {description.numerics['precision']}"),
         ("begun", description.created.replace("T", " ").replace("+00:00", " UTC")),

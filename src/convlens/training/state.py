@@ -25,8 +25,8 @@ class State:
         loss_sum: of the steps of this epoch, float64 on the training device, so that no step waits for it.
         seconds: of this epoch so far.
         history: one row a finished epoch.
-        best: the row of the best epoch so far.
-        stale: epochs since then.
+        best: the row of the epoch whose weights are kept.
+        stale: epochs since the figure on the validation images was last the best so far.
         parts: in which a batch is computed; more once memory did not suffice.
     """
 
@@ -39,10 +39,11 @@ class State:
     stale: int = 0
     parts: int = 1
 
-    def finish_epoch(self, row: dict[str, Any], *, better: bool) -> None:
+    def finish_epoch(self, row: dict[str, Any], *, kept: bool, improved: bool) -> None:
         """Take the row of a finished epoch and begin the next one."""
         self.history.append(row)
-        self.best, self.stale = (row, 0) if better else (self.best, self.stale + 1)
+        self.best = row if kept else self.best
+        self.stale = 0 if improved else self.stale + 1
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.loss_sum = torch.zeros_like(self.loss_sum)
 

@@ -20,7 +20,7 @@ class TensorBoard(Silence):
             raise _missing("tensorboard") from None
         self.writer = SummaryWriter(str(folder.path / "tensorboard"))
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:  # noqa: ARG002 - a curve shows it
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:  # noqa: ARG002 - a curve shows it
         """Write the epoch's figures."""
         for name, value in _figures(row).items():
             self.writer.add_scalar(name, value, row["epoch"])
@@ -43,7 +43,7 @@ class MLflow(Silence):
         mlflow.start_run(run_name=folder.path.name)
         mlflow.log_params({name: value for name, value in folder.config.items() if value is not None})
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:  # noqa: ARG002 - a curve shows it
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:  # noqa: ARG002 - a curve shows it
         """Log the epoch's figures."""
         self.mlflow.log_metrics(_figures(row), step=row["epoch"])
 
@@ -67,10 +67,10 @@ class Both:
         for watcher in self.both:
             watcher.step(state)
 
-    def epoch(self, row: Mapping[str, Any], better: bool) -> None:
+    def epoch(self, row: Mapping[str, Any], kept: bool) -> None:
         """Tell both."""
         for watcher in self.both:
-            watcher.epoch(row, better)
+            watcher.epoch(row, kept)
 
     def say(self, note: str) -> None:
         """Tell both."""
