@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from convlens.data import Augmentation, Loader, open_dataset
 from convlens.data.chance import uniforms
 from convlens.data.colour import gray, jittered
-from convlens.data.geometry import crop_box, flipped, shifted
+from convlens.data.geometry import crop_box, flipped, resize_into, resized, shifted
 from convlens.data.mixing import erased, mixed, mixing_generator
 from convlens.data.pipeline import RANDOM_NUMBERS, augmented, normalized, shown
 from convlens.data.policies import OPERATIONS, PIXEL_OPERATIONS, _matrix, _warped, with_policy
@@ -252,3 +252,18 @@ def test_the_loader_gives_soft_labels_that_follow_the_step():
 def test_values_out_of_range_are_refused(how, message):
     with pytest.raises(ConvlensError, match=message):
         Augmentation(**how)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(9, 14), (16, 12), (40, 31)])
+def test_resizing_in_place_is_torchs_resize_and_mirrors(channels, shape):
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, channels), np.uint8)[3 : 3 + shape[0], 5 : 5 + shape[1]]
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+    expected = torch.nn.functional.interpolate(pixels, (16, 12), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    batch = torch.zeros((3, 16, 12, channels), dtype=torch.uint8)
+    resize_into(batch[1], image)
+    assert torch.equal(batch[1], expected)
+    assert torch.equal(resized(image, (16, 12)), expected)
+    resize_into(batch[1], image, mirror=True)
+    assert torch.equal(batch[1], expected.flip(1))
+    assert not batch[[0, 2]].any()  # its neighbours are left alone

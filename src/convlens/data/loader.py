@@ -15,7 +15,7 @@ from convlens.data.augmentation import Augmentation
 from convlens.data.buffers import Buffers
 from convlens.data.chance import uniforms
 from convlens.data.dataset import DataError, Dataset, Record
-from convlens.data.geometry import crop_box, resized
+from convlens.data.geometry import crop_box, resize_into, resized
 from convlens.data.keeping import Cache, Keeper, keeper_for
 from convlens.data.mixing import mixed, mixing_generator
 from convlens.data.order import Sampling, draws
@@ -241,9 +241,9 @@ class Loader:
             image = self._image(index)
             if self._crops and self.augmentation is not None:
                 top, left, height, width = crop_box(image.shape[:2], self.augmentation, numbers[CROP])
-                cropped = resized(image[top : top + height, left : left + width], self.preprocessing.size)
-                # Mirrored here, where it lies in the cache: on the whole batch it would cost as much as the crop.
-                place.copy_(cropped.flip(1) if self.augmentation.flip and numbers[FLIP] < 0.5 else cropped)
+                # Mirrored here, where it lies in the processor's cache: a whole batch would have to be fetched again.
+                mirror = self.augmentation.flip and numbers[FLIP] < 0.5
+                resize_into(place, image[top : top + height, left : left + width], mirror=mirror)
             else:
                 place.copy_(torch.from_numpy(image))
 
@@ -264,7 +264,7 @@ class Loader:
         scale = self._side / min(image.shape[:2])
         if scale >= 1 / _SHRINKING_GAIN:
             return image
-        return resized(image, (round(image.shape[0] * scale), round(image.shape[1] * scale))).contiguous().numpy()
+        return resized(image, (round(image.shape[0] * scale), round(image.shape[1] * scale))).numpy()
 
     def _settings(self) -> dict[str, object]:
         """What a kept image depends on besides its file."""

@@ -17,6 +17,7 @@ from convlens.images import Preprocessing
 # Which of a sample's random numbers serves what. Fixed places: to switch one change on does not redraw the others.
 CROP, SHIFT, FLIP, JITTER, ERASING, POLICY = slice(0, 4), slice(4, 6), 6, slice(7, 11), slice(11, 16), slice(16, 46)
 RANDOM_NUMBERS = 46
+_CACHED_VALUES = 150_000  # float32 values that a processor's second cache holds with room to spare
 
 
 def numbers_for(augmentation: Augmentation | None) -> int:
@@ -60,9 +61,14 @@ def normalized(pixels_NHWC: Tensor, preprocessing: Preprocessing, *, out: Tensor
     # Rows of W × C values against rows of repeated constants: a broadcast over 3 channels would not be vectorised.
     rows = torch.empty(pixels_NHWC.numel(), device=pixels_NHWC.device) if out is None else out
     rows = rows.view(count * height, width * channels)
-    rows.copy_(pixels_NHWC.contiguous().view(count * height, width * channels))
+    pixels = pixels_NHWC.contiguous().view(count * height, width * channels)
     scale, offset = _rows_of(preprocessing, width, rows.device)
-    rows.mul_(scale).add_(offset)  # two roundings, as in NumPy; one fused operation would round once
+    # In parts that a processor's cache holds, so that a batch goes through memory once and not three times.
+    part = len(rows) if rows.is_cuda else max(1, _CACHED_VALUES // (width * channels))
+    for start in range(0, len(rows), part):
+        some = rows[start : start + part]
+        some.copy_(pixels[start : start + part])
+        some.mul_(scale).add_(offset)  # two roundings, as in NumPy; one fused operation would round once
     return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from convlens.errors import ConvlensError
 
@@ -84,6 +84,7 @@ def read(
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             _refuse_too_many_pixels(image, name, max_pixels)
+            _decode_at_once(image, len(content))
             _decode_scaled(image, channels, at_least)
             return _to_tensor(_upright(image), channels)
     except ImageError:
@@ -131,6 +132,12 @@ def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> N
             f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}: "
             "a decompression bomb, or one to shrink"
         )
+
+
+def _decode_at_once(image: ImageFile.ImageFile, size: int) -> None:
+    """Hand the decoder of JPEG the whole file: where a part of it ends, libjpeg must take a slower way."""
+    if image.format in ("JPEG", "MPO"):
+        image.decodermaxblock = size
 
 
 def _decode_scaled(image: Image.Image, channels: int, at_least: tuple[int, int] | None) -> None:
