@@ -161,17 +161,6 @@ def test_a_module_that_returns_several_tensors():
         sheet.receptive_field("stages")
 
 
-def test_what_has_no_rule_is_unknown_and_says_its_name():
-    class Sampled(nn.Module):
-        def forward(self, x):
-            grid = torch.zeros(1, 4, 4, 2)
-            return F.relu(F.grid_sample(x, grid, align_corners=False))
-
-    field = inspect(Sampled(), (3, 8, 8)).receptive_field()
-    assert field.unknown == ("aten.grid_sampler_2d.default",)
-    assert (field.rows, field.size, field.regular) == (None, None, False)
-
-
 @pytest.mark.parametrize(
     ("at", "unit", "message"),
     [

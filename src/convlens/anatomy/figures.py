@@ -86,9 +86,9 @@ def draw_field(
     """Draw the region of one unit on an image of (C, H, W) between 0 and 1, or on a blank one.
 
     Raises:
-        ConvlensError: a suffix other than .png, .svg, .pdf, or a field that is unknown or not of an image.
+        ConvlensError: a suffix other than .png, .svg, .pdf, or a field that is not of an image.
     """
-    if field.unknown or len(field.image) != 2:
+    if len(field.image) != 2:
         raise ConvlensError(f"there is no region to draw: {field}")
     figure, axes = _figure(5.6, 5.9)
     rows, columns = field.image
@@ -101,6 +101,7 @@ def draw_field(
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False, fontsize=8)
     local = field.local
     pattern = f"size {local.size}, stride {local.stride}" if local.regular else f"size {local.size}, {local.word}"
+    pattern = pattern if local.exact else f"{pattern}, at most"
     axes.set_title(f"{field.at or 'output'}, unit {field.unit}: {pattern}", fontsize=10)
     _save(figure, path)
 

@@ -22,14 +22,12 @@ _AS_WIDE_AS_IT_TAKES = 10_000
 
 
 def field_text(field: "ReceptiveField | None") -> str:
-    """Size and stride of a receptive field; with a star where gates let the whole image in."""
+    """Size and stride of a receptive field; with ≤ where it is a bound, with a star where gates let the image in."""
     if field is None:
         return ""
-    if field.unknown:
-        return "?"
     local = field.local
-    star = "*" if field.gateless is not None else ""
-    return f"{local.size}/{local.stride}{star}" if local.regular else f"{local.word}{star}"
+    star, most = "*" if field.gateless is not None else "", "" if local.exact else "≤"
+    return f"{most}{local.size}/{local.stride}{star}" if local.regular else f"{most}{local.word}{star}"
 
 
 def cells(sheet: "Anatomy", node: ModuleNode) -> tuple[str, ...]:
@@ -178,6 +176,7 @@ def pattern(field: "ReceptiveField | None") -> dict[str, Any] | None:
         "stride": list(local.stride) if local.stride else None,
         "offset": list(local.offset) if local.offset else None,
         "word": local.word,
+        "exact": local.exact,
         "gated": field.gateless is not None,
     }
 

@@ -55,12 +55,13 @@ class Field:
     Attributes:
         layout: the factors of each dimension.
         terms: their union is the field; none: the tensor does not depend on any input.
-        unknown: names of operations on the way that have no rule; if there are any, nothing is known.
+        bounds: names of operations on the way whose part is only bounded from above: what an element really looks at
+            lies inside what is told, for numbers that depend on the input decide.
     """
 
     layout: Layout
     terms: tuple[Term, ...] = ()
-    unknown: frozenset[str] = field(default_factory=frozenset)
+    bounds: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def sizes(self) -> list[int]:
@@ -88,6 +89,17 @@ class Field:
         """Elements that look nowhere along one axis, made to look nowhere at all."""
         terms = tuple(term for term in (each.settled() for each in self.terms) if term is not None)
         return replace(self, terms=terms)
+
+    def whole(self, shape: tuple[int, ...], reason: str) -> "Field":
+        """A bound for anything computed from this tensor: each element of `shape` may look wherever any of it looks."""
+        if not self.terms:
+            return Field(dense(shape))
+
+        def hull(span: Span) -> Span:
+            one = [1] * len(shape)
+            return Span(np.full(one, span.first.min()), np.full(one, span.last.max()), None, "bounded")
+
+        return Field(dense(shape), tuple(term.mapped(hull) for term in self.terms), self.bounds | {reason})
 
     def varies(self, factors: Sequence[int]) -> bool:
         """Whether elements that differ only along these factors may look at different places."""
@@ -215,10 +227,10 @@ def source(number: int, shape: tuple[int, ...], axes: Sequence[int]) -> Field:
 
 def union(fields: Sequence[Field], shape: tuple[int, ...]) -> Field:
     """The union of fields of tensors that are broadcast to `shape`, element by element."""
-    unknown = frozenset().union(*(each.unknown for each in fields))
+    bounds = frozenset().union(*(each.bounds for each in fields))
     given = [each for each in fields if each.terms]
     if not given:
-        return Field(dense(shape), (), unknown)
+        return Field(dense(shape))
     given = [each.broadcast(shape) for each in given]
     finest = max((each.layout for each in given), key=lambda layout: sum(map(len, layout)))
     terms: list[Term] = []
@@ -226,7 +238,7 @@ def union(fields: Sequence[Field], shape: tuple[int, ...]) -> Field:
     for each in aligned:
         for term in each.terms:
             _add(terms, term)
-    return Field(aligned[0].layout, tuple(terms), unknown)
+    return Field(aligned[0].layout, tuple(terms), bounds)
 
 
 def _aligned(fields: Sequence[Field], layout: Layout) -> list[Field]:

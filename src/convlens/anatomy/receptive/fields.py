@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.anatomy.receptive.field import Field
+from convlens.anatomy.receptive.fixed import without_fixed
 from convlens.anatomy.receptive.reading import Map, checked_unit, each, everywhere, in_order, map_of, pattern, region
 from convlens.anatomy.receptive.result import ReceptiveField
 from convlens.anatomy.receptive.trace import Trace
@@ -34,7 +35,7 @@ class ReceptiveFields:
         """The field of one unit of the tensor named `at`, with respect to input number `source`."""
         whole = self._one(self._everything, at, unit, source)
         gateless = self._one(self._local, at, unit, source)
-        if gateless == whole or gateless.unknown:
+        if gateless == whole:
             return whole
         gateless = replace(gateless, whole=whole)
         return replace(whole, gateless=gateless)
@@ -43,8 +44,8 @@ class ReceptiveFields:
         """The field of the tensor that `at` names, as it was when the module or operation ended."""
         call, tensor = self.tensor(at)
         if call is not None and tensor in trace.returned[call]:
-            return trace.returned[call][tensor], tensor
-        return trace.made[tensor], tensor
+            return without_fixed(trace.returned[call][tensor]), tensor
+        return without_fixed(trace.made[tensor]), tensor
 
     def _one(self, trace: Trace, at: str, unit: Sequence[int] | None, source: int) -> ReceptiveField:
         axes, image = self._axes(source)
@@ -52,9 +53,6 @@ class ReceptiveFields:
         shape = self.graph.tensors[tensor].shape
         places = map_of(found)
         place = checked_unit(places, shape, unit, at)
-        if found.unknown:
-            names = tuple(sorted(found.unknown))
-            return ReceptiveField(at, place, (), image, None, None, None, False, "unknown", names)
         patterns = [pattern(places, source, axis, length) for axis, length in zip(axes, image, strict=True)]
         word = next((one.word for one in patterns if one.word), "")
         if not word and not in_order(places, source, axes):
@@ -69,6 +67,7 @@ class ReceptiveFields:
             offset=None if word else each(patterns, "offset"),
             regular=not word,
             word=word,
+            bounds=tuple(sorted(found.bounds)),
         )
 
     def regions(
@@ -77,10 +76,6 @@ class ReceptiveFields:
         """For each input axis two arrays over the places of the map: first and last index of every unit."""
         trace = self._local if local else self._everything
         found, _ = self._field(trace, at)
-        if found.unknown:
-            raise ConvlensError(
-                f"the receptive field of {at!r} is unknown: no rule for {', '.join(sorted(found.unknown))}"
-            )
         places: Map = map_of(found)
         return [everywhere(places, source, axis) for axis in self._axes(source)[0]]
 

@@ -42,7 +42,7 @@ class ReceptiveField:
         at: the module or operation asked about.
         unit: the unit's place in the map.
         axes: for each axis of the input the first and last index, inclusive and clipped to the image; None where the
-            unit depends on nothing. Empty if the region is unknown.
+            unit depends on nothing.
         image: size of the input along these axes.
         size: extent along each axis on an image without borders; where there is no such pattern, of the largest region.
         stride: distance on the image between neighbouring units; None where the map is not regular.
@@ -50,7 +50,8 @@ class ReceptiveField:
         regular: whether stride, offset and size describe every unit: region = offset + stride · unit ± (size − 1) / 2,
             clipped.
         word: why it is not regular, or "".
-        unknown: names of operations on the way that have no rule; then nothing else is known.
+        bounds: names of operations on the way whose part is only bounded from above, since numbers that depend on the
+            input decide; the unit's true region then lies inside the one told. Empty: the region is exact.
         local: the same without gates and global statistics, which are followed by no one.
         everything: the same with them.
     """
@@ -64,7 +65,7 @@ class ReceptiveField:
     offset: Each | None
     regular: bool
     word: str
-    unknown: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
     gateless: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
     whole: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
 
@@ -89,6 +90,11 @@ class ReceptiveField:
         return self.whole or self
 
     @property
+    def exact(self) -> bool:
+        """Whether every row and column of the region can influence the unit, and no other."""
+        return not self.bounds
+
+    @property
     def is_global(self) -> bool:
         """Whether the whole image can influence the unit."""
         return bool(self.axes) and all(
@@ -108,20 +114,20 @@ class ReceptiveField:
             "offset": list(self.offset) if self.offset else None,
             "regular": self.regular,
             "word": self.word,
-            "unknown": list(self.unknown),
+            "exact": self.exact,
+            "bounds": list(self.bounds),
         }
         if self.gateless is not None:
             content["local"] = self.gateless.to_dict()
         return content
 
     def __str__(self) -> str:
-        if self.unknown:
-            return f"{self.at} {self.unit}: unknown, no rule for {', '.join(self.unknown)}"
-        return f"{self.at or 'output'} {self.unit}: {self._told()}"
+        told = f"{self.at or 'output'} {self.unit}: {self._told()}"
+        return told if self.exact else f"{told}\nbounded from above, not exact, because of {', '.join(self.bounds)}"
 
     def _told(self) -> str:
         where = f"rows {_words(self.rows)}, columns {_words(self.columns)}" if len(self.axes) > 1 else str(self.axes)
-        text = f"{where} of {'×'.join(map(str, self.image))}; size {self.size}"
+        text = f"{'' if self.exact else 'at most '}{where} of {'×'.join(map(str, self.image))}; size {self.size}"
         text += f", stride {self.stride}, offset {self.offset}" if self.regular else f", not regular ({self.word})"
         return f"{text}\nwithout gates: {self.gateless._told()}" if self.gateless is not None else text
 

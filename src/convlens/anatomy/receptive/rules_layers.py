@@ -29,7 +29,7 @@ def convolution(q: Question) -> Field:
                 dilation=_pick(dilation, number),
             ),
         )
-    extra = [_weight(each, made, bool(transposed)) for each in (q.field(1), q.field(2)) if each.terms or each.unknown]
+    extra = [_weight(each, made, bool(transposed)) for each in (q.field(1), q.field(2)) if each.terms]
     return union([found, *extra], made) if extra else found
 
 
@@ -50,8 +50,8 @@ def _channels(found: Field, given: int, made: int, groups: int) -> Field:
 
 def _weight(found: Field, made: tuple[int, ...], transposed: bool) -> Field:
     """The field of a weight (C_out, …) or bias (C_out) that depends on the input, for each output channel."""
-    if transposed or not found.terms:
-        return Field(tuple((size,) for size in made), (), found.unknown | {"weight that depends on the input"})
+    if transposed:
+        return found.whole(made, "weight that depends on the input")
     column = found.reduced(range(1, len(found.layout)), keep=True) if len(found.layout) > 1 else found
     flat = column.viewed((found.shape[0],) + (1,) * (len(made) - 2))
     return flat.broadcast(made)
@@ -61,10 +61,10 @@ def pool(dimensions: int) -> Callable[[Question], Field]:
     """Max and average pooling over the last `dimensions` axes."""
 
     def rule(q: Question) -> Field:
-        kernel = _each(q.named("kernel_size"), dimensions)
-        stride = _each(q.named("stride") or kernel, dimensions)
-        padding = _each(q.named("padding", 0), dimensions)
-        dilation = _each(q.named("dilation", 1), dimensions)
+        kernel = each_axis(q.named("kernel_size"), dimensions)
+        stride = each_axis(q.named("stride") or kernel, dimensions)
+        padding = each_axis(q.named("padding", 0), dimensions)
+        dilation = each_axis(q.named("dilation", 1), dimensions)
         found, given, made = q.field(0), q.tensor(0).shape, q.size()
         for number in range(dimensions):
             axis = len(given) - dimensions + number
@@ -82,7 +82,8 @@ def pool(dimensions: int) -> Callable[[Question], Field]:
     return rule
 
 
-def _each(value: int | Sequence[int], count: int) -> list[int]:
+def each_axis(value: int | Sequence[int], count: int) -> list[int]:
+    """One number for each axis."""
     numbers = [value] if isinstance(value, int) else list(value)
     return numbers * count if len(numbers) == 1 else numbers
 
@@ -90,7 +91,7 @@ def _each(value: int | Sequence[int], count: int) -> list[int]:
 def adaptive_pool(q: Question) -> Field:
     """Adaptive pooling, whose windows differ where the sizes do not divide."""
     found, given, made = q.field(0), q.tensor(0).shape, q.size()
-    for axis in range(len(given) - len(_each(q.argument(1), 1)), len(given)):
+    for axis in range(len(given) - len(each_axis(q.argument(1), 1)), len(given)):
         windows = taps.adaptive(given[axis], made[axis])
         found = found.reduced([axis]) if made[axis] == 1 else found.along(axis, windows)
     return found
@@ -158,7 +159,7 @@ def batch_norm(q: Question) -> Field | list[Field]:
 def layer_norm(q: Question) -> Field:
     """Every element sees all elements that it is normalised with: the last axes."""
     found = q.field(0)
-    axes = range(len(found.layout) - len(_each(q.argument(1), 1)), len(found.layout))
+    axes = range(len(found.layout) - len(each_axis(q.argument(1), 1)), len(found.layout))
     wide = [axis for axis in axes if _position(found, axis)]
     if q.local and wide:
         axes = range(0)

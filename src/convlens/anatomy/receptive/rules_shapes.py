@@ -156,7 +156,7 @@ def repeat_interleave(q: Question) -> Field:
     """Each position several times in a row."""
     found, times, axis = q.field(0), q.argument(1), q.argument(2)
     if not isinstance(times, int) or axis is None:
-        return q.unknown()
+        return q.bounded()
     return found.along(axis, taps.repeated(found.shape[axis], times))
 
 
@@ -175,13 +175,13 @@ def stack(q: Question) -> Field:
 def joined(parts: Sequence[Field], axis: int, made: tuple[int, ...]) -> Field:
     """Fields one after another along `axis`."""
     axis %= len(made)
-    unknown = frozenset().union(*(each.unknown for each in parts))
+    bounds = frozenset().union(*(each.bounds for each in parts))
     placed, start = [], 0
     for part in _gathered(parts, axis):
         placed.append(_placed(part, axis, start, made))
         start += part.shape[axis]
     found = union(placed, made)
-    return replace(compressed(found, axis), unknown=unknown)
+    return replace(compressed(found, axis), bounds=bounds)
 
 
 def _gathered(parts: Sequence[Field], axis: int) -> list[Field]:
@@ -336,7 +336,7 @@ def col2im(q: Question) -> Field:
     size, kernel, dilation, padding, stride = (q.argument(position) for position in range(1, 6))
     found = q.field(0)
     if len(found.layout) != 3:
-        return q.unknown()
+        return q.bounded()
     reach = [dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
     places = [(size[i] + 2 * padding[i] - reach[i]) // stride[i] + 1 for i in (0, 1)]
     channels = found.shape[1] // (kernel[0] * kernel[1])
@@ -382,40 +382,6 @@ def channel_shuffle(q: Question) -> Field:
     )
 
 
-def index_select(q: Question) -> Field:
-    """Positions given by a constant tensor."""
-    found, axis, positions = q.field(0), q.argument(1), q.value(2)
-    if positions is None:
-        return q.unknown()
-    if not found.layout:
-        return found
-    return found.along(axis, taps.listed(found.shape[axis], positions.numpy()))
-
-
-def index(q: Question) -> Field:
-    """Elements picked by constant index tensors; numpy picks the same ones from the arrays of the field."""
-    found = q.field(0)
-    try:
-        picks = q.values(1)
-    except LookupError:
-        return q.unknown()
-    picks = [*picks, *([None] * (len(found.layout) - len(picks)))]
-    if sum(pick is not None for pick in picks) == 1 and all(p is None or p.dtype != torch.bool for p in picks):
-        axis = next(i for i, pick in enumerate(picks) if pick is not None)
-        pick = picks[axis]
-        if pick is not None and pick.ndim == 1:
-            return found.along(axis, taps.listed(found.shape[axis], pick.numpy()))
-    return replayed(found, q.size(), lambda array: array[tuple(slice(None) if p is None else p for p in picks)])
-
-
-def gather(q: Question) -> Field:
-    """Elements picked along one axis by a constant tensor of the same rank."""
-    found, positions = q.field(0), q.value(2)
-    if positions is None:
-        return q.unknown()
-    return replayed(found, q.size(), lambda array: array.gather(q.argument(1), positions))
-
-
 def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor], torch.Tensor]) -> Field:
     """Let torch move the numbers of the field as it moves the tensor's own; there is no free pattern afterwards."""
     for axis in range(len(found.layout)):
@@ -432,7 +398,7 @@ def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor],
         )
         for term in found.terms
     )
-    again = Field(dense(made), terms, found.unknown)
+    again = Field(dense(made), terms, found.bounds)
     for axis in range(len(made)):
         again = compressed(again, axis) if made[axis] > 1 else again
     return again
@@ -440,15 +406,7 @@ def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor],
 
 def copy(q: Question) -> Field:
     """The second tensor, broadcast into the place of the first."""
-    return q.field(1).broadcast(q.size()) if q.field(1).terms else replace(q.nothing(), unknown=q.field(1).unknown)
-
-
-def embedding(q: Question) -> Field:
-    """A row of a table for each index: what the index depends on."""
-    if q.field(0).terms:
-        return q.unknown()
-    found = q.field(1)
-    return found.unsqueezed(len(found.layout)).broadcast(q.size()) if found.terms else q.nothing()
+    return q.field(1).broadcast(q.size()) if q.field(1).terms else q.nothing()
 
 
 def view_as_complex(q: Question) -> Field:
@@ -501,12 +459,8 @@ RULES: dict[str, Rule] = {
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
     **_many("channel_shuffle native_channel_shuffle", channel_shuffle),
-    "index_select": index_select,
-    "index": index,
-    "gather": gather,
     "copy_": copy,
     "copy": copy,
-    "embedding": embedding,
     "view_as_complex": view_as_complex,
     "view_as_real": view_as_real,
 }

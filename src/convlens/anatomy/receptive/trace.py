@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from convlens.anatomy.costs import is_pointwise
-from convlens.anatomy.receptive import rules_layers, rules_products, rules_shapes, taps
-from convlens.anatomy.receptive.field import Field, Term, dense, source, union_size
+from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes, taps
+from convlens.anatomy.receptive.constants import Constants
+from convlens.anatomy.receptive.field import Field, Term, dense, source, union, union_size
+from convlens.anatomy.receptive.fixed import has_fixed, without_fixed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.rules_shapes import replayed
 from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Free, Indices, Span
@@ -18,6 +20,9 @@ from convlens.graph.structure import refs
 _MOST = 1 << 24  # elements of a union that may be written out
 _RESHAPES = frozenset(["view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze", "alias", "detach"])
 RULES = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
+RULES |= {**rules_pointwise.RULES, **rules_indices.RULES}
+# These only move elements, so that what is known of single ones moves with them.
+_MOVING = (rules_shapes.RULES.keys() - {"col2im", "view_as_complex"}) | {"index_select", "index", "gather"}
 
 
 class Trace:
@@ -26,6 +31,7 @@ class Trace:
     def __init__(self, graph: Graph, *, local: bool) -> None:
         self.graph = graph
         self.local = local
+        self._constants = Constants(graph)
         self.fields: dict[int, Field] = {}
         self.made: dict[int, Field] = {}  # as each tensor was when it was made, whatever was written to it later
         self.returned: dict[int, dict[int, Field]] = {}  # module call → tensor → as it was when the call returned
@@ -80,25 +86,24 @@ class Trace:
         for old, new in operation.writes:
             if new not in self.fields:
                 tensor = self.graph.tensors[new]
-                self._write(self.graph.tensors[old], tensor, self._unknown(operation, tensor))
+                self._write(self.graph.tensors[old], tensor, self._bounded(operation, tensor))
 
     def _answers(self, operation: Operation) -> Sequence[Field]:
-        question = Question(self.graph, operation, self.fields, local=self.local)
+        keeping = operation.kind in _MOVING
+        question = Question(self.graph, operation, self.fields, self._constants, local=self.local, keeping=keeping)
         inputs = [self.fields[index] for index in operation.inputs]
         outputs = [self.graph.tensors[index] for index in operation.outputs]
-        if not any(each.terms or each.unknown for each in inputs):
+        if not any(each.terms for each in inputs):
             return [Field(dense(tensor.shape)) for tensor in outputs]
         if operation.kind in ("as_strided", "as_strided_"):
             return [self._restrided(operation)]
         rule = RULES.get(operation.kind) if operation.target.startswith("aten.") else None
         pointwise = is_pointwise(operation)
         if rule is None and not pointwise:
-            return [self._unknown(operation, tensor) for tensor in outputs]
-        found = rule(question) if rule is not None else question.elementwise()
+            return [self._bounded(operation, tensor) for tensor in outputs]
+        found = (rule or rules_pointwise.pointwise)(question)
         answers = [found] if isinstance(found, Field) else list(found)
-        inherited = (
-            frozenset().union(*(each.unknown for each in inputs)) if rule is not rules_shapes.nothing else frozenset()
-        )
+        inherited = frozenset().union(*(each.bounds for each in inputs))
         complete = []
         for number, tensor in enumerate(outputs):
             if number < len(answers):
@@ -106,13 +111,16 @@ class Trace:
             elif tensor.shape == outputs[0].shape:
                 answer = answers[0]
             else:
-                answer = self._unknown(operation, tensor)
-            complete.append(replace(answer, unknown=answer.unknown | inherited))
+                answer = self._bounded(operation, tensor)
+            complete.append(replace(answer, bounds=answer.bounds | inherited) if answer.terms else answer)
         return complete
 
-    def _unknown(self, operation: Operation, tensor: Tensor) -> Field:
-        inherited = frozenset().union(*(self.fields[index].unknown for index in operation.inputs))
-        return Field(dense(tensor.shape), (), inherited | {operation.target})
+    def _bounded(self, operation: Operation, tensor: Tensor) -> Field:
+        """What an operation without a rule may look at: all that its inputs look at, anywhere."""
+        return self._all_of(operation.inputs, operation, tensor)
+
+    def _all_of(self, indices: Sequence[int], operation: Operation, tensor: Tensor) -> Field:
+        return union([self.fields[index].whole(tensor.shape, operation.target) for index in indices], tensor.shape)
 
     def _restrided(self, operation: Operation) -> Field:
         """Any view of a storage; one that changes only the strides of axes of size 1 changes nothing."""
@@ -121,7 +129,9 @@ class Trace:
         if given.shape == made.shape and all(size == 1 or one == other for size, one, other in pairs):
             return self.fields[given.index]
         holder = self._holder(given)
-        return looked_at(self.fields[holder.index], holder, made) if holder else self._unknown(operation, made)
+        if holder:
+            return looked_at(self.fields[holder.index], holder, made)
+        return self._all_of(self._on[given.storage], operation, made)
 
     # In-place operations
 
@@ -290,12 +300,14 @@ def _strided(found: Field, whole: Tensor, part: Tensor) -> Field:
 
 def overwritten(base: Field, whole: Tensor, part: Tensor, new: Field) -> Field:
     """The field of `whole` after the part of it that `part` looks at was overwritten with `new`."""
-    unknown = base.unknown | new.unknown
+    bounds = base.bounds | new.bounds
+    if has_fixed(base) or has_fixed(new):  # they are not followed through a write to a part
+        bounds |= {"an in-place write among masked numbers"}
+        base, new = without_fixed(base), without_fixed(new)
     base, new = _one_term(base), _one_term(new)
     slices = cut(whole, part)
-    if unknown or slices is None or len(base.terms) > 1 or len(new.terms) > 1:
-        reason = frozenset() if unknown else frozenset({"an in-place write that is no slice"})
-        return Field(dense(whole.shape), (), unknown | reason)
+    if slices is None or len(base.terms) > 1 or len(new.terms) > 1:
+        return _either(base, new, whole, "an in-place write that is no slice")
     for axis in range(len(whole.shape)):
         base, new = base.single(axis), new.single(axis)
     old_term, new_term = (each.terms[0] if each.terms else None for each in (base, new))
@@ -303,17 +315,22 @@ def overwritten(base: Field, whole: Tensor, part: Tensor, new: Field) -> Field:
     if pattern is None:
         return base
     if old_term is not None and new_term is not None and old_term.source != new_term.source:
-        return Field(dense(whole.shape), (), frozenset({"an in-place write from another input"}))
+        return _either(base, new, whole, "an in-place write from another input")
     partial = [axis for axis in range(len(whole.shape)) if part.shape[axis] != whole.shape[axis]]
     spans = {}
     for axis in pattern.spans:
         before = old_term.spans[axis] if old_term else _nowhere(len(whole.shape))
         after = new_term.spans[axis] if new_term else _nowhere(len(whole.shape))
         spans[axis] = _put(before, after, slices, partial, whole.shape, part.shape)
-    result = Field(dense(whole.shape), (Term(pattern.source, spans),)).settled()
+    result = Field(dense(whole.shape), (Term(pattern.source, spans),), bounds).settled()
     for axis in range(len(whole.shape)):
         result = rules_shapes.compressed(result, axis)
     return result
+
+
+def _either(base: Field, new: Field, whole: Tensor, reason: str) -> Field:
+    """A bound after a write to places that are not followed: each element may be any old or any new one."""
+    return union([each.whole(whole.shape, reason) for each in (base, new)], whole.shape)
 
 
 def _nowhere(rank: int) -> Span:

@@ -79,7 +79,7 @@ def _layer(sheet: Anatomy, node: Node, across: float, down: float) -> dict[str, 
         "type": node.part.type,
         "map": [rows, columns],
         "unit": list(unit),
-        "unknown": list(whole.unknown),
+        "bounds": list(whole.bounds),
         **_region(whole),
     }
     # a gate or a global statistic lets the whole image in; what the layers themselves see is told apart

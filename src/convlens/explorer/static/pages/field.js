@@ -91,7 +91,6 @@ const shown = (pair) => (pair === null ? "–" : pair[0] === pair.at(-1) ? reada
 const interval = (ends) => (ends ? `${ends[0]} – ${ends[1]}` : "–");
 
 function described(layer, image) {
-  if (layer.unknown.length) return [h("dt", {}, t("field.fact.unknown")), h("dd", {}, layer.unknown.join(", "))];
   const rows = [
     ["unit", layer.map[0] * layer.map[1] > 1 ? `${layer.unit[0]}, ${layer.unit[1]}` : "–"],
     ["rows", interval(layer.rows)],
@@ -102,6 +101,7 @@ function described(layer, image) {
     ["share", share(layer, image)],
   ];
   if (!layer.regular && layer.word) rows.push(["irregular", layer.word]);
+  if (layer.bounds.length) rows.push(["bounds", layer.bounds.join(", ")]);
   return rows.map(([name, text]) => [h("dt", {}, t(`field.fact.${name}`)), h("dd", {}, text)]).flat();
 }
 

@@ -1,0 +1,70 @@
+"""Elements that are −∞ or 0 whatever the input: what masked attention leaves out.
+
+They are kept as terms of their own, with a source that is no input, so that every view, slice and permutation carries
+them along. The element itself depends on nothing. What multiplies a fixed 0 does not count; softmax turns −∞ into it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convlens.anatomy.receptive.field import Field, Term, closed_span, squeezed_mask
+from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Span
+
+Mask = NDArray[np.bool_]  # of the tensor's rank, of length 1 where nothing varies
+
+MINUS_INFINITY, ZERO = -1, -2  # sources
+VALUES = {MINUS_INFINITY: float("-inf"), ZERO: 0.0}
+
+
+def without_fixed(found: Field) -> Field:
+    """The field without its knowledge of fixed elements, which stay elements that look nowhere."""
+    if all(term.source >= 0 for term in found.terms):
+        return found
+    return replace(found, terms=tuple(term for term in found.terms if term.source >= 0))
+
+
+def has_fixed(found: Field) -> bool:
+    """Whether some elements are known to be fixed."""
+    return any(term.source < 0 for term in found.terms)
+
+
+def fixed_at(found: Field, value: int) -> Mask | None:
+    """Which elements are fixed at one of `VALUES`; None if none is."""
+    masks = [span.first <= span.last for term in found.terms if term.source == value for span in term.spans.values()]
+    if not masks:
+        return None
+    whole: Mask = np.logical_or.reduce([np.broadcast_to(mask, found.sizes) for mask in masks]).reshape(found.shape)
+    return squeezed_mask(whole)
+
+
+def closed(found: Field, mask: Mask) -> Field:
+    """The field after the masked elements became constants."""
+    for axis in range(len(found.layout)):
+        found = found.single(axis)
+    return found.mapped(lambda span: closed_span(span, mask)).settled()
+
+
+def fixed(found: Field, mask: Mask | None, value: int) -> Field:
+    """The field after the masked elements became one of `VALUES`."""
+    if mask is None or not mask.any():
+        return found
+    found = closed(found, mask)
+    first = np.where(mask, np.int32(0), NOWHERE_FIRST)
+    last = np.where(mask, np.int32(0), NOWHERE_LAST)
+    return replace(found, terms=(*found.terms, Term(value, {0: Span(first, last, None, "fixed")})))
+
+
+def either(*masks: Mask | None) -> Mask | None:
+    """Where at least one mask is set."""
+    given = [mask for mask in masks if mask is not None]
+    return squeezed_mask(np.logical_or.reduce(np.broadcast_arrays(*given))) if given else None
+
+
+def mask_of(condition: torch.Tensor, shape: tuple[int, ...]) -> Mask | None:
+    """A condition broadcast to a shape; None if it holds nowhere."""
+    if not bool(condition.any()):
+        return None
+    return squeezed_mask(condition.expand(shape).numpy())

@@ -1,0 +1,351 @@
+"""Rules for what numbers decide: picking and placing by index tensors, un-pooling, sampling at computed places.
+
+Where the deciding numbers are constants the answer is exact; where they depend on the input it is a bound from above.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from math import prod
+
+import numpy as np
+import torch
+
+from convlens.anatomy.receptive import taps
+from convlens.anatomy.receptive.field import Field, dense, squeezed_mask, union
+from convlens.anatomy.receptive.fixed import closed
+from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.rules_layers import each_axis
+from convlens.anatomy.receptive.rules_shapes import compressed, replayed
+from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
+from convlens.graph import Ref
+
+Rule = Callable[[Question], Field | list[Field]]
+_ROUNDING = 1e-5  # of a position in pixels; nearer to a tie than this, float32 may decide otherwise
+Hull = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def index_select(q: Question) -> Field:
+    """Positions along one axis; any of them if the input decides."""
+    found, axis, positions = q.field(0), q.argument(1), q.value(2)
+    if not found.layout:
+        return found
+    if positions is None:
+        return q.as_bound(_union(q, [_anywhere(found, axis, q.size()), q.field(2).whole(q.size(), q.operation.target)]))
+    return found.along(axis, taps.listed(found.shape[axis], positions.numpy()))
+
+
+def index(q: Question) -> Field:
+    """Elements picked by index tensors; torch picks the same ones from the arrays of the field."""
+    found = q.field(0)
+    try:
+        picks = q.values(1)
+    except LookupError:
+        return q.bounded()
+    picks = [*picks, *([None] * (len(found.layout) - len(picks)))]
+    if sum(pick is not None for pick in picks) == 1 and all(p is None or p.dtype != torch.bool for p in picks):
+        axis = next(i for i, pick in enumerate(picks) if pick is not None)
+        pick = picks[axis]
+        if pick is not None and pick.ndim == 1:
+            return found.along(axis, taps.listed(found.shape[axis], pick.numpy()))
+    return replayed(found, q.size(), lambda array: array[tuple(slice(None) if p is None else p for p in picks)])
+
+
+def gather(q: Question) -> Field:
+    """Elements picked along one axis by a tensor of the same rank; any along it if the input decides."""
+    found, axis, positions = q.field(0), q.argument(1), q.value(2)
+    if positions is not None:
+        return replayed(found, q.size(), lambda array: array.gather(axis, positions))
+    parts = [q.field(2)] if q.field(2).terms else []
+    return q.as_bound(_union(q, [*parts, _anywhere(found, axis, q.size())]))
+
+
+def _anywhere(found: Field, axis: int, made: tuple[int, ...]) -> Field:
+    """Any element along `axis`, the others in place; from anywhere if the other axes are cut too."""
+    axis %= len(made)
+    if not found.terms:
+        return Field(dense(made))
+    if any(found.shape[each] != made[each] for each in range(len(made)) if each != axis):
+        return found.whole(made, "")
+    return found.reduced([axis], size=made[axis])
+
+
+def _union(q: Question, parts: list[Field]) -> Field:
+    found = union([each for each in parts if each.terms], q.size())
+    return replace(found, bounds=found.bounds - {""})
+
+
+# Placing
+
+
+def scatter(q: Question) -> Field:
+    """Elements put to the places along one axis that an index tensor names, instead of what is there or added to it."""
+    kept, axis, positions = q.field(0), q.argument(1), q.value(2)
+    placed = q.field(3) if q.has_tensor(3) else Field(())
+    adding = "add" in q.operation.kind or "reduce" in q.operation.kind
+    if positions is None:
+        parts = [_anywhere(placed, axis, q.size())] if placed.terms else []
+        return q.as_bound(_union(q, [kept, *parts, _anywhere(q.field(2), axis, q.size())]))
+    whole = torch.arange(prod(q.size())).view(q.size())
+    cut = whole[tuple(slice(0, size) for size in positions.shape)]
+    places = cut + (positions - _own(positions.shape, axis)) * whole.stride(axis)
+    if placed.terms:
+        for each in range(len(placed.layout)):
+            if placed.shape[each] != positions.shape[each]:
+                front = taps.window(
+                    placed.shape[each], positions.shape[each], kernel=1, stride=1, padding=0, dilation=1
+                )
+                placed = placed.along(each, front)
+    return _placed(q, kept, placed, places, adding=adding)
+
+
+def _own(shape: torch.Size, axis: int) -> torch.Tensor:
+    form = [1] * len(shape)
+    form[axis] = shape[axis]
+    return torch.arange(shape[axis]).view(form)
+
+
+def index_put(q: Question) -> Field:
+    """Elements put to the places that index tensors name."""
+    kept, placed = q.field(0), q.field(2)
+    try:
+        picks = q.values(1)
+    except LookupError:
+        return q.bounded()
+    whole = torch.arange(prod(q.size())).view(q.size())
+    places = whole[tuple(slice(None) if pick is None else pick for pick in picks)]
+    return _placed(q, kept, placed, places, adding=bool(q.argument(3, False)))
+
+
+def index_add(q: Question) -> Field:
+    """Slices put to (index_copy) or added at (index_add) the positions along one axis that an index tensor names."""
+    axis, positions = q.argument(1), q.value(2)
+    if positions is None:
+        return q.bounded()
+    whole = torch.arange(prod(q.size())).view(q.size())
+    places = whole.index_select(axis, positions.reshape(-1))
+    return _placed(q, q.field(0), q.field(3), places, adding="add" in q.operation.kind)
+
+
+def _placed(q: Question, kept: Field, placed: Field, places: torch.Tensor, *, adding: bool) -> Field:
+    """The field after elements of `placed` went to flat `places` of its shape; several at one place are united."""
+    made = q.size()
+    flat = places.reshape(-1)
+    hit = np.bincount(flat.numpy(), minlength=prod(made)).reshape(made)
+    parts = [kept.broadcast(made)] if kept.terms else []
+    if parts and not adding:
+        parts = [closed(parts[0], squeezed_mask(hit > 0))]
+    if placed.terms:
+        parts.append(_laid(placed.broadcast(tuple(places.shape)), flat, made))
+    found = union(parts, made)
+    # one of several stays, and torch does not say which
+    several = bool(placed.terms) and not adding and bool((hit > 1).any())
+    return q.as_bound(found) if several else found
+
+
+def _laid(found: Field, flat: torch.Tensor, made: tuple[int, ...]) -> Field:
+    """The hull of the elements that go to each place."""
+    for axis in range(len(found.layout)):
+        found = found.single(axis)
+
+    def lay(array: Indices, nowhere: np.int32, how: str) -> Indices:
+        numbers = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(array, found.shape))).reshape(-1)
+        laid = torch.full((prod(made),), int(nowhere), dtype=torch.int32)
+        laid.scatter_reduce_(0, flat, numbers.to(torch.int32), how)
+        return np.asarray(laid.numpy()).reshape(made)
+
+    terms = tuple(
+        term.mapped(
+            lambda span: Span(
+                lay(span.first, NOWHERE_FIRST, "amin"), lay(span.last, NOWHERE_LAST, "amax"), None, "placed"
+            )
+        )
+        for term in found.terms
+    )
+    again = Field(dense(made), terms, found.bounds)
+    for axis in range(len(made)):
+        again = compressed(again, axis)
+    return again.settled()
+
+
+def max_unpool(q: Question) -> Field:
+    """Each value goes back to where the maximum was; if the input decides that, to any place of its window."""
+    found, made = q.field(0), q.size()
+    places = q.value(1)
+    sides = len(q.argument(2))
+    if places is not None:
+        plane = prod(made[-sides:])
+        lead = torch.arange(prod(made[:-sides])).view(*made[:-sides], *([1] * sides)) * plane
+        return _placed(q, Field(()), found, places.long() + lead, adding=False)
+    given = union([each for each in (found, q.field(1)) if each.terms], q.tensor(0).shape)
+    pool = _pool_of(q, sides)
+    if pool is None:
+        axes = list(range(len(made) - sides, len(made)))
+        for axis in axes:
+            given = given.reduced([axis], size=made[axis])
+        return q.as_bound(given)
+    for number in range(sides):
+        axis = len(made) - sides + number
+        kernel, stride, padding, dilation = (each[number] for each in pool)
+        back = taps.spread(
+            given.shape[axis], made[axis], kernel=kernel, stride=stride, padding=padding, dilation=dilation
+        )
+        given = given.along(axis, back)
+    return q.as_bound(given)
+
+
+def _pool_of(q: Question, sides: int) -> tuple[list[int], ...] | None:
+    """Kernel, stride, padding and dilation of the pooling that made the indices, if its maps had the output's size."""
+    ref = q.argument(1)
+    tensor = q.graph.tensors[ref.tensor] if isinstance(ref, Ref) else None
+    producer = q.graph.operations[tensor.producer] if tensor is not None and tensor.producer is not None else None
+    if producer is None or not producer.kind.startswith("max_pool") or not producer.kind.endswith("with_indices"):
+        return None
+    if q.graph.tensors[producer.inputs[0]].shape[-sides:] != q.size()[-sides:]:
+        return None
+    pool = Question(q.graph, producer, {i: Field(()) for i in producer.inputs}, q.constants, local=False, keeping=False)
+    kernel = each_axis(pool.named("kernel_size"), sides)
+    stride = each_axis(pool.named("stride") or kernel, sides)
+    return kernel, stride, each_axis(pool.named("padding", 0), sides), each_axis(pool.named("dilation", 1), sides)
+
+
+# Sampling
+
+
+def grid_sample(q: Question) -> Field:
+    """Interpolation at the places of a grid: exact for a grid of constants, else anywhere on the map."""
+    found, grid, made = q.field(0), q.field(1), q.size()
+    spatial = range(2, len(made))
+    numbers = None if grid.terms else q.value(1)
+    if numbers is None:
+        parts = [grid.reduced([-1], keep=False).unsqueezed(1).broadcast(made)] if grid.terms else []
+        if found.terms:
+            for axis in spatial:
+                found = found.reduced([axis], size=made[axis])
+            parts.append(found)
+        return q.as_bound(union(parts, made))
+    given = q.tensor(0).shape
+    mode, padding, corners = int(q.argument(2)), int(q.argument(3)), bool(q.argument(4))
+    sides = [
+        _sampled(numbers[..., len(given) - 1 - axis].double(), given[axis], mode, padding, corners) for axis in spatial
+    ]
+    answer = _sample(found, sides, made)
+    return answer if all(side.sure for side in sides) else q.as_bound(answer)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Along one axis, for every place of the grid: positions (N, *out, taps) and which of them are read.
+
+    `sure` says that no rounding of the grid's arithmetic could change that.
+    """
+
+    positions: torch.Tensor
+    read: torch.Tensor
+    sure: bool
+
+
+def _sampled(g: torch.Tensor, size: int, mode: int, padding: int, corners: bool) -> _Side:
+    """Positions and weights as `grid_sampler` has them: bilinear, nearest, bicubic; zeros, the border, a mirror."""
+    place = (g + 1) / 2 * (size - 1) if corners else ((g + 1) * size - 1) / 2
+    if mode != 2:
+        place = _folded(place, size, padding, corners)
+    if mode == 1:
+        positions = place.round()[..., None]
+        weights = torch.ones_like(positions)
+        sure = bool(((place - place.floor() - 0.5).abs() > _ROUNDING).all())
+    else:
+        base = place.floor()
+        share = (place - base)[..., None]
+        offsets = torch.arange(2) if mode == 0 else torch.arange(-1, 3)
+        positions = base[..., None] + offsets
+        weights = torch.cat([1 - share, share], -1) if mode == 0 else _cubic(share)
+        sure = bool(((weights.abs() > _ROUNDING) | (weights == 0)).all())
+        if mode == 2:
+            positions = _folded(positions, size, padding, corners)
+    inside = (positions >= 0) & (positions < size)
+    return _Side(torch.where(inside, positions, 0).long(), inside & (weights != 0), sure)
+
+
+def _folded(place: torch.Tensor, size: int, padding: int, corners: bool) -> torch.Tensor:
+    if padding == 0:
+        return place
+    if padding == 2:
+        low, span = (0.0, float(size - 1)) if corners else (-0.5, float(size))
+        if span == 0:
+            return torch.zeros_like(place)
+        away = (place - low).abs()
+        turns, rest = torch.div(away, span, rounding_mode="floor"), away.remainder(span)
+        place = torch.where(turns.remainder(2) == 0, rest + low, span - rest + low)
+    return place.clamp(0, size - 1)
+
+
+def _cubic(share: torch.Tensor) -> torch.Tensor:
+    """The four weights of cubic convolution with a = −0.75."""
+    a = -0.75
+
+    def near(away: torch.Tensor) -> torch.Tensor:
+        return ((a + 2) * away - (a + 3)) * away * away + 1
+
+    def far(away: torch.Tensor) -> torch.Tensor:
+        return ((a * away - 5 * a) * away + 8 * a) * away - 4 * a
+
+    return torch.cat([far(share + 1), near(share), near(1 - share), far(2 - share)], -1)
+
+
+def _sample(found: Field, sides: list[_Side], made: tuple[int, ...]) -> Field:
+    """The hull over the taps of all axes; the arrays of the field are read as the tensor itself would be."""
+    for axis in range(len(found.layout)):
+        found = found.single(axis)
+    batch = torch.arange(made[0]).view(-1, *([1] * (len(made) - 2)))
+
+    def read(array: Indices, nowhere: np.int32, hull: Hull) -> Indices:
+        laid = np.broadcast_to(array, (found.shape[0], array.shape[1], *found.shape[2:]))
+        channels_last = torch.from_numpy(np.ascontiguousarray(laid)).movedim(1, -1)
+        seen = []
+        for choice in np.ndindex(*(side.read.shape[-1] for side in sides)):
+            taps_of = list(zip(sides, choice, strict=True))
+            taken = channels_last[(batch, *(side.positions[..., k] for side, k in taps_of))].movedim(-1, 1)
+            counts = reduce(torch.logical_and, [side.read[..., k] for side, k in taps_of])
+            seen.append(torch.where(counts.unsqueeze(1), taken, int(nowhere)))
+        return np.asarray(reduce(hull, seen).numpy(), dtype=np.int32)
+
+    terms = tuple(
+        term.mapped(
+            lambda span: Span(
+                read(span.first, NOWHERE_FIRST, torch.minimum),
+                read(span.last, NOWHERE_LAST, torch.maximum),
+                None,
+                "sampled",
+            )
+        )
+        for term in found.terms
+    )
+    again = Field(dense(made), terms, found.bounds)
+    for axis in range(2, len(made)):
+        again = compressed(again, axis)
+    return again.settled()
+
+
+def embedding(q: Question) -> Field:
+    """A row of a table for each index: what the index depends on, and any row of a table that depends on an input."""
+    table, found = q.field(0), q.field(1)
+    parts = [found.unsqueezed(len(found.layout)).broadcast(q.size())] if found.terms else []
+    if table.terms:
+        return q.as_bound(union([*parts, table.whole(q.size(), q.operation.target)], q.size()))
+    return union(parts, q.size())
+
+
+RULES: dict[str, Rule] = {
+    "index_select": index_select,
+    "index": index,
+    "gather": gather,
+    "embedding": embedding,
+    **dict.fromkeys(
+        ("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_"), scatter
+    ),
+    **dict.fromkeys(("index_put", "index_put_", "_unsafe_index_put"), index_put),
+    **dict.fromkeys(("index_add", "index_add_", "index_copy", "index_copy_"), index_add),
+    **dict.fromkeys(("max_unpool2d", "max_unpool3d"), max_unpool),
+    **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), grid_sample),
+}
