@@ -40,14 +40,19 @@ def write_idx(path, array):
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-@pytest.mark.parametrize("ending", ["", ".gz"])
-@pytest.mark.parametrize("dot", ["-", "."])
-def test_mnists_files_are_read(tmp_path, ending, dot):
+def write_mnist(folder, ending="", dot="-"):
     pixels, labels = {}, np.arange(60, dtype=np.uint8) % 3
     for part in ("train", "t10k"):
         pixels[part] = noise(len(part), 60, 7, 5)
-        write_idx(tmp_path / f"{part}-images{dot}idx3-ubyte{ending}", pixels[part])
-        write_idx(tmp_path / f"{part}-labels{dot}idx1-ubyte{ending}", labels)
+        write_idx(folder / f"{part}-images{dot}idx3-ubyte{ending}", pixels[part])
+        write_idx(folder / f"{part}-labels{dot}idx1-ubyte{ending}", labels)
+    return pixels
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("dot", ["-", "."])
+def test_mnists_files_are_read(tmp_path, ending, dot):
+    pixels = write_mnist(tmp_path, ending, dot)
     dataset = open_dataset(tmp_path)
     assert dataset.classes == ("0", "1", "2")
     assert len(dataset.records("test")) == 60
@@ -109,13 +114,17 @@ def test_cifar_10_binary(tmp_path):
     os.utime(tmp_path / "test_batch.bin", (1, 1))
 
 
-def test_cifar_100_binary_has_two_labels(tmp_path):
+def write_cifar_100(folder):
     for split in ("train", "test"):
         _, rows, labels = cifar_rows(1)
         coarse = np.full((12, 1), 7, np.uint8)
         content = np.hstack([coarse, labels[:, None].astype(np.uint8), rows]).tobytes()
-        (tmp_path / f"{split}.bin").write_bytes(content)
-    (tmp_path / "fine_label_names.txt").write_text("\n".join(CIFAR10))
+        (folder / f"{split}.bin").write_bytes(content)
+    (folder / "fine_label_names.txt").write_text("\n".join(CIFAR10))
+
+
+def test_cifar_100_binary_has_two_labels(tmp_path):
+    write_cifar_100(tmp_path)
     dataset = open_dataset(tmp_path)
     assert [record.label for record in dataset.records("test")] == [CIFAR10[i % 3] for i in range(12)]
     np.testing.assert_array_equal(dataset.read(dataset.records("test")[4]), cifar_rows(1)[0][4])
@@ -127,14 +136,18 @@ def in_python_2(value):
     return content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
-def test_cifar_python_version_is_read_without_unpickling(tmp_path, protocol):
+def write_cifar_python(folder, protocol=2):
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         _, rows, labels = cifar_rows(3)
         batch = {b"data": rows, b"labels": labels.tolist(), b"batch_label": b"x", b"filenames": ["a.png"] * 12}
         content = in_python_2(batch) if protocol == 2 else pickle.dumps(batch, protocol=4)
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "batches.meta").write_bytes(in_python_2({"label_names": list(CIFAR10), "num_vis": 3072}))
+        (folder / name).write_bytes(content)
+    (folder / "batches.meta").write_bytes(in_python_2({"label_names": list(CIFAR10), "num_vis": 3072}))
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_cifar_python_version_is_read_without_unpickling(tmp_path, protocol):
+    write_cifar_python(tmp_path, protocol)
     dataset = open_dataset(tmp_path)
     assert dataset.classes == CIFAR10
     np.testing.assert_array_equal(dataset.read(dataset.records("test")[5]), cifar_rows(3)[0][5])

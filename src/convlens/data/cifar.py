@@ -108,8 +108,8 @@ def _class_names(root: Folder) -> list[str]:
 def _read(path: Path) -> _Part:
     content = path.read_bytes()
     if path.suffix == ".bin":
-        # CIFAR-100 has the coarse label before the fine one.
-        before = 2 if (path.parent / "fine_label_names.txt").exists() else 1
+        # CIFAR-100 has the coarse label before the fine one; its files are train.bin and test.bin.
+        before = 2 if path.stem in ("train", "test") else 1
         if not content or len(content) % (before + _PIXELS):
             raise DataError(f"{path} is truncated: {len(content)} bytes; download it again")
         rows = np.frombuffer(content, np.uint8).reshape(-1, before + _PIXELS)

@@ -5,12 +5,14 @@ from pathlib import Path
 from convlens.data.cifar import is_cifar, list_cifar
 from convlens.data.dataset import DataError, ImageSource
 from convlens.data.digits import list_digits
+from convlens.data.downloads import Downloads, version_of
 from convlens.data.files import FileSource
 from convlens.data.folder import list_images
 from convlens.data.idx import is_idx, list_idx
 from convlens.data.listing import Listing
 from convlens.data.parquet import image_column, list_parquet, parquet_files
-from convlens.data.remote import RemoteFileSource, fetched, is_address, is_remote_file, mirrored, remote_tree
+from convlens.data.reaching import is_address
+from convlens.data.remote import RemoteFileSource, is_remote_file, remote_tree
 from convlens.data.shards import is_shards, list_shards
 from convlens.data.table import TABLE_SUFFIXES, list_table
 from convlens.data.tree import File, Folder, local_tree
@@ -38,12 +40,14 @@ def list_source(source: str | Path) -> Listing:
 
 
 def _list_address(address: str) -> Listing:
+    downloads = Downloads(address)
     if is_remote_file(address):
-        return _list_file(fetched(address), address, base=address.rpartition("/")[0])
+        file = downloads.fetched(address, version=version_of(address))
+        return _list_file(file, address, base=address.rpartition("/")[0])
     tree = remote_tree(address)
     if _holds_containers(tree):
-        return _list_folder(mirrored(tree), FileSource(), address)
-    return list_images(tree, RemoteFileSource(), address)
+        return _list_folder(downloads.mirrored(tree), FileSource(), address)
+    return list_images(tree, RemoteFileSource(downloads), address)
 
 
 def _list_folder(root: Folder, source: ImageSource, location: str) -> Listing:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from convlens.data.dataset import BadFile, DataError, Record
+from convlens.data.downloads import Downloads
 from convlens.data.files import FileSource, size_of
 from convlens.data.listing import Listing, split_named
-from convlens.data.remote import RemoteFileSource, is_address
+from convlens.data.reaching import is_address
+from convlens.data.remote import RemoteFileSource
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
@@ -45,7 +47,7 @@ def list_table(table: Path, location: str, *, base: str = "") -> Listing:
     return Listing(
         name=table.stem,
         splits=members,
-        source=RemoteFileSource() if base else FileSource(),
+        source=RemoteFileSource(Downloads(location)) if base else FileSource(),
         notes=notes,
         bad=tuple(bad),
         location=location,
