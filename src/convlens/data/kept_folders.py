@@ -1,8 +1,10 @@
 """Folders of the cache that several processes use: held while in use, bounded together, the longest unused go first."""
 
+import fnmatch
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from convlens.errors import ConvlensError
@@ -35,8 +37,8 @@ def hold(folder: Path) -> int | None:
     None where files cannot be locked; there, folders are never removed.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             os.utime(folder)  # the least recently used goes first
             held = _lock(folder, shared=True)
             if held is None or os.path.samestat(os.fstat(held), (folder / "lock").stat()):
@@ -44,6 +46,9 @@ def hold(folder: Path) -> int | None:
             os.close(held)
         except FileNotFoundError:  # somebody removed it just then
             continue
+        except FileExistsError:  # it was there, and then no folder any more: a file, or removed as well
+            if folder.exists() and not folder.is_dir():
+                raise
 
 
 def make_room(root: Path, *, keep: Path, allowed: int, pattern: str) -> None:
@@ -59,13 +64,12 @@ def make_room(root: Path, *, keep: Path, allowed: int, pattern: str) -> None:
 
 
 def bytes_in(folder: Path, pattern: str) -> int:
-    """The size of all files below a folder whose names match."""
+    """The size of all files below a folder whose names match; what is removed meanwhile does not count."""
     total = 0
-    for file in folder.rglob(pattern):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except OSError:  # removed meanwhile
-            continue
+    for parent, _, names in os.walk(folder):
+        for name in fnmatch.filter(names, pattern):
+            with suppress(OSError):
+                total += Path(parent, name).stat().st_size
     return total
 
 
