@@ -1,4 +1,6 @@
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 
@@ -273,3 +275,11 @@ def test_any_damage_gives_an_image_or_an_image_error(kind, data):
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3
+
+
+def test_a_large_image_is_read_in_silence(tmp_path):
+    path = tmp_path / "large.png"
+    path.write_bytes(bomb(10_000))  # Pillow warns from 9,459 pixels a side on
+    code = f"from convlens import images\ntry: images.read({str(path)!r})\nexcept images.ImageError: print('refused')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused\n", "")

@@ -161,3 +161,16 @@ def test_a_network_that_cannot_be_loaded_stops_the_server():
     thread.start()
     thread.join(30)
     assert outcome == ["no such run"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/info", "/metrics", "/docs", "/"])
+def test_what_can_be_got_has_a_head(serving, path):
+    client = serving()
+    assert client.get(path).status_code == 200
+    head = client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_what_is_posted_has_no_head(serving):
+    assert serving().head("/predict").status_code == 405

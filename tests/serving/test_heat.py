@@ -25,6 +25,14 @@ def test_another_class_or_method_gives_another_picture(serving):
     assert len(set(pictures.values())) >= 4
 
 
+def test_a_plus_in_an_address_stays_one(serving):
+    client = serving()
+    asked = ("?method=gradcam++", "?method=gradcam%2B%2B")
+    plain, escaped = (client.post(f"/explain{query}", files=field(png(3))) for query in asked)
+    assert plain.status_code == 200
+    assert plain.content == escaped.content
+
+
 @pytest.mark.parametrize(
     ("query", "content", "message"),
     [

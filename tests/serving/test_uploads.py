@@ -32,12 +32,25 @@ def test_a_body_that_is_cut_is_refused(data, content):
 @given(
     st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda b: b"--x\r\n" + b + b"\r\n--x--\r\n")),
     st.sampled_from(
-        ["multipart/form-data; boundary=x", "application/json", "text/plain", "multipart/form-data; boundary=", None]
+        [
+            "multipart/form-data; boundary=x",
+            "application/json",
+            "application/json; charset=utf-8",
+            "text/plain",
+            "multipart/form-data; boundary=",
+            None,
+        ]
     ),
 )
 def test_any_other_bytes_are_refused_and_nothing_else_happens(body, content_type):
     with pytest.raises(RefusalError):
         parse(body, content_type, max_files=5)
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON;charset=UTF-8"])
+def test_json_may_say_its_character_set(content_type):
+    (upload,) = parse(b'{"files": [{"file": "a.png", "content": "YWJj"}]}', content_type, max_files=5)
+    assert (upload.name, upload.content) == ("a.png", b"abc")
 
 
 def test_other_fields_are_ignored_and_nameless_images_are_numbered():

@@ -1,6 +1,7 @@
 """Any image file to a uint8 tensor (H, W, C): upright, without transparency, within limits."""
 
 import os
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,8 @@ SUFFIXES = frozenset({
     ".ppm", ".pgm", ".pbm", ".pnm",
 })
 # fmt: on
+# Pillow warns of half that size; here the caller's limit decides, in one line, and a server's log stays JSON.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MAX_PIXELS = 178_956_970  # where Pillow refuses too: half a gigabyte as RGB
 MAX_BYTES = 200_000_000
 

@@ -74,7 +74,9 @@ class Gate:
                 response = await self._predict(Request(scope, passage.receive))
                 await response(scope, receive, passage.send)
             else:
-                await self._application(scope, passage.receive, passage.send)
+                # Whatever can be got has a head; the server leaves out the body.
+                asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+                await self._application(asked, passage.receive, passage.send)
         except RefusalError as refusal:
             await (await passage.refuse(refusal))(scope, receive, passage.send)
         except DisconnectedError:

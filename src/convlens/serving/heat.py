@@ -68,7 +68,8 @@ class Heat:
         if self._explainer is None:
             self._explainer = self._load()
         explainer = self._explainer
-        chosen = method or explainer.default_method
+        # In an address, + is a space: who writes ?method=gradcam++ sends this.
+        chosen = method.replace(" ", "+") if method else explainer.default_method
         explainer.check(chosen, target)
         x_CHW = self._preprocessing.open(content, max_pixels=self._max_pixels)
         explanation = explainer(x_CHW, method=chosen, target=target)

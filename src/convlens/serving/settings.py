@@ -17,9 +17,11 @@ class Settings:
         host: address to listen on; 127.0.0.1 is reached from this machine only.
         port: port to listen on; 0 takes a free one.
         workers: processes that answer, each with a copy of the network.
-        threads: processor threads of each worker's network; None shares the processor's among the workers.
-        runtime: what computes: torch, onnxruntime or openvino; None takes PyTorch for a run, its own for an artifact.
-        batch: most images in one pass through the network; 1 never waits for a companion; None measures what pays.
+        threads: processor threads of each worker's network; if not given, the workers share the processor's.
+        runtime: what computes: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a
+            run and the artifact's own for an artifact.
+        batch: most images in one pass through the network; 1 never waits for a companion; if not given, what pays is
+            measured.
         max_delay_ms: longest an image waits for companions that are being decoded, in milliseconds.
         queue: images that one worker holds at most, decoded or not; above it requests get 429.
         max_files: images in one request.
@@ -29,8 +31,8 @@ class Settings:
         upload_timeout_s: seconds a request's body may take to arrive; above it 408.
         drain_delay_s: seconds between SIGTERM, when /ready turns to 503, and the end of new connections.
         top: classes in an answer when the request does not say.
-        token_file: a file with the bearer token that requests must carry; None asks for none.
-        log_level: least severe lines to log; `"info"` logs each request.
+        token_file: a file with the bearer token that requests must carry; none is asked for if not given.
+        log_level: least severe lines to log; info logs each request.
 
     Raises:
         ConvlensError: a value is out of range.

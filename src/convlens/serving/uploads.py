@@ -46,9 +46,10 @@ def parse(body: bytes, content_type: str | None, *, max_files: int) -> list[Uplo
         RefusalError: 415 for another type; 400 for a body that is broken or has no images; 413 for too many.
     """
     kind, options = media_type(content_type)
-    uploads = _from_multipart(body, options[b"boundary"], max_files) if options else None
     if kind == "application/json":
         uploads = _from_json(body, max_files)
+    else:
+        uploads = _from_multipart(body, options[b"boundary"], max_files)
     if not uploads:
         raise RefusalError(400, f"the request has no images; {_HOW}")
     return uploads
