@@ -24,12 +24,12 @@ def artifact(run, tmp_path_factory):
 
 
 def test_export_says_what_it_wrote_and_how_it_was_proved(run, tmp_path, capsys):
-    out = tmp_path / "net.safetensors"
+    out = tmp_path / "my net.safetensors"
     assert main(["export", str(run), "--to", "safetensors", "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "MB, float32, 10 classes" in told.out
     assert "proved on 64 images of digits, in batches of 1, 3, 16: probabilities differ by at most" in told.out
-    assert f"convlens predict {out} PHOTO.jpg" in told.out
+    assert f"convlens predict '{out}' PHOTO.jpg" in told.out  # as a shell takes it
     assert "the preprocessing stays outside" in told.err
 
 

@@ -129,6 +129,13 @@ def test_openvino_weights_that_are_damaged_or_missing(artifacts, tmp_path):
         convlens.load(tmp_path / path.name)
 
 
+@pytest.mark.parametrize("classes", ["5", '["a", "b"]'])
+def test_classes_that_do_not_fit_the_network(run, classes):
+    strings = run.export("safetensors").manifest.to_strings() | {"convlens.classes": classes}
+    with pytest.raises(ArtifactError, match=r"net\.onnx does not name one class for each output"):
+        manifest.Manifest.from_strings(strings, "net.onnx")
+
+
 def test_newer_version(run, tmp_path, monkeypatch):
     written = run.export("safetensors", out=tmp_path / "new.safetensors")
     monkeypatch.setattr(manifest, "FORMAT", 0)

@@ -1,6 +1,7 @@
 """`convlens export`: a network as an artifact that has proved itself."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,4 +87,4 @@ def _show(artifact: "Artifact") -> None:
             f"begins at the decoded image: pixels are within {proof['pixel_levels']:.0f} of 256 levels of Pillow's, "
             f"probabilities within {proof['inside_difference']:.1e}"
         )
-    print(f"try it: convlens predict {artifact.path} PHOTO.jpg")
+    print(f"try it: convlens predict {shlex.quote(str(artifact.path))} PHOTO.jpg")

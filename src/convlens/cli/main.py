@@ -107,6 +107,10 @@ def _explain_os_error(error: OSError) -> int:
         errno.EDQUOT: "raise the quota or free some space, then run the command again",
         errno.EACCES: "choose another folder or change its permissions",
         errno.EROFS: "choose a folder that can be written to",
+        errno.EEXIST: "a folder is needed here and this is a file, so choose another place",
+        errno.ENOTDIR: "a folder is needed here and this is a file, so choose another place",
+        errno.EISDIR: "a file is to be written and this is a folder, so choose another name",
+        errno.ENAMETOOLONG: "choose a shorter name",
     }
     if error.errno in mendable:
         where = f" ({error.filename})" if error.filename else ""

@@ -32,8 +32,8 @@ def predict(
 ) -> int:
     """Say what is on images: their likeliest classes, by name.
 
-    Example: convlens predict runs/train/photos holiday/*.jpg --top 3 --json, or, without a training of your own:
-    convlens predict resnet50 holiday/*.jpg --weights imagenet1k_v2
+    Example: convlens predict runs/train/photos holiday/ --top 3 --json, or, without a training of your own:
+    convlens predict resnet50 holiday/ --weights imagenet1k_v2
 
     A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
 

@@ -87,6 +87,9 @@ class Manifest:
             raise ArtifactError(f"{where} lacks the entry {error.args[0]!r}; export it again") from None
         except ValueError as error:
             raise ArtifactError(f"{where} cannot be understood ({error}); export it again") from None
-        values["classes"] = tuple(values["classes"])
+        classes = values["classes"]
+        if not isinstance(classes, list) or len(classes) != values["network"].get("classes", len(classes)):
+            raise ArtifactError(f"{where} does not name one class for each output of its network; export it again")
+        values["classes"] = tuple(classes)
         values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
         return cls(**values)
