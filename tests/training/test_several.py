@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,5 +24,7 @@ def test_seeds_make_a_run_each_and_an_interval(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "95 % interval" in shown
     assert "2 seeds" in shown
+    ends = [float(end) for end in re.search(r"interval ([-\d.]+)% to ([-\d.]+)%", shown).groups()]
+    assert 0 <= ends[0] <= ends[1] <= 100
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lenet5-seed0", "lenet5-seed1"]
     assert main([*words, "--seeds", "0", "--runs", str(tmp_path)]) == 2

@@ -52,7 +52,13 @@ def start_several(config: TrainConfig, seeds: int, watcher_of: "Any") -> "Severa
         done.append(outcome.folder)
     accuracies = [_accuracy(folder.description.result) for folder in done]
     mean, low, high = student_interval(accuracies)
-    return Several(folders=tuple(done), accuracies=tuple(accuracies), mean=mean, low=low, high=high)
+    return Several(
+        folders=tuple(done),
+        accuracies=tuple(accuracies),
+        mean=mean,
+        low=max(low, 0.0),  # few seeds that differ much give an interval that no accuracy can fill
+        high=min(high, 1.0),
+    )
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float, float]:
