@@ -2,6 +2,8 @@ import json
 import signal
 import subprocess
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -11,11 +13,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from convlens import runs
+from convlens import networks, runs
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.files import cache_folder
 from convlens.training import TrainConfig
+from convlens.training.numerics import lacks_to_compile
 from convlens.training.progress import Silence
 from convlens.training.state import State, load_checkpoint
 from convlens.training.train import go_on, start
@@ -212,3 +215,39 @@ def test_a_state_counts_from_its_beginning():
     assert (state.epoch, state.stale, state.best) == (2, 1, {"epoch": 1})
     state.finish_epoch({"epoch": 3}, kept=True, improved=False)
     assert (state.epoch, state.stale, state.best) == (3, 2, {"epoch": 3})
+
+
+def test_float16_keeps_the_state_of_its_gradient_scaler(tmp_path, monkeypatch):
+    """A processor computes float16 slowly, but it does; the scale is too large at first, and grows every two steps."""
+    scaler = partial(torch.amp.GradScaler, init_scale=2.0**24, growth_interval=2)
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    monkeypatch.setattr("convlens.training.choosing._check", lambda *_: None)
+    settings = SMALL | {"network": "mlp", "epochs": 1, "precision": "float16"}
+    whole = start(TrainConfig(**settings, runs=str(tmp_path / "whole")), Silence())
+    cut = start(TrainConfig(**settings, runs=str(tmp_path / "cut")), Interrupter(signal.SIGTERM, 3))
+    scales = {torch.load(run.folder.checkpoint_path, weights_only=True)["scaler"]["scale"] for run in (whole, cut)}
+    assert len(scales | {2.0**24}) == 3  # it has changed, and goes on changing after the cut
+    go_on(cut.folder.path, {}, Silence())
+    assert_same(whole.folder.path, cut.folder.path)
+    scales = {torch.load(run.folder.checkpoint_path, weights_only=True)["scaler"]["scale"] for run in (whole, cut)}
+    assert len(scales) == 1
+
+
+@pytest.mark.slow
+def test_a_compiled_run_goes_on_to_the_same_end_and_its_weights_know_nothing_of_it(tmp_path, monkeypatch):
+    lacks = lacks_to_compile(torch.device("cpu"))
+    if lacks:
+        pytest.skip(lacks)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    settings = SMALL | {"epochs": 1, "compile": "default", "ema": 0.9}
+    whole = start(TrainConfig(**settings, runs=str(tmp_path / "whole")), Silence())
+    cut = start(TrainConfig(**settings, runs=str(tmp_path / "cut")), Interrupter(signal.SIGTERM, 3))
+    counted = torch._dynamo.utils.counters["stats"]
+    once = counted["unique_graphs"]
+    torch.compiler.reset()  # what was compiled is forgotten, as by another process
+    go_on(cut.folder.path, {}, Silence())
+    assert (once, counted["unique_graphs"]) == (1, 2)  # for training steps only, and once more for the resumed run
+    assert_same(whole.folder.path, cut.folder.path)
+    weights, _ = everything_in(whole.folder.path)
+    assert weights["last"].keys() == networks.create("lenet5").state_dict().keys()
