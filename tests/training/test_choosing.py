@@ -146,7 +146,10 @@ def test_a_candidate_that_raises_never_ends_the_training_but_the_plain_way_does(
         clock.race(half, PLAIN)
 
 
-def test_a_clearly_slower_candidate_gets_no_third_step(trained, monkeypatch):
+@pytest.mark.parametrize(("noise_seconds", "expected"), [(0.0, 2), (1000.0, 30)])
+def test_a_clearly_slower_candidate_gets_no_third_step_unless_steps_are_so_short_that_noise_decides(
+    trained, monkeypatch, noise_seconds, expected
+):
     network, x, y, config = trained
     steps = []
 
@@ -155,9 +158,16 @@ def test_a_clearly_slower_candidate_gets_no_third_step(trained, monkeypatch):
         return 5.0 if self.numerics.precision == "float32" else 50.0
 
     monkeypatch.setattr(timing._Contestant, "milliseconds", milliseconds)
+    monkeypatch.setattr(timing, "_NOISE_SECONDS", noise_seconds)
     clock = StepClock(network, x, y, Step.of(config), recompute=False)
     clock.race(PLAIN, Numerics(device="cpu", threads=1, precision="bfloat16"))
-    assert steps.count("bfloat16") == 2
-    steps.clear()
+    assert steps.count("bfloat16") == steps.count("float32") == expected
+
+
+def test_a_race_ends_when_its_time_is_up_but_not_before_both_have_done_a_step(trained, monkeypatch):
+    network, x, y, config = trained
+    steps = []
+    monkeypatch.setattr(timing._Contestant, "milliseconds", lambda self: steps.append(self.numerics.threads) or 5.0)
+    clock = StepClock(network, x, y, Step.of(config), recompute=False, seconds=0.0)
     clock.race(PLAIN, Numerics(device="cpu", threads=2, precision="float32"))
-    assert len(steps) == 8
+    assert steps == [1, 2]

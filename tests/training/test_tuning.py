@@ -17,8 +17,8 @@ from convlens.training.tuning import (
     seconds_allowed,
 )
 
-CPU = Machine(kind="cpu", threads=2, bfloat16=True, depthwise=False, lacks_to_compile=None, layers=10)
-GPU = Machine(kind="cuda", threads=8, bfloat16=True, depthwise=False, lacks_to_compile=None, layers=10)
+CPU = Machine(kind="cpu", threads=2, bfloat16=True, depthwise=False, averages=False, lacks_to_compile=None, layers=10)
+GPU = Machine(kind="cuda", threads=8, bfloat16=True, depthwise=False, averages=False, lacks_to_compile=None, layers=10)
 
 
 class Table:
@@ -65,7 +65,9 @@ def test_one_thing_after_another_is_tried_from_the_best_so_far(times, expected):
 
 
 def test_own_depthwise_gradients_come_with_bfloat16_and_are_raced_against_those_of_torch():
-    machine = Machine(kind="cpu", threads=1, bfloat16=True, depthwise=True, lacks_to_compile=None, layers=10)
+    machine = Machine(
+        kind="cpu", threads=1, bfloat16=True, depthwise=True, averages=False, lacks_to_compile=None, layers=10
+    )
     own = "bfloat16, 1 thread, own depthwise gradients"
     assert searched({own: 5.0}, machine)[0].best.title == own
     assert searched({own: 5.0, "bfloat16, 1 thread": 2.0}, machine)[0].best.title == "bfloat16, 1 thread"
@@ -108,9 +110,13 @@ def test_on_a_gpu_both_ways_of_compiling_are_raced_and_threads_are_not():
 
 
 def test_float16_is_for_gpus_without_bfloat16():
-    older = Machine(kind="cuda", threads=8, bfloat16=False, depthwise=False, lacks_to_compile=None, layers=10)
+    older = Machine(
+        kind="cuda", threads=8, bfloat16=False, depthwise=False, averages=False, lacks_to_compile=None, layers=10
+    )
     assert searched({"float16": 4.0}, older)[0].best.precision == "float16"
-    processor = Machine(kind="cpu", threads=1, bfloat16=False, depthwise=False, lacks_to_compile=None, layers=10)
+    processor = Machine(
+        kind="cpu", threads=1, bfloat16=False, depthwise=False, averages=False, lacks_to_compile=None, layers=10
+    )
     assert searched({}, processor)[1].raced == ["float32, 1 thread, contiguous"]
 
 
@@ -141,7 +147,15 @@ def test_compiling_that_took_longer_than_it_saves_is_not_taken():
         (CPU, {"steps": 10**6, "recompute": True}, "not with --recompute"),
         (CPU, {"steps": 10**6, "freeze_epochs": 1}, "not with --recompute or --freeze-epochs"),
         (
-            Machine(kind="cpu", threads=1, bfloat16=False, depthwise=False, lacks_to_compile="no g++", layers=1),
+            Machine(
+                kind="cpu",
+                threads=1,
+                bfloat16=False,
+                depthwise=False,
+                averages=False,
+                lacks_to_compile="no g++",
+                layers=1,
+            ),
             {"steps": 10**6},
             "no g++",
         ),
@@ -173,3 +187,11 @@ def test_one_line_says_what_was_chosen_and_what_each_gave():
         "bfloat16, 2 threads (a step took 10.0 ms in float32, 2 threads, 10.0 ms in float32, 1 thread, "
         "4.0 ms in bfloat16, 2 threads, 10.0 ms in bfloat16, 2 threads, contiguous)"
     )
+
+
+def test_averages_of_our_own_are_taken_where_there_are_some_and_not_where_the_network_is_compiled():
+    machine = replace(CPU, averages=True)
+    found, _ = searched({"float32, 2 threads, compiled": 4.0}, machine, steps=10**5)
+    assert (found.best.compile, found.best.average) == ("default", "torch")
+    assert searched({}, machine)[0].best.average == "convlens.training.detours"
+    assert searched({})[0].best.average == "torch"

@@ -15,6 +15,7 @@ from convlens.errors import ConvlensError
 from convlens.processors import available_processors, processor_name
 from convlens.training.config import TrainConfig
 from convlens.training.depthwise import fast_depthwise
+from convlens.training.detours import direct_averages
 from convlens.training.numerics import Numerics, has_bfloat16, lacks_to_compile
 from convlens.training.step import Step
 from convlens.training.timing import StepClock
@@ -95,13 +96,14 @@ def choose_numerics(
 
 def machine_of(network: nn.Module, device: torch.device, config: TrainConfig) -> Machine:
     """What a device can do for a network."""
-    with fast_depthwise(network) as count:
-        gains = device.type == "cpu" and count > 0
+    with fast_depthwise(network) as depthwise, direct_averages(network) as averages:
+        pass  # to count them
     return Machine(
         kind=device.type,
         threads=config.threads or torch.get_num_threads(),
         bfloat16=has_bfloat16(device),
-        depthwise=gains,
+        depthwise=device.type == "cpu" and depthwise > 0,
+        averages=averages > 0,
         lacks_to_compile=lacks_to_compile(device),
         layers=sum(not list(module.children()) for module in network.modules()),
     )

@@ -14,14 +14,17 @@ import torch
 from torch import nn
 
 from convlens.training.depthwise import fast_depthwise
+from convlens.training.detours import direct_averages, silus_out_of_place
 from convlens.training.recomputation import recomputing
 
 Chosen = Literal["float32", "bfloat16", "float16"]
 Layout = Literal["channels_last", "contiguous"]
 Compiled = Literal["none", "default", "reduce-overhead"]
 Depthwise = Literal["torch", "convlens.training.depthwise"]
+Average = Literal["torch", "convlens.training.detours"]
 
 OWN_DEPTHWISE: Depthwise = "convlens.training.depthwise"
+OWN_AVERAGE: Average = "convlens.training.detours"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class Numerics:
         precision: of convolutions and products.
         memory_format: of images and weights.
         depthwise: where the gradients of depthwise convolutions come from.
+        average: where the gradients of averages over the whole map come from.
         compile: the mode of `torch.compile`; `reduce-overhead` records CUDA graphs.
         parts: in which a batch is computed at first.
         milliseconds: what a step took in each candidate that was timed.
@@ -45,6 +49,7 @@ class Numerics:
     precision: Chosen
     memory_format: Layout = "channels_last"
     depthwise: Depthwise = "torch"
+    average: Average = "torch"
     compile: Compiled = "none"
     parts: int = 1
     milliseconds: Mapping[str, float] = field(default_factory=dict)
@@ -130,7 +135,11 @@ def shaped(network: nn.Module, numerics: Numerics, *, recompute: bool) -> Iterat
             stack.enter_context(fast_depthwise(network))
         if recompute:
             stack.enter_context(recomputing(network))
-        if numerics.compile != "none":
+        if numerics.average != "torch":
+            stack.enter_context(direct_averages(network))
+        if numerics.compile == "none":
+            stack.enter_context(silus_out_of_place(network))
+        else:
             stack.enter_context(_compiled(network, numerics.compile))
         yield
 

@@ -56,8 +56,8 @@ def _what(folder: runs.RunFolder) -> Section:
     if numerics.milliseconds:
         notes.append(f"chosen by timing: {opening(numerics)}")
     notes += [f"not tried or not working: {title}: {reason}" for title, reason in numerics.skipped.items()]
-    if numerics.depthwise != "torch":
-        notes.append(f"gradients of depthwise convolutions were computed by {numerics.depthwise}")
+    own = {"depthwise convolutions": numerics.depthwise, "averages over the map": numerics.average}
+    notes += [f"gradients of {what} were computed by {by}" for what, by in own.items() if by != "torch"]
     if description.data.bad_files:
         notes.append(f"{description.data.bad_files} files cannot be read and were left out; see bad_files.csv")
     return Section(title="What was trained", facts=facts, notes=notes)

@@ -12,6 +12,8 @@ from convlens.training.step import Step
 from convlens.training.tuning import CLEARLY_FASTER, CandidateError, Race
 
 _STEPS = 4  # the first also compiles kernels and allocates memory; the fastest counts
+_MOST_STEPS = 30  # of a step that is so short that
+_NOISE_SECONDS = 0.3  # are not reached before
 
 
 class StepClock:
@@ -54,16 +56,22 @@ class StepClock:
                 other = stack.enter_context(_Contestant(self, candidate))
                 times[1].append(other.milliseconds())
                 first = times[1][0] / 1000
-                patient = candidate.compile != "none"  # compiling took longest, and is done
-                while len(times[0]) < _STEPS and (patient or time.monotonic() - began < self.seconds):
+                measured = time.monotonic()  # what compiling took is no reason to measure less
+                patient = candidate.compile != "none"
+                while self._go_on(len(times[0]), time.monotonic() - (measured if patient else began)):
                     times[0].append(one.milliseconds())
                     times[1].append(other.milliseconds())
-                    if min(times[1]) > CLEARLY_FASTER * min(times[0]):
+                    slower = min(times[1]) > CLEARLY_FASTER * min(times[0])
+                    if slower and time.monotonic() - measured > _NOISE_SECONDS:
                         break
             except Exception as error:  # whatever it is: a training can do without this candidate
                 reason = " ".join(str(error).split())[:150]
                 raise CandidateError(f"it does not work here ({type(error).__name__}: {reason})") from error
         return Race(best=min(times[0]), candidate=min(times[1]), first_seconds=first)
+
+    def _go_on(self, steps: int, seconds: float) -> bool:
+        """Whether both sides do another step: a few are enough, but short ones are noisy and cost nothing."""
+        return seconds < self.seconds and (steps < _STEPS or (steps < _MOST_STEPS and seconds < _NOISE_SECONDS))
 
     def images_a_second(self, numerics: Numerics) -> tuple[float, float]:
         """How many images a second a step of this batch computes, and one of twice the batch.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from convlens.training.config import TrainConfig
-from convlens.training.numerics import OWN_DEPTHWISE, Compiled, Numerics
+from convlens.training.numerics import OWN_AVERAGE, OWN_DEPTHWISE, Compiled, Numerics
 
 CLEARLY_FASTER = 1.15  # below that, timing noise would decide
 _SHARE = 0.02  # of the training may be spent on the search,
@@ -27,6 +27,7 @@ class Machine:
     threads: int
     bfloat16: bool
     depthwise: bool
+    averages: bool
     lacks_to_compile: str | None
     layers: int
 
@@ -91,6 +92,7 @@ def first_numerics(config: TrainConfig, device: str, machine: Machine) -> Numeri
         precision=precision,
         memory_format="channels_last" if config.memory_format == "auto" else config.memory_format,
         depthwise=OWN_DEPTHWISE if precision == "bfloat16" and machine.depthwise else "torch",
+        average=OWN_AVERAGE if machine.averages and config.compile in ("auto", "none") else "torch",
     )
 
 
@@ -143,7 +145,7 @@ def search_compiled(config: TrainConfig, machine: Machine, found: Found, clock: 
     """Try to compile, where the training is long enough to pay for it; what was timed before is not timed again."""
     plain = found.best
     for mode in modes(machine):
-        candidate = replace(plain, compile=mode)
+        candidate = replace(plain, compile=mode, average="torch")
         if candidate.title in found.failed:
             continue
         known = found.compiled.get(mode)
