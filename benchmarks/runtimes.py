@@ -22,6 +22,7 @@ from convlens import networks, shipping
 from convlens.shipping.measuring import interleave
 from convlens.shipping.program import quiet_export
 from convlens.shipping.runtimes import RUNTIMES
+from convlens.shipping.untracked import untracked
 
 SIDES = {"lenet5": 32, "resnet20": 32}
 SIDE = 224
@@ -96,7 +97,7 @@ def eager(network: torch.nn.Module) -> Call:
 
 
 def plain_onnx(network: torch.nn.Module, x: NDArray[np.float32], threads: int) -> Call:
-    import onnxruntime
+    onnxruntime = untracked("onnxruntime")
 
     with quiet_export():
         program = torch.onnx.export(network, (torch.from_numpy(x),), dynamo=True, verbose=False, input_names=["x"])

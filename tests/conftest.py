@@ -1,8 +1,9 @@
-"""What every test shares: one thread a worker, and deterministic algorithms."""
+"""What every test shares: one thread a worker, deterministic algorithms, and nothing reported to anyone."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for the tests that import ONNX Runtime themselves
 
 import hypothesis
 import pytest

@@ -149,3 +149,11 @@ def test_nothing_reports_its_use_over_the_network(tmp_path):
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(filter(None, sys.path))}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
     assert not (tmp_path / "intel").exists()
+
+
+def test_onnx_runtime_keeps_no_identity_and_reports_nothing(artifacts, tmp_path):
+    path = artifacts("onnx")
+    code = f"from convlens.shipping.engines import onnx_session; onnx_session(open({str(path)!r}, 'rb').read(), 1)"
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))  # it would keep a device id and what it is to send

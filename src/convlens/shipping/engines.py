@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convlens.shipping.manifest import Precision
 from convlens.shipping.names import OUTPUT
 from convlens.shipping.openvino_core import openvino_core
+from convlens.shipping.untracked import untracked
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,7 @@ def compile_openvino(model: Any, threads: int, precision: Precision, *, profile:
 
 def onnx_session(content: bytes, threads: int, *, optimise: bool = True, profile: str = "") -> Any:
     """Open a session on the processor that says nothing below an error."""
-    import onnxruntime
+    onnxruntime = untracked("onnxruntime")
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
