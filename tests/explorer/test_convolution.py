@@ -52,6 +52,47 @@ def test_an_address_restores_what_was_seen(visit):
     assert "input=1,2,3;4,5,6;7,8,9" in page.url
 
 
+def test_rows_and_columns_have_their_own_stride_and_padding(visit):
+    page = visit("/convolution?stride=2&padding=1")  # an address from before there were two
+    assert len(numbers(page, "output")) == 9
+    expect(page.get_by_role("slider", name="columns")).to_have_count(0)
+    page.get_by_role("switch", name="Rows and columns apart").click()
+    page.get_by_role("group", name="Stride").get_by_role("slider", name="columns").fill("1")
+    expect(page.locator(".formula .of-output")).to_have_text(["3", "5"])
+    page.wait_for_url(re.compile(r"stride=2,1&padding=1$"))
+    page.reload()
+    page.locator("#content[data-shown]").wait_for()
+    expect(page.locator(".formula .of-output")).to_have_text(["3", "5"])
+    expect(page.get_by_role("switch", name="Rows and columns apart")).to_be_checked()
+    page.get_by_role("switch", name="Rows and columns apart").click()
+    page.wait_for_url(re.compile(r"stride=2&padding=1$"))
+    expect(page.locator(".formula .of-output")).to_have_text(["3", "3"])
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+def test_a_transposed_convolution_walks_over_the_stretched_input(visit, width):
+    page = visit(
+        "/convolution?operation=transposed&stride=2,1&input=1,2;3,4&kernel=1,2;3,4&output_padding=1,0", width=width
+    )
+    assert numbers(page, "output") == ["1", "4", "4", "3", "10", "8", "3", "10", "8", "9", "24", "16", "0", "0", "0"]
+    expect(page.locator(".formula .of-output")).to_have_text(["5", "3"])
+    expect(page.get_by_label("Padding with")).to_be_hidden()
+    cells = page.get_by_role("group", name="Input, channel 1")
+    assert cells.locator("input").count() == 4  # only the input's own cells can be changed
+    cells.get_by_label("row 2, column 1").fill("0")
+    page.wait_for_function("() => document.querySelectorAll('.tone-output .cell')[9].dataset.value === '0'")
+    cells.get_by_label("row 1, column 1").focus()
+    page.keyboard.press("ArrowDown")  # over the row of zeros in between
+    assert cells.get_by_label("row 2, column 1").evaluate("cell => cell === document.activeElement")
+
+
+def test_a_transposed_convolution_enlarges_the_picture(visit):
+    page = visit("/convolution?operation=transposed&stride=2&picture=digit")
+    sizes = page.locator(".pair figcaption")
+    expect(sizes.nth(0)).to_have_text("64×64")
+    expect(sizes.nth(1)).to_contain_text("129×129")
+
+
 def test_editing_a_number_changes_the_sum(visit):
     page = visit("/convolution")
     cell = page.get_by_role("group", name="Kernel, plane 1").get_by_label("row 1, column 1")

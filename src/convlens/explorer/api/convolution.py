@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from convlens import arithmetic
+from convlens.errors import ConvlensError
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
 
@@ -18,18 +19,30 @@ Plane = Annotated[list[Line], Field(min_length=1, max_length=16)]
 Planes = Annotated[list[Plane], Field(min_length=1, max_length=16)]
 
 LONGEST_PICTURE = 360
+MOST_CELLS = 1024  # of one output plane; more are too small to read and too many to send
+
+Positive = Annotated[int, Field(ge=1, le=8)]
+Cells = Annotated[int, Field(ge=0, le=8)]
 
 
 class Layer(BaseModel):
-    """How a kernel is slid; the names and meanings are those of `torch.nn.Conv2d`."""
+    """How a kernel is slid, for both axes or (rows, columns); names and meanings are those of `torch.nn.Conv2d`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    operation: Literal["correlation", "convolution"] = "correlation"
-    stride: int = Field(1, ge=1, le=8)
-    padding: int = Field(0, ge=0, le=8)
-    dilation: int = Field(1, ge=1, le=8)
+    operation: Literal["correlation", "convolution", "transposed"] = "correlation"
+    stride: Positive | tuple[Positive, Positive] = 1
+    padding: Cells | tuple[Cells, Cells] = 0
+    dilation: Positive | tuple[Positive, Positive] = 1
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+    output_padding: Cells | tuple[Cells, Cells] = 0
+
+    @property
+    def slide(self) -> dict[str, Any]:
+        """The arguments of the arithmetic; a transposed convolution cuts `padding` off and knows no modes of it."""
+        common = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        own = "output_padding" if self.operation == "transposed" else "padding_mode"
+        return common | {own: getattr(self, own)}
 
 
 class Example(Layer):
@@ -67,17 +80,11 @@ def routes(session: Session) -> APIRouter:
 def _windows(example: Example) -> dict[str, Any]:
     """The walk over all windows, and the output size with the numbers that give it."""
     kernel = _kernels(example)
-    walk = arithmetic.steps(
-        example.input,
-        kernel,
-        [example.bias] * example.filters,
-        operation=example.operation,
-        stride=example.stride,
-        padding=example.padding,
-        dilation=example.dilation,
-        groups=example.groups,
-        padding_mode=example.padding_mode,
-    )
+    walk = _walk(example, kernel)
+    if walk.shape[1] * walk.shape[2] > MOST_CELLS:
+        raise ConvlensError(
+            f"an output of {walk.shape[1]}×{walk.shape[2]} is too large to walk through; use a smaller input or stride"
+        )
     sizes = [
         {
             "size": size,
@@ -87,11 +94,25 @@ def _windows(example: Example) -> dict[str, Any]:
         for axis, size in enumerate(np.shape(example.input)[1:])
     ]
     channels, kernel_size = len(example.input), (kernel.shape[2], kernel.shape[3])
+    # a transposed convolution puts the kernel down once for each cell of its input
+    places = np.shape(example.input)[1:] if example.operation == "transposed" else walk.shape[1:]
     cost = {
         "parameters": arithmetic.geometry.parameters(channels, example.filters, kernel_size, groups=example.groups),
-        "macs": arithmetic.geometry.macs(channels, example.filters, kernel_size, walk.shape[1:], groups=example.groups),
+        "macs": arithmetic.geometry.macs(channels, example.filters, kernel_size, places, groups=example.groups),
     }
     return {"walk": walk.to_dict(), "sizes": sizes, **cost}
+
+
+def _walk(example: Example, kernel: NDArray[Any]) -> arithmetic.Walk:
+    biases = [example.bias] * example.filters
+    if example.operation != "transposed":
+        return arithmetic.steps(
+            example.input, kernel, biases, operation=example.operation, groups=example.groups, **example.slide
+        )
+    filters, channels, *kernel_size = kernel.shape
+    grouped = kernel.reshape(example.groups, filters // example.groups, channels, *kernel_size)
+    weight = grouped.swapaxes(1, 2).reshape(example.groups * channels, filters // example.groups, *kernel_size)
+    return arithmetic.transposed_steps(example.input, weight, biases, groups=example.groups, **example.slide)
 
 
 def _kernels(example: Example) -> NDArray[Any]:
@@ -103,18 +124,15 @@ def _kernels(example: Example) -> NDArray[Any]:
 
 def _on_picture(asked: OnPicture, pixels: NDArray[np.uint8]) -> dict[str, Any]:
     """The picture in gray (values 0..1), and what the kernel makes of it."""
-    gray = scaled(pixels, LONGEST_PICTURE).mean(axis=2) / 255
     kernel = np.asarray(asked.kernel, dtype=np.float64)
-    applied = kernel[::-1, ::-1] if asked.operation == "convolution" else kernel
-    result = arithmetic.conv2d(
-        gray,
-        applied,
-        stride=asked.stride,
-        padding=asked.padding,
-        dilation=asked.dilation,
-        padding_mode=asked.padding_mode,
-    )
-    low, high = _range(kernel, result)
+    if asked.operation == "transposed":  # which enlarges
+        gray = scaled(pixels, LONGEST_PICTURE // int(np.max(asked.stride))).mean(axis=2) / 255
+        result = arithmetic.conv_transpose2d(gray, kernel, **asked.slide)
+    else:
+        gray = scaled(pixels, LONGEST_PICTURE).mean(axis=2) / 255
+        applied = kernel[::-1, ::-1] if asked.operation == "convolution" else kernel
+        result = arithmetic.conv2d(gray, applied, **asked.slide)
+    low, high = _range(kernel, result, transposed=asked.operation == "transposed")
     return {
         "before": _gray_png(gray, 0, 1),
         "after": _gray_png(result, low, high),
@@ -125,10 +143,13 @@ def _on_picture(asked: OnPicture, pixels: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _range(kernel: NDArray[np.float64], result: NDArray[np.float64]) -> tuple[float, float]:
-    """What is drawn black and white: all that the kernel can give if it only adds; otherwise 0 is drawn mid-gray."""
+def _range(kernel: NDArray[np.float64], result: NDArray[np.float64], *, transposed: bool) -> tuple[float, float]:
+    """What is drawn black and white: all that the kernel can give if it only adds; otherwise 0 is drawn mid-gray.
+
+    Where stamps lie apart, as in a transposed convolution, they give less than the kernel's sum: then the largest.
+    """
     if (kernel >= 0).all() and kernel.sum() > 0:
-        return 0.0, float(kernel.sum())
+        return 0.0, float(result.max() if transposed else kernel.sum()) or 1.0
     largest = float(np.abs(result).max()) or 1.0
     return -largest, largest
 

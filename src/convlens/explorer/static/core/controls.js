@@ -8,18 +8,20 @@ import { t } from "./text.js";
 let count = 0;
 const fresh = (name) => `${name}-${(count += 1)}`;
 
-/** A range with its value beside it; its limits are the setting's, unless given. */
-export function slider(settings, name, label, { least, most, step = 1, shown = readable, signal } = {}) {
+const whole = { read: (value) => value, write: (value) => value };
+
+/** A range with its value beside it; its limits are the setting's, unless given; `part` reads and writes a part of it. */
+export function slider(settings, name, label, { least, most, step = 1, shown = readable, part = whole, signal } = {}) {
   const kind = settings.kind(name);
   const id = fresh(name);
   const value = h("span", { class: "control-value", "aria-hidden": "true" });
   const range = h("input", { type: "range", id, name, min: least ?? kind.least, max: most ?? kind.most, step });
   const follow = () => {
-    range.value = settings.get(name);
-    value.textContent = shown(settings.get(name));
+    range.value = part.read(settings.get(name));
+    value.textContent = shown(part.read(settings.get(name)));
     range.style.setProperty("--part", `${(100 * (range.value - range.min)) / (range.max - range.min || 1)}%`);
   };
-  range.addEventListener("input", () => settings.set({ [name]: Number(range.value) }));
+  range.addEventListener("input", () => settings.set({ [name]: part.write(Number(range.value), settings.get(name)) }));
   settings.on([name], follow, signal);
   follow();
   return h("div", { class: "control" }, h("label", { for: id }, label), value, range);

@@ -15,6 +15,22 @@ export const integer = (standard, { least, most }) => ({
   most,
 });
 
+/** A number for rows and one for columns: "2" is both, "2,1" is one each. */
+export const pair = (standard, { least, most }) => {
+  const one = integer(standard[0], { least, most });
+  return {
+    standard,
+    write: ([rows, columns]) => (rows === columns ? String(rows) : `${rows},${columns}`),
+    read(text) {
+      const values = text.split(",").map(one.read);
+      if (values.length > 2 || values.includes(undefined)) return undefined;
+      return [values[0], values.at(-1)];
+    },
+    least,
+    most,
+  };
+};
+
 export const real = (standard, { least = -1e9, most = 1e9 } = {}) => ({
   standard,
   write: (value) => String(Number(value.toPrecision(6))),

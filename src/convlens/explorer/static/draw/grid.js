@@ -23,10 +23,13 @@ export class NumberGrid {
     this.element.addEventListener("keydown", (event) => this.#move(event));
   }
 
-  /** values: rows of numbers, margin (padding) included; margin: [top, right, bottom, left] cells that are padding. */
-  draw(values, margin = [0, 0, 0, 0]) {
-    const shape = JSON.stringify([values.length, values[0].length, margin]);
-    if (shape !== this.#shape) this.#build(values, margin);
+  /**
+   * values: rows of numbers, margin (padding) included; margin: [top, right, bottom, left] cells that are padding. Where
+   * cells lie apart, `sources` says for every drawn row and column whose it is, -1 for nobody's.
+   */
+  draw(values, margin = [0, 0, 0, 0], sources = null) {
+    const shape = JSON.stringify([values.length, values[0].length, margin, sources]);
+    if (shape !== this.#shape) this.#build(values, sources ?? within(values, margin));
     this.#shape = shape;
     values.forEach((line, row) => line.forEach((value, column) => this.#write(this.#cells[row][column], value)));
   }
@@ -56,15 +59,14 @@ export class NumberGrid {
     }).filter(Boolean);
   }
 
-  #build(values, [top, right, bottom, left]) {
-    const [rows, columns] = [values.length, values[0].length];
-    this.element.style.setProperty("--rows", rows);
-    this.element.style.setProperty("--columns", columns);
+  #build(values, { rows, columns }) {
+    this.element.style.setProperty("--rows", rows.length);
+    this.element.style.setProperty("--columns", columns.length);
     this.#marked = [];
     let first = true;
-    this.#cells = values.map((line, row) => line.map((_, column) => {
-      const inside = row >= top && row < rows - bottom && column >= left && column < columns - right;
-      const cell = this.#cell(row - top, column - left, inside, first);
+    this.#cells = rows.map((row) => columns.map((column) => {
+      const inside = row >= 0 && column >= 0;
+      const cell = this.#cell(row, column, inside, first);
       if (inside) first = false;
       return cell;
     }));
@@ -115,13 +117,21 @@ export class NumberGrid {
     this.onEdit(row, column, value);
   }
 
+  /** The cell that an arrow leads to, beyond what lies between cells. */
+  #beyond(row, column, [down, right]) {
+    for (let away = 1; ; away += 1) {
+      const cell = this.#cells[row + away * down]?.[column + away * right];
+      if (!cell || cell.firstElementChild) return cell?.firstElementChild;
+    }
+  }
+
   /** Arrow keys go from cell to cell, as in a spreadsheet; Tab leaves the grid. */
   #move(event) {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], Enter: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (!step || (event.key === "Enter" && event.target.tagName === "BUTTON")) return;
     const row = this.#cells.findIndex((line) => line.some((cell) => cell.contains(event.target)));
     const column = this.#cells[row]?.findIndex((cell) => cell.contains(event.target));
-    const next = this.#cells[row + step[0]]?.[column + step[1]]?.firstElementChild;
+    const next = this.#beyond(row, column, step);
     event.stopPropagation(); // the page uses arrows for stepping
     if (!next) return;
     event.preventDefault();
@@ -129,4 +139,10 @@ export class NumberGrid {
     next.setAttribute("tabindex", "0");
     next.focus();
   }
+}
+
+/** Rows and columns of the cells inside a margin, -1 for those of the margin. */
+function within(values, [top, right, bottom, left]) {
+  const count = (length, before, after) => Array.from({ length }, (_, i) => (i >= before && i < length - after ? i - before : -1));
+  return { rows: count(values.length, top, bottom), columns: count(values[0].length, left, right) };
 }

@@ -1,15 +1,14 @@
 // Page 2: a kernel slides over a grid of numbers. All sums come from the library, one window at a time.
 
 import { Newest, post } from "../core/api.js";
-import { button, copyLink, picturePicker, segments, select, slider, stepper } from "../core/controls.js";
+import { picturePicker } from "../core/controls.js";
 import { h, readable } from "../core/dom.js";
-import { choice, integer, planes, real, word } from "../core/settings.js";
+import { choice, integer, pair, planes, real, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NumberGrid } from "../draw/grid.js";
 import { Player } from "../draw/player.js";
-import { KERNELS } from "./convolution/kernels.js";
+import { panel } from "./convolution/panel.js";
 import { sizeFormula, writtenSum } from "./convolution/written.js";
-import { divisors, resized } from "./convolution/shapes.js";
 
 const INPUT = [[[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [2, 0, 0, 0, 1]]];
 const KERNEL = [[[0, 1, 2], [2, 2, 0], [0, 1, 2]]];
@@ -17,11 +16,12 @@ const KERNEL = [[[0, 1, 2], [2, 2, 0], [0, 1, 2]]];
 export const settings = (opened) => ({
   input: planes(INPUT, { most: 12, mostPlanes: 4 }),
   kernel: planes(KERNEL, { most: 7, mostPlanes: 16 }),
-  operation: choice("correlation", ["correlation", "convolution"]),
-  stride: integer(1, { least: 1, most: 4 }),
-  padding: integer(0, { least: 0, most: 4 }),
+  operation: choice("correlation", ["correlation", "convolution", "transposed"]),
+  stride: pair([1, 1], { least: 1, most: 4 }),
+  padding: pair([0, 0], { least: 0, most: 4 }),
   mode: choice("zeros", ["zeros", "reflect", "replicate", "circular"]),
-  dilation: integer(1, { least: 1, most: 4 }),
+  dilation: pair([1, 1], { least: 1, most: 4 }),
+  output_padding: pair([0, 0], { least: 0, most: 3 }),
   filters: integer(1, { least: 1, most: 4 }),
   groups: integer(1, { least: 1, most: 4 }),
   bias: real(0, { least: -1000, most: 1000 }),
@@ -29,7 +29,9 @@ export const settings = (opened) => ({
   picture: word(opened.picture ?? "temple"),
 });
 
-const LAYER = ["operation", "stride", "padding", "mode", "dilation", "input", "kernel", "filters", "groups", "bias"];
+const CAPTION = 150; // pixels that the kernel's caption takes, however small the kernel is
+const SLIDE = ["operation", "stride", "padding", "mode", "dilation", "output_padding"];
+const LAYER = [...SLIDE, "input", "kernel", "filters", "groups", "bias"];
 
 export async function show(root, { settings, signal, notify }) {
   const player = new Player(settings, { signal });
@@ -56,9 +58,9 @@ export async function show(root, { settings, signal, notify }) {
   await Promise.all([update(), picture.ready]);
 }
 
-function request(settings) {
-  const { input, kernel, mode, ...rest } = Object.fromEntries(LAYER.map((name) => [name, settings.get(name)]));
-  return { input, kernel, padding_mode: mode, ...rest };
+function request(settings, names = LAYER) {
+  const { mode, ...rest } = Object.fromEntries(names.map((name) => [name, settings.get(name)]));
+  return { padding_mode: mode, ...rest };
 }
 
 /** The grids: inputs, kernels of the filter at work, outputs; the window moves with the step. */
@@ -83,13 +85,14 @@ class Stage {
   draw(walk) {
     this.#walk = walk;
     this.#build();
-    this.sign.textContent = walk.operation === "convolution" ? "∗" : "⋆";
+    this.sign.textContent = walk.operation === "correlation" ? "⋆" : "∗";
     const [top, left] = [walk.padding[0][0], walk.padding[1][0]];
     const margin = [top, walk.padding[1][1], walk.padding[0][1], left];
-    this.#inputs.forEach((grid, channel) => grid.draw(walk.padded[channel], margin));
+    const apart = walk.operation === "transposed" ? { rows: walk.source_rows, columns: walk.source_columns } : null;
+    this.#inputs.forEach((grid, channel) => grid.draw(walk.padded[channel], margin, apart));
     this.#outputs.forEach((grid, filter) => grid.draw(walk.output[filter]));
     const [rows, columns] = [walk.padded[0].length, walk.padded[0][0].length];
-    this.captions[0].textContent = t("convolution.input", { size: size(walk.x, 1) }) + (top ? ` → ${rows}×${columns}` : "");
+    this.captions[0].textContent = t("convolution.input", { size: size(walk.x, 1) }) + (rows === walk.x[0].length && columns === walk.x[0][0].length ? "" : ` → ${rows}×${columns}`);
     this.captions[2].textContent = t("convolution.output", { size: size(walk.output, 1) });
     this.player.count = walk.steps.length;
     this.fit();
@@ -110,7 +113,7 @@ class Stage {
     this.captions[1].textContent = [
       t("convolution.kernel", { size: `${kernels[0].length}×${kernels[0][0].length}` }),
       this.settings.get("filters") > 1 && t("convolution.filter", { number: filter + 1 }),
-      this.#walk.operation === "convolution" && t("convolution.flipped"),
+      this.#walk.operation !== "correlation" && t("convolution.flipped"),
     ].filter(Boolean).join(" · ");
     const place = { row: step.rows[0], column: step.columns[0], height: step.rows.at(-1) - step.rows[0] + 1, width: step.columns.at(-1) - step.columns[0] + 1 };
     this.#inputs.forEach((grid, channel) => {
@@ -134,8 +137,9 @@ class Stage {
     const widths = [this.#walk.padded[0][0].length, this.#walk.kernel_size[1], this.#walk.output[0][0].length];
     const room = this.element.clientWidth;
     if (!room) return;
-    const beside = (room - 120) / widths.reduce((a, b) => a + b);
-    const stacked = beside < 30;
+    const all = (room - 120) / (widths[0] + widths[1] + widths[2]);
+    const beside = all * widths[1] < CAPTION ? (room - 120 - CAPTION) / (widths[0] + widths[2]) : all;
+    const stacked = beside < 24;
     const cell = stacked ? room / Math.max(...widths) : beside;
     this.element.classList.toggle("stacked", stacked);
     this.element.style.setProperty("--cell", `${Math.floor(Math.min(54, Math.max(20, cell)))}px`);
@@ -175,34 +179,6 @@ const size = (planes, from) => (planes.length > from ? `${planes.length}×` : ""
 
 const taps = (step, plane) => step.rows.flatMap((row, u) => step.columns.map((column, v) => ({ row, column, note: plane[u][v] })));
 
-function panel(settings, signal) {
-  const modes = Object.fromEntries(["zeros", "reflect", "replicate", "circular"].map((mode) => [mode, t(`convolution.modes.${mode}`)]));
-  const kernelChoice = h("div", { class: "chips" }, Object.entries(KERNELS).map(([name, plane]) =>
-    h("button", { type: "button", class: "chip", onclick: () => settings.set({ kernel: settings.get("kernel").map(() => plane) }) }, t(`convolution.kernels.${name}`))));
-  const reshape = (changes) => settings.set({ ...resized(settings, changes), step: 0 });
-  const input = () => settings.get("input");
-  const kernel = () => settings.get("kernel");
-  const watch = { settings, names: ["input", "kernel", "filters", "groups"], signal };
-  return h("section", { class: "card panel", "aria-label": t("controls.settings") },
-    segments(settings, "operation", t("convolution.operation"), { correlation: t("convolution.correlation"), convolution: t("convolution.convolution") }, { signal }),
-    slider(settings, "stride", t("convolution.stride"), { signal }),
-    slider(settings, "padding", t("convolution.padding"), { signal }),
-    select(settings, "mode", t("convolution.mode"), modes, { signal }),
-    slider(settings, "dilation", t("convolution.dilation"), { signal }),
-    slider(settings, "bias", t("convolution.bias"), { least: -10, most: 10, signal }),
-    h("div", { class: "control" }, h("span", { class: "control-label" }, t("convolution.preset")), kernelChoice),
-    h("details", { class: "fold" }, h("summary", {}, t("convolution.shape")),
-      h("div", { class: "steppers" },
-        stepper(t("convolution.inputRows"), { read: () => input()[0].length, write: (rows) => reshape({ rows }), least: 1, most: 12 }, watch),
-        stepper(t("convolution.inputColumns"), { read: () => input()[0][0].length, write: (columns) => reshape({ columns }), least: 1, most: 12 }, watch),
-        stepper(t("convolution.kernelRows"), { read: () => kernel()[0].length, write: (kernelRows) => reshape({ kernelRows }), least: 1, most: 7 }, watch),
-        stepper(t("convolution.kernelColumns"), { read: () => kernel()[0][0].length, write: (kernelColumns) => reshape({ kernelColumns }), least: 1, most: 7 }, watch),
-        stepper(t("convolution.channels"), { read: () => input().length, write: (channels) => reshape({ channels, groups: 1 }), least: 1, most: 4 }, watch),
-        stepper(t("convolution.filters"), { read: () => settings.get("filters"), write: (filters) => reshape({ filters, groups: 1 }), least: 1, most: 4 }, watch),
-        stepper(t("convolution.groups"), { read: () => settings.get("groups"), write: (groups) => reshape({ groups }), options: () => divisors(input().length, settings.get("filters")) }, watch))),
-    h("div", { class: "panel-end" }, button(t("controls.reset"), () => settings.reset()), copyLink(settings)));
-}
-
 /** The same kernel on a picture. */
 function pictureCard(settings, signal) {
   const before = h("img", { alt: t("convolution.before") });
@@ -213,15 +189,14 @@ function pictureCard(settings, signal) {
     h("div", { class: "pair" }, h("figure", {}, before, beforeSize), h("figure", {}, after, scale)));
   const newest = new Newest(signal);
   const update = () => newest.run((ending) => post("/convolution/picture", {
-    kernel: settings.get("kernel")[0], picture: settings.get("picture"), operation: settings.get("operation"),
-    stride: settings.get("stride"), padding: settings.get("padding"), dilation: settings.get("dilation"), padding_mode: settings.get("mode"),
+    kernel: settings.get("kernel")[0], picture: settings.get("picture"), ...request(settings, SLIDE),
   }, ending), (answer) => {
     before.src = `data:image/png;base64,${answer.before}`;
     after.src = `data:image/png;base64,${answer.after}`;
     beforeSize.textContent = answer.before_size.join("×");
     scale.textContent = `${answer.after_size.join("×")} · ${t("convolution.range", { low: readable(answer.low, 3), high: readable(answer.high, 3) })}`;
   });
-  settings.on(["kernel", "picture", "operation", "stride", "padding", "dilation", "mode"], update, signal);
+  settings.on(["kernel", "picture", ...SLIDE], update, signal);
   const ready = picturePicker(settings, "picture", t("controls.pictureLabel"), { signal }).then((picker) => {
     element.append(picker);
     return update();

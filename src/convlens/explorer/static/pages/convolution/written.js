@@ -19,19 +19,28 @@ export function writtenSum(step) {
 
 const bracketed = (value) => (value < 0 ? `(${readable(value)})` : readable(value));
 
-/** floor((H + 2p - d(k - 1) - 1) / s) + 1, in letters and in numbers, for rows and columns. */
+/** The output size in letters and in numbers, for rows and columns; a transposed convolution has its own formula. */
 export function sizeFormula(answer, settings) {
-  const [p, d, s] = ["padding", "dilation", "stride"].map((name) => settings.get(name));
-  const line = (name, size, k, result) => h("div", { class: "formula-line" }, h("span", { class: "formula-name" }, name), " = ", floor(
-    [h("b", { class: "of-input" }, size), " + 2·", h("b", {}, p), " − ", h("b", {}, d), "·(", h("b", { class: "of-kernel" }, k), " − 1) − 1"], h("b", {}, s)), " + 1", result === null ? "" : [" = ", h("strong", { class: "of-output" }, result)]);
-  const [rows, columns] = answer.sizes;
+  const write = settings.get("operation") === "transposed" ? transposedSize : slidSize;
+  const letters = write(...["in", "k", "p", "d", "s", "o"].map((letter) => h("i", {}, letter)));
+  const lines = answer.sizes.map(({ size, kernel_size, output }, axis) => {
+    const [p, d, s, o] = ["padding", "dilation", "stride", "output_padding"].map((name) => h("b", {}, settings.get(name)[axis]));
+    const numbers = write(h("b", { class: "of-input" }, size), h("b", { class: "of-kernel" }, kernel_size), p, d, s, o);
+    const name = h("span", { class: "formula-name" }, t(`convolution.${axis ? "columns" : "rows"}`));
+    return h("div", { class: "formula-line" }, name, " = ", numbers, " = ", h("strong", { class: "of-output" }, output));
+  });
   return [
-    h("div", { class: "formula-line letters" }, h("i", {}, "out"), " = ", floor([h("i", {}, "in"), " + 2", h("i", {}, "p"), " − ", h("i", {}, "d"), "(", h("i", {}, "k"), " − 1) − 1"], h("i", {}, "s")), " + 1"),
-    line(t("convolution.rows"), rows.size, rows.kernel_size, rows.output),
-    line(t("convolution.columns"), columns.size, columns.kernel_size, columns.output),
+    h("div", { class: "formula-line letters" }, h("i", {}, "out"), " = ", letters),
+    lines,
     h("p", { class: "quiet-text" }, t("convolution.cost", { parameters: grouped(answer.parameters), macs: grouped(answer.macs) })),
-  ];
+  ].flat();
 }
+
+/** floor((in + 2p - d(k - 1) - 1) / s) + 1 */
+const slidSize = (size, k, p, d, s) => [floor([size, " + 2·", p, " − ", d, "·(", k, " − 1) − 1"], s), " + 1"];
+
+/** (in - 1)s - 2p + d(k - 1) + o + 1 */
+const transposedSize = (size, k, p, d, s, o) => h("span", {}, "(", size, " − 1)·", s, " − 2·", p, " + ", d, "·(", k, " − 1) + ", o, " + 1");
 
 function floor(over, under) {
   return h("span", { class: "floor" }, h("span", { class: "fraction" }, h("span", { class: "over" }, over), h("span", { class: "under" }, under)));
