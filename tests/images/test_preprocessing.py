@@ -94,7 +94,7 @@ def test_open_decodes_a_large_jpeg_smaller_and_sees_the_same(tmp_path):
         ({"size": (0, 8)}, r"size=\(0, 8\); give two whole numbers"),
         ({"size": (8,)}, r"size=\(8,\); give two whole numbers"),
         ({"size": (8, 8), "resize": 0, "crop": "center"}, "resize=0; use a shorter side of at least 1"),
-        ({"size": (8, 8), "mean": (0.5,)}, r"mean=\(0.5,\); give one value a channel, 3"),
+        ({"size": (8, 8), "mean": (0.5,)}, r"mean=\(0.5,\); give one number a channel, 3"),
         ({"size": (8, 8), "std": (0.5, 0.0, 0.5)}, r"std=.*; every one must be above 0"),
         ({"size": (8, 8), "channels": 2}, "channels=2; use 3 for RGB or 1 for gray"),
         ({"size": (8, 8), "interpolation": "biliner"}, "unknown interpolation 'biliner'; did you mean bilinear"),
@@ -132,3 +132,30 @@ def test_a_file_that_is_none_is_refused(tmp_path, text, message):
         Preprocessing.load(tmp_path / "nothing.yaml")
     with pytest.raises(ConvlensError, match=r"saved as \.json, \.yaml or \.yml"):
         IMAGENET.save(tmp_path / "preprocessing.txt")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"size": 32}, "size=32; give two whole numbers"),
+        ({"size": (True, 3)}, "give two whole numbers"),
+        ({"resize": "big", "crop": "center"}, "resize='big'; use a shorter side"),
+        ({"resize": 40.5, "crop": "center"}, "resize=40.5; use a shorter side"),
+        ({"mean": 0.5}, "mean=0.5; give one number a channel, 3"),
+        ({"mean": None}, "mean=None; give one number a channel, 3"),
+        ({"std": (float("nan"), 1.0, 1.0)}, "give one number a channel, 3"),
+        ({"mean": ("a", 1.0, 1.0)}, "give one number a channel, 3"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_one_line(given, message):
+    with pytest.raises(ConvlensError, match=message):
+        plain(**{"size": (8, 8), **given})
+
+
+def test_lists_are_as_good_as_tuples():
+    assert plain(size=[8, 8], resize=[8, 8], mean=[0.0] * 3) == plain(size=(8, 8), resize=(8, 8))
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(ImageError, match=r"\(0, 5, 3\)"):
+        IMAGENET.apply(np.zeros((0, 5, 3), np.uint8))

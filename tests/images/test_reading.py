@@ -1,3 +1,5 @@
+import io
+import os
 import struct
 import subprocess
 import sys
@@ -283,3 +285,24 @@ def test_a_large_image_is_read_in_silence(tmp_path):
     code = f"from convlens import images\ntry: images.read({str(path)!r})\nexcept images.ImageError: print('refused')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        Image.new("RGB", (5, 4), "red").save(file, "png")
+    assert images.read(f"/dev/fd/{reading}").shape == (4, 5, 3)
+    os.close(reading)
+
+
+@pytest.mark.parametrize("source", [None, 5, io.StringIO("text"), np.zeros((4, 4, 3), np.uint8)])
+def test_what_is_no_file_is_refused_by_its_type(source):
+    with pytest.raises(images.ImageError, match=f"opened with 'rb', not {type(source).__name__}"):
+        images.read(source)
+
+
+def test_the_transparent_value_of_sixteen_bits_lies_over_white():
+    file = io.BytesIO()
+    values = np.array([[1000, 60000]], np.uint16)
+    Image.fromarray(values).save(file, "png", transparency=1000)
+    assert images.read(file.getvalue(), channels=1)[0, :, 0].tolist() == [255, 233]

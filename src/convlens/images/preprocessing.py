@@ -1,8 +1,10 @@
 """The one definition of preprocessing: what happens to an image between the file and the network."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -55,13 +57,16 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ConvlensError(f"preprocessing: channels={self.channels}; use 3 for RGB or 1 for gray")
+        for name in ("size", "resize", "mean", "std"):  # lists from YAML, JSON or a user are as good
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
         _check_size("size", self.size)
         if isinstance(self.resize, tuple):
             _check_size("resize", self.resize)
-        elif self.resize is not None and self.resize < 1:
-            raise ConvlensError(f"preprocessing: resize={self.resize}; use a shorter side of at least 1")
+        elif self.resize is not None and (not _is_whole(self.resize) or self.resize < 1):
+            raise ConvlensError(f"preprocessing: resize={self.resize!r}; use a shorter side of at least 1")
         if self.interpolation not in _RESAMPLING:
-            raise unknown_name("interpolation", self.interpolation, _RESAMPLING)
+            raise unknown_name("interpolation", str(self.interpolation), _RESAMPLING)
         if self.crop not in ("center", None):
             raise ConvlensError(f"preprocessing: crop={self.crop!r}; use 'center' or None")
         if self.crop is None and self.resize not in (None, self.size):
@@ -70,8 +75,8 @@ class Preprocessing:
                 f"use crop='center' or resize={self.size}"
             )
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != self.channels:
-                raise ConvlensError(f"preprocessing: {name}={values}; give one value a channel, {self.channels}")
+            if not isinstance(values, tuple) or len(values) != self.channels or not all(map(_is_finite, values)):
+                raise ConvlensError(f"preprocessing: {name}={values}; give one number a channel, {self.channels}")
         if min(self.std) <= 0:
             raise ConvlensError(f"preprocessing: std={self.std}; every one must be above 0")
 
@@ -96,7 +101,12 @@ class Preprocessing:
 
     def fit(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize and crop only: uint8 (H, W, C) to uint8 (H', W', C) of `size`."""
-        if image_HWC.ndim != 3 or image_HWC.dtype != np.uint8 or image_HWC.shape[2] != self.channels:
+        if (
+            image_HWC.ndim != 3
+            or image_HWC.dtype != np.uint8
+            or image_HWC.shape[2] != self.channels
+            or not image_HWC.size
+        ):
             raise ImageError(
                 f"the image is {image_HWC.dtype} {image_HWC.shape}; "
                 f"this preprocessing takes uint8 (H, W, {self.channels})"
@@ -137,10 +147,7 @@ class Preprocessing:
         for key in ("size", "mean", "std"):
             if key not in values:
                 raise ConvlensError(f"preprocessing: {key} is missing; give it")
-        plain: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**plain)
+        return cls(**dict(values))
 
     def save(self, path: str | Path) -> None:
         """Write to a .json, .yaml or .yml file."""
@@ -184,9 +191,17 @@ class Preprocessing:
         return pixels[:, :, np.newaxis] if self.channels == 1 else pixels
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
-    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
-        raise ConvlensError(f"preprocessing: {name}={size}; give two whole numbers (height, width)")
+def _check_size(name: str, size: Any) -> None:
+    if not isinstance(size, tuple) or len(size) != 2 or not all(_is_whole(side) and side >= 1 for side in size):
+        raise ConvlensError(f"preprocessing: {name}={size!r}; give two whole numbers (height, width)")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _shorter_side(shape: tuple[int, ...], side: int) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """Any image file to a uint8 tensor (H, W, C): upright, without transparency, within limits."""
 
 import os
+import stat
 import warnings
-from io import BytesIO
+from io import BytesIO, TextIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,7 +118,11 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) 
         elif isinstance(source, (str, Path)):
             with Path(source).open("rb") as file:
                 # As much as is there: to ask for the limit would make the system find that much memory each time.
-                content = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
+                status = os.fstat(file.fileno())
+                there = status.st_size if stat.S_ISREG(status.st_mode) else max_bytes  # a pipe does not say
+                content = file.read(min(there, max_bytes) + 1)
+        elif isinstance(source, TextIOBase) or not hasattr(source, "read"):
+            raise ImageError(f"an image is a path, bytes or a file opened with 'rb', not {type(source).__name__}")
         else:
             content = source.read(max_bytes + 1)
     except OSError as error:
@@ -187,7 +192,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         kind = "floats" if image.mode == "F" else "integers"
         raise ValueError(f"its pixels are 32-bit {kind}, whose range no file states; save it with 8 or 16 bits")
     values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((values * 255 + 32767) // 65535).clip(0, 255).astype(np.uint8))
+    eight = ((values * 255 + 32767) // 65535).clip(0, 255).astype(np.uint8)
+    eight[values == image.info.get("transparency", -1)] = 255  # the transparent value lies over white
+    return Image.fromarray(eight)
 
 
 def _what_it_looks_like(content: bytes) -> str:
