@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,3 +78,28 @@ def test_nothing_to_predict_is_said(tmp_path):
         evaluation.predict_files(Brightness(), [])
     with pytest.raises(ConvlensError, match="top is 0"):
         evaluation.predict_files(Brightness(), [tmp_path], top=0)
+
+
+def test_a_pattern_finds_the_images_below_folders(photos):
+    answers = evaluation.predict_files(Brightness(), [photos / "*"])
+    assert [answer.file for answer in answers] == [str(photos / name) for name in ("a.png", "b.JPG", "sub/c.png")]
+
+
+def test_a_folder_without_images_is_an_error_row_beside_others_and_an_error_alone(photos):
+    (photos / "empty").mkdir()
+    answers = evaluation.predict_files(Brightness(), [photos / "empty", photos / "a.png"])
+    assert likeliest(answers) == [None, "black"]
+    assert answers[0].error == f"no images in {photos / 'empty'}"
+    with pytest.raises(ConvlensError, match=r"no images in .*empty"):
+        evaluation.predict_files(Brightness(), [photos / "empty"])
+
+
+def test_pipes_and_folders_named_like_images_are_passed_over_and_links_to_nowhere_told(photos):
+    os.mkfifo(photos / "sub" / "pipe.png")
+    (photos / "sub" / "folder.png").mkdir()
+    (photos / "sub" / "link.png").symlink_to("nowhere.png")
+    answers = evaluation.predict_files(Brightness(), [photos / "sub"])
+    assert [(answer.file, answer.error is None) for answer in answers] == [
+        (str(photos / "sub" / "c.png"), True),
+        (str(photos / "sub" / "link.png"), False),
+    ]

@@ -35,14 +35,17 @@ class FilePrediction:
 def find_files(paths: Sequence[str | Path]) -> list[Path]:
     """List the files that `paths` name: files as they are, images below folders, what patterns match, in order, once.
 
-    A path that names nothing is kept, so that its prediction can say so.
+    A path that names nothing is kept, so that its prediction can say so, and so is a folder without images.
 
     Raises:
-        ConvlensError: if there are no paths, or a folder holds no image.
+        ConvlensError: if there are no paths, or none but folders without images.
     """
     if not paths:
         raise ConvlensError("no images to predict; give files, folders or patterns such as 'photos/*.jpg'")
-    found = [file for path in paths for file in _files_of(Path(path))]
+    found = [file for path in paths for file in _files_of(Path(path)) or [Path(path)]]
+    if all(file.is_dir() for file in found):
+        names = ", ".join(repr(str(file)) for file in found)
+        raise ConvlensError(f"no images in {names}; give a folder that holds JPEG, PNG, WebP, BMP, TIFF or GIF files")
     return list(dict.fromkeys(found))
 
 
@@ -111,13 +114,12 @@ def _check(top: int, batch: int) -> None:
 def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, path))
-        if not inside:
-            raise ConvlensError(
-                f"no images in {str(path)!r}; give a folder that holds JPEG, PNG, WebP, BMP, TIFF or GIF files"
-            )
-        return inside
+        return [
+            p for p in inside if p.is_file() or not p.exists()
+        ]  # a link to nowhere is told about, a pipe is no image
     if not path.exists() and glob.has_magic(str(path)):
-        return sorted(Path(match) for match in glob.glob(str(path), recursive=True)) or [path]  # noqa: PTH207
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+        return [file for match in matches for file in _files_of(match)] or [path]
     return [path]
 
 
@@ -131,6 +133,8 @@ Input = NDArray[np.float32] | str  # what the network takes, or why the file giv
 def _open(preprocessing: Preprocessing, path: Path) -> Input:
     if not path.exists():
         return f"no such file: {path}"
+    if path.is_dir():
+        return f"no images in {path}"
     try:
         return preprocessing.open(path)
     except ConvlensError as error:
