@@ -55,3 +55,13 @@ def test_an_evaluation_becomes_sections_with_thumbnails_of_its_mistakes():
     assert len(sections["The mistakes it is surest of"].thumbnails) == 24
     assert len(sections["Class by class"].rows) == 10
     assert sections["Class by class"].rows[0][1] == "unknown"
+
+
+def test_class_names_are_shown_as_they_are_whatever_their_script(tmp_path):
+    matrix = Matrix(name="confusion", title="Confusion", labels=["&amp;<b>", "猫"], counts=[[3, 1], [0, 2]])
+    assert matrix.plotly()["data"][0]["x"] == ["&amp;amp;&lt;b&gt;", "猫"]
+    assert save_png(matrix, tmp_path).exists()  # a warning about what the font lacks would be an error here
+
+
+def test_there_is_no_epoch_one_and_a_half():
+    assert CURVES.plotly()["layout"]["xaxis"]["dtick"] == 1

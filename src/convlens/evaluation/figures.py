@@ -1,7 +1,9 @@
 """Figures, described once and drawn twice: by Plotly for pages, by matplotlib as PNG files."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,6 +70,7 @@ class Curves:
         layout = _layout(self.title, self.x_label, self.y_label)
         layout["yaxis"] |= {"tickformat": ".0%"} if self.percent else {}
         layout["yaxis"] |= {"type": "log"} if self.logarithmic else {}
+        layout["xaxis"] |= {"dtick": 1} if self._few_whole() else {}  # there is no epoch 1.5
         return {"data": data, "layout": layout | {"showlegend": len(data) > 1}}
 
     def draw(self, axes: "Axes") -> None:
@@ -77,10 +80,15 @@ class Curves:
             axes.plot(self.x, y, label=label, color=colour, marker="o" if len(self.x) <= 60 else None, markersize=3)
         axes.set(xlabel=self.x_label, ylabel=self.y_label, yscale="log" if self.logarithmic else "linear")
         axes.grid(color=_GRID)
+        if self._few_whole():
+            axes.set_xticks(self.x)
         if self.percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         if len(self.series) > 1:
             axes.legend(frameon=False)
+
+    def _few_whole(self) -> bool:
+        return len(self.x) <= 10 and all(float(x).is_integer() for x in self.x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +109,8 @@ class Matrix:
             "text": [list(row) for row in self.counts],
             "texttemplate": "%{text}" if numbered else "",
             "hovertemplate": "%{y} taken for %{x}: %{text} (%{z:.1%})<extra></extra>",
-            "x": list(self.labels),
-            "y": list(self.labels),
+            "x": [escape(label) for label in self.labels],  # Plotly reads entities and some tags in labels
+            "y": [escape(label) for label in self.labels],
             "zmin": 0,
             "zmax": 1,
             "colorscale": [[0, "#ffffff"], [1, COLOURS[0]]],
@@ -182,7 +190,9 @@ def save_png(drawing: Drawing, folder: Path) -> Path:
     drawing.draw(axes)
     axes.set_title(drawing.title)
     path = folder / f"{drawing.name}.png"
-    with files.replacing(path) as temporary:
+    with files.replacing(path) as temporary, warnings.catch_warnings():
+        # class names may be in any script; what the font lacks becomes boxes here, and is whole in the page
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, format="png")
     return path
 
@@ -191,7 +201,12 @@ def _layout(title: str, x_label: str, y_label: str) -> dict[str, Any]:
     return {
         "title": {"text": title, "font": {"size": 15}},
         "xaxis": {"title": {"text": x_label}, "gridcolor": _GRID, "automargin": True},
-        "yaxis": {"title": {"text": y_label}, "gridcolor": _GRID, "automargin": True},
+        "yaxis": {
+            "title": {"text": y_label, "standoff": 12},  # after the labels, however long these are
+            "gridcolor": _GRID,
+            "automargin": True,
+            "exponentformat": "power",  # a learning rate of 0.0008 is no 800µ
+        },
         "margin": {"l": 50, "r": 15, "t": 45, "b": 45},
         "height": 380,
         "autosize": True,
