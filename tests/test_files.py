@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from convlens.files import replacing, write_json, write_text
+from convlens.files import remember, remembered, replacing, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -18,3 +18,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_folders_are_made_and_unicode_survives(tmp_path):
     write_json(tmp_path / "a" / "b.json", {"class": "кошка"})
     assert "кошка" in (tmp_path / "a" / "b.json").read_text(encoding="utf-8")
+
+
+def test_what_is_remembered_is_added_to_and_a_cache_that_cannot_be_written_stops_nothing(tmp_path):
+    remember(tmp_path / "a.json", "one", 1)
+    remember(tmp_path / "a.json", "two", {"x": 2})
+    assert remembered(tmp_path / "a.json") == {"one": 1, "two": {"x": 2}}
+    (tmp_path / "file").write_text("no folder")
+    remember(tmp_path / "file" / "b.json", "one", 1)
+    assert remembered(tmp_path / "file" / "b.json") == {}

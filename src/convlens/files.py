@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,24 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "convlens"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convlens"
+
+
+def remember(path: str | Path, key: str, content: Any) -> None:
+    """Add `key` to the JSON object in `path`, a file of what can be found out again.
+
+    A cache that cannot be written is no reason to stop; the next run finds it out anew.
+    """
+    with suppress(OSError):
+        write_json(path, remembered(path) | {key: content})
+
+
+def remembered(path: str | Path) -> dict[str, Any]:
+    """What `remember` wrote; a file that cannot be read or understood is as good as none."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -1,7 +1,6 @@
 """Which runtime is fastest for a network on this machine: measured once, and remembered."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,7 @@ def fastest(
         raise ConvlensError(f"batch is {batch}; use at least 1")
     memory = files.cache_folder() / "runtimes.json"
     key = _key(source, sorted(candidates), batch, threads)
-    known = _read(memory).get(key)
+    known = files.remembered(memory).get(key)
     if known is not None and known["runtime"] in candidates:
         return _noted(candidates[known["runtime"]](), known, remembered=True)
     loaded, refused = _load(candidates)
@@ -55,7 +54,7 @@ def fastest(
         "milliseconds": {name: round(timing.p50, 4) for name, timing in timings.items()},
         "refused": refused,
     }
-    files.write_json(memory, _read(memory) | {key: result})
+    files.remember(memory, key, result)
     return _noted(loaded[chosen], result, remembered=False)
 
 
@@ -96,12 +95,3 @@ def _key(source: Path, runtimes: list[str], batch: int, threads: int) -> str:
         content = source.read_bytes()
     machine = f"{processor_name()} {runtimes} {batch} {threads} {sorted(versions().items())}"
     return hashlib.sha256(hashlib.sha256(content).digest() + machine.encode()).hexdigest()[:32]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What was remembered; a file that cannot be understood is nothing that is remembered."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

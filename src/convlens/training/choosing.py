@@ -1,10 +1,8 @@
 """How a training will compute: what the configuration names, and what a search found here or on an earlier day."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +63,7 @@ def choose_numerics(
         return replace(start, compile="none" if config.compile == "auto" else config.compile)
     clock = StepClock(network, x_NCHW, y_N, step, recompute=config.recompute)
     path, key = files.cache_folder() / "tuning.json", _key(x_NCHW, config, step)
-    known = remembered(path).get(key)
+    known = files.remembered(path).get(key)
     found = _recalled(start, known) if known else Found(best=start)
     failed = set(found.failed)
     if not known:
@@ -86,7 +84,7 @@ def choose_numerics(
         "speeds": larger,
     }
     if record != known:
-        files.write_json(path, remembered(path) | {key: record})
+        files.remember(path, key, record)
     for title, reason in found.failed.items():
         if title not in failed:
             say(f"{title} is left out: {reason}")
@@ -107,15 +105,6 @@ def machine_of(network: nn.Module, device: torch.device, config: TrainConfig) ->
         lacks_to_compile=lacks_to_compile(device),
         layers=sum(not list(module.children()) for module in network.modules()),
     )
-
-
-def remembered(path: Path) -> dict[str, dict[str, Any]]:
-    """What was found before; a file that cannot be read is as good as none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _recalled(start: Numerics, known: Mapping[str, Any]) -> Found:
