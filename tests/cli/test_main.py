@@ -48,3 +48,24 @@ def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "a folder is needed here and this is a file" in shown
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train digits --epcohs 3", "unknown option '--epcohs'; did you mean --epochs"),
+        ("train digits --learning-rate 3", "unknown option '--learning-rate'; see convlens train --help"),
+        ("train digits --network", "--network needs a value; see convlens train --help"),
+        ("train digits extra", "no use for 'extra'; see convlens train --help"),
+        ("train digits --epochs x", "--epochs is 'x'; use a whole number"),
+        ("train digits --lr x", "--lr is 'x'; use a number"),
+        ("train digits --size a", "--size is 'a'; use a whole number or two of them, as in 192 256"),
+        ("train digits --optimizer adm", '"adm" for --optimizer. Choose from: "sgd", "adamw", "lamb"'),
+        ("evaluate", "no RUN given; see convlens evaluate --help"),
+    ],
+)
+def test_words_that_a_command_does_not_take_are_one_line(words, message, capsys):
+    assert main(words.split()) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1

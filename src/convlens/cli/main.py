@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownCommandError
 
 from convlens import __version__
+from convlens.cli.usage import explain_usage
 from convlens.errors import ConvlensError, unknown_name
 
 USER_ERROR = 2
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownCommandError as error:
         return _complain(f"{unknown_name('command', _first_word(error, words), COMMANDS)} See convlens --help.")
     except CycloptsError as error:
-        return _complain(" ".join(str(error).split()))
+        return _complain(explain_usage(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

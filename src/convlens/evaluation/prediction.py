@@ -114,9 +114,8 @@ def _check(top: int, batch: int) -> None:
 def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, path))
-        return [
-            p for p in inside if p.is_file() or not p.exists()
-        ]  # a link to nowhere is told about, a pipe is no image
+        # A link to nowhere is told about; a pipe, or a folder of that name, is no image.
+        return [p for p in inside if p.is_file() or not p.exists()]
     if not path.exists() and glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
         return [file for match in matches for file in _files_of(match)] or [path]
