@@ -23,6 +23,15 @@ class Run:
 
     folder: runs.RunFolder
 
+    def __repr__(self) -> str:
+        made, result = self.folder.description.network, self.result
+        height, width = made.size
+        reached = result.get("held_out") or {}
+        figures = f", {reached['top1']:.2%} on {reached['split']}" if "top1" in reached else ""
+        status = result.get("status", "not finished")
+        network = f"{made.name}, {made.classes} classes, {height}×{width}×{made.channels}"
+        return f"Run({str(self.path)!r}: {network}, {status}{figures})"
+
     @property
     def path(self) -> Path:
         """The run folder."""

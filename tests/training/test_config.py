@@ -15,7 +15,7 @@ from convlens.training.settings import read_settings
 
 def test_a_flag_a_key_and_an_argument_are_the_same_field():
     names = {entry.name for entry in fields(TrainConfig)}
-    assert set(inspect.signature(command).parameters) == names | {"config", "resume", "seeds", "quiet"}
+    assert set(inspect.signature(command).parameters) == names | {"config", "resume", "seeds", "quiet", "json_"}
 
 
 def test_every_field_says_what_it_is():
@@ -77,3 +77,9 @@ def test_a_file_of_settings_that_is_none(tmp_path):
         read_settings(file)
     file.write_text("")
     assert read_settings(file) == {}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "a\\b"])
+def test_a_name_that_is_a_path_is_refused(name):
+    with pytest.raises(ConvlensError, match=r"name is .*use the name of one folder, and --runs"):
+        TrainConfig(data="digits", name=name)

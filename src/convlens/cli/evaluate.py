@@ -73,6 +73,7 @@ def evaluate(
 
 def _show(done: "Evaluation") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -90,7 +91,7 @@ def _show(done: "Evaluation") -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for row in done.per_class:
-        table.add_row(row.label, _share(row.precision), _share(row.recall), _share(row.f1), f"{row.images:,}")
+        table.add_row(escape(row.label), _share(row.precision), _share(row.recall), _share(row.f1), f"{row.images:,}")
     console.print(table)
     for mistake in done.mistakes[:5]:
         text = f"{mistake.file}: {mistake.label} taken for {mistake.predicted} ({mistake.probability:.1%} sure)"

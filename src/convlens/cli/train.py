@@ -1,6 +1,7 @@
 """`convlens train`: its flags are the fields of `TrainConfig`."""
 
 import inspect
+import json
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,7 @@ def train(
     resume: Path | None = None,
     seeds: int = 1,
     quiet: bool = False,
+    json_: bool = False,
     **given: Any,
 ) -> int:
     """Train a network on a folder of images, and leave a run that can be evaluated and used.
@@ -42,26 +44,36 @@ def train(
         settings["data"] = data
 
     if seeds != 1 and not resume:
-        return _train_several(settle(settings), seeds, quiet)
+        return _train_several(settle(settings), seeds, quiet, json_)
     watcher = choose_watcher(quiet)
     outcome = go_on(resume, settings, watcher) if resume else start(settle(settings), watcher)
     folder = outcome.folder
     if outcome.stopped_by:
-        print(f"stopped; go on with: convlens train --resume {folder.path}", file=sys.stderr)
+        print(f"stopped; go on with: convlens train --resume {quote(str(folder.path))}", file=sys.stderr)
         return 128 + outcome.stopped_by
-    if not quiet:
+    if json_:
+        about = {"run": str(folder.path), "report": str(folder.path / "report.html")}
+        print(json.dumps(about | dict(folder.description.result), ensure_ascii=False, indent=2))
+    elif not quiet:
         _say_what_next(folder)
     return 0
 
 
-def _train_several(config: TrainConfig, seeds: int, quiet: bool) -> int:
+def _train_several(config: TrainConfig, seeds: int, quiet: bool, as_json: bool) -> int:
     from convlens.training.progress import choose_watcher
     from convlens.training.several import Several, start_several
 
     done = start_several(config, seeds, lambda: choose_watcher(quiet))
     if not isinstance(done, Several):
-        print(f"stopped; go on with: convlens train --resume {done.folder.path}", file=sys.stderr)
+        print(f"stopped; go on with: convlens train --resume {quote(str(done.folder.path))}", file=sys.stderr)
         return 128 + done.stopped_by
+    if as_json:
+        rows = [
+            {"run": str(folder.path), "top1": top1} for folder, top1 in zip(done.folders, done.accuracies, strict=True)
+        ]
+        figures = {"runs": rows, "mean": done.mean, "low": done.low, "high": done.high}
+        print(json.dumps(figures, ensure_ascii=False, indent=2))
+        return 0
     for folder, accuracy in zip(done.folders, done.accuracies, strict=True):
         print(f"{accuracy:.2%}    {folder.path}")
     print(f"mean      {done.mean:.2%} (95 % interval {done.low:.2%} to {done.high:.2%}, {seeds} seeds)")
@@ -98,6 +110,7 @@ def _signature() -> inspect.Signature:
             "Train so often, with seeds from --seed on; mean and 95 % interval are given. [default: 1]",
         ),
         ("quiet", bool, False, "Print nothing but errors."),
+        ("json_", bool, False, "Print the result as JSON; progress goes to the error stream."),
     ]
     settings = [(f.name, types[f.name] | None, None, _help(f)) for f in fields(TrainConfig) if f.name != "data"]
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -121,7 +134,9 @@ def _signature() -> inspect.Signature:
 def _option(name: str, kind: Any, text: str) -> Any:
     if name == "size":  # one number stands for a square
         kind = tuple[int, int] | int | None
-    return Annotated[kind, Parameter(help=text, negative_iterable=(), negative=() if name == "quiet" else None)]
+    if name in ("quiet", "json_"):
+        return Annotated[kind, Parameter(name=f"--{name.strip('_')}", help=text, negative=())]
+    return Annotated[kind, Parameter(help=text, negative_iterable=())]
 
 
 def _help(entry: Any) -> str:

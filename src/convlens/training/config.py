@@ -117,7 +117,10 @@ class TrainConfig:
             values = value if isinstance(value, tuple) else (value,)
             if value is not None and not all(lowest <= number <= highest for number in values):
                 raise ConvlensError(f"{name} is {value!r}; use {meaning}")
-
+        if self.name is not None and ("/" in self.name or "\\" in self.name or self.name in (".", "..")):
+            raise ConvlensError(
+                f"name is {self.name!r}; use the name of one folder, and --runs for the folder above it"
+            )
         if self.accumulate > self.batch:
             raise ConvlensError(
                 f"accumulate is {self.accumulate} for a batch of {self.batch}; use at most {self.batch}"

@@ -133,6 +133,12 @@ class Bar(Lines):
             figures=f"loss {loss:.3f}" + (f"  val {top1:.1%}" if top1 is not None else "") + f"  {speed:,.0f} images/s",
         )
 
+    def epoch(self, row: Mapping[str, Any], better: bool) -> None:
+        """Print the epoch's line, and move the bar to its end."""
+        super().epoch(row, better)
+        if self.task is not None:
+            self.progress.update(self.task, completed=row["epoch"] * self.plan.steps)
+
     def say(self, note: str) -> None:
         """Print a note above the bar."""
         self.console.print(note, highlight=False, markup=False)
