@@ -5,7 +5,7 @@ import stat
 import warnings
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ def _name(source: str | Path | bytes | BinaryIO) -> str:
     return "the image" if isinstance(source, bytes) else str(getattr(source, "name", "the image"))
 
 
-def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) -> bytes:
+def _bytes_of(source: Any, name: str, max_bytes: int) -> bytes:
     try:
         if isinstance(source, bytes):
             content = source
@@ -124,7 +124,7 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str, max_bytes: int) 
         elif isinstance(source, TextIOBase) or not hasattr(source, "read"):
             raise ImageError(f"an image is a path, bytes or a file opened with 'rb', not {type(source).__name__}")
         else:
-            content = source.read(max_bytes + 1)
+            content = bytes(source.read(max_bytes + 1))
     except OSError as error:
         raise ImageError(f"{name} cannot be opened: {error.strerror or error}") from None
     if not content:
