@@ -100,6 +100,9 @@ def test_what_does_not_work_is_said_once_and_kept_with_its_reason(trained, clock
     [
         ({"precision": "float16"}, "precision is float16 and the device cpu; use bfloat16"),
         ({"compile": "default"}, "compile is default and there is no C\\+\\+ compiler"),
+        ({"compile": "reduce-overhead"}, "the device cpu; use default"),
+        ({"compile": "default", "recompute": True}, "together with recompute or freeze_epochs"),
+        ({"compile": "default", "freeze_epochs": 1}, "together with recompute or freeze_epochs"),
     ],
 )
 def test_what_the_device_has_not_is_one_line(trained, monkeypatch, settings, message):

@@ -140,7 +140,16 @@ def _is_busy() -> bool:
 def _check(config: TrainConfig, device: torch.device) -> None:
     if config.precision == "float16" and device.type != "cuda":
         raise ConvlensError(f"precision is float16 and the device {device}; use bfloat16, or float16 on CUDA")
-    lacks = lacks_to_compile(device) if config.compile not in ("auto", "none") else None
+    if config.compile in ("auto", "none"):
+        return
+    if config.recompute or config.freeze_epochs:
+        raise ConvlensError(
+            f"compile is {config.compile} together with recompute or freeze_epochs, which is not supported; "
+            "leave --compile out"
+        )
+    if config.compile == "reduce-overhead" and device.type != "cuda":
+        raise ConvlensError(f"compile is reduce-overhead and the device {device}; use default, or a CUDA device")
+    lacks = lacks_to_compile(device)
     if lacks:
         raise ConvlensError(f"compile is {config.compile} and {lacks}; install it, or use --compile none")
 

@@ -95,7 +95,7 @@ class TrainConfig:
     seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
     device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
     threads: int | None = _option(
-        None, "Threads that compute; if not given, one or all, whichever a few timed steps show to be faster."
+        None, "Threads that compute; if not given, one, half or all, whichever a few timed steps show to be fastest."
     )
     workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
     cache: Cache = _option(

@@ -33,12 +33,12 @@ class StepClock:
     ) -> None:
         self.network, self.x, self.targets, self.step = network, x_NCHW, targets, step
         self.recompute, self.seconds = recompute, seconds
-        self._began = time.monotonic()
+        self._began: float | None = None
 
     @property
     def spent(self) -> float:
-        """Seconds since it was made."""
-        return time.monotonic() - self._began
+        """Seconds since the first step, which is not counted: there torch imports what it needs."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
 
     def race(self, best: Numerics, candidate: Numerics) -> Race:
         """Time both in turns; a candidate that is clearly slower after its second step gets no third one.
@@ -52,6 +52,7 @@ class StepClock:
         with torch.random.fork_rng(devices=devices), ExitStack() as stack:
             one = stack.enter_context(_Contestant(self, best))
             times[0].append(one.milliseconds())
+            self._began = self._began or time.monotonic()
             try:
                 other = stack.enter_context(_Contestant(self, candidate))
                 times[1].append(other.milliseconds())

@@ -54,7 +54,7 @@ class Clock(Protocol):
 
     @property
     def spent(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since it began to time."""
         ...
 
 
