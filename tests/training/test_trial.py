@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from convlens.errors import ConvlensError
 from convlens.training import TrainConfig
 from convlens.training.material import gather
 from convlens.training.numerics import Numerics
@@ -72,3 +73,19 @@ def test_a_trial_step_is_a_whole_step_and_leaves_nothing_behind(monkeypatch, wor
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
     assert torch.equal(random, torch.get_rng_state())
+
+
+def test_a_network_that_cannot_be_compiled_is_one_line(monkeypatch):
+    config = TrainConfig(data="digits", network="lenet5", batch=16)
+    material = gather(config, lambda _: None)
+    batch = next(material.train_loader.epoch(0))
+
+    def broken(*_, **__):
+        raise RuntimeError("C++ compile error\nmissing Python.h")
+
+    monkeypatch.setattr("convlens.training.trial.computing", broken)
+    compiled = Numerics(device="cpu", threads=1, precision="float32", compile="default")
+    with pytest.raises(ConvlensError, match=r"cannot be compiled here \(C\+\+ compile error missing Python.h\); use"):
+        try_step(material, config, compiled, batch, 1)
+    with pytest.raises(RuntimeError, match="missing"):
+        try_step(material, config, Numerics(device="cpu", threads=1, precision="float32"), batch, 1)

@@ -115,7 +115,7 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
     folder = runs.open_folder(path, weights=False)
     config = _same_config(folder, given)
     material = gather(config, say, folder)
-    numerics = Numerics(**folder.description.numerics)
+    numerics = replace(Numerics(**folder.description.numerics), device=str(material.device))
     job = _assemble(config, folder, material, numerics)
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
         return job, _fresh_state(material.device, numerics)

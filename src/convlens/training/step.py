@@ -70,11 +70,11 @@ class Step:
     ) -> Tensor:
         """Do one step, the batch in so many parts, and return the loss, a scalar that nobody has to wait for."""
         optimizer.zero_grad(set_to_none=True)
+        if self.compile == "reduce-overhead":  # the graphs may write over what the last step left, gradients included
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         total = torch.zeros((), device=x_NCHW.device)
         x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
         for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
-            if self.compile == "reduce-overhead":  # the graph may write over what the last part left
-                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             with self._autocast(x.device.type):
                 output = network(x)
                 taught = None if self.teacher is None else self.teacher.scores(x)
