@@ -3,13 +3,16 @@ import json
 import numpy as np
 import pytest
 from drawn import draw
-from PIL import Image
+from PIL import Image, ImageFilter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from convlens.cli.main import main
 from convlens.data import open_dataset
-from convlens.data.duplicates import NEAR_BITS
+from convlens.data.dataset import Record
+from convlens.data.duplicates import NEAR_BITS, near_groups
 from convlens.data.exclusions import read_exclusions
-from convlens.data.facts import facts_of
+from convlens.data.facts import Facts, facts_of
 from convlens.data.findings import KINDS, check, clashing
 
 
@@ -97,6 +100,9 @@ def test_each_odd_image_is_named_by_what_is_odd(photos):
     save(scene(207, 64, 400), cat / "odd_aspect.png")
     save(Image.new("RGB", (128, 96), (90, 120, 30)), cat / "uniform.png")
     save(scene(208).resize((9, 7)).resize((512, 384), Image.Resampling.BICUBIC), cat / "blurry.png")
+    page = Image.new("RGB", (400, 300), "silver")
+    page.paste(scene(214, 48, 48), (150, 90))
+    save(page, cat / "low_information.png")
     save(scene(209).point(lambda v: v * 0.1), cat / "dark.png")
     save(scene(210).point(lambda v: 235 + v * 0.08), cat / "bright.png")
     save(scene(211).convert("L"), cat / "colourless.png")
@@ -111,6 +117,7 @@ def test_each_odd_image_is_named_by_what_is_odd(photos):
         "tiny",
         "odd_aspect",
         "uniform",
+        "low_information",
         "blurry",
         "dark",
         "bright",
@@ -120,6 +127,25 @@ def test_each_odd_image_is_named_by_what_is_odd(photos):
     assert {keys[0] for keys in kinds["colourless"]} >= {"train/cat/colourless.png"}
     assert ("train/cat/odd_size.png",) in kinds["odd_size"]
     assert "text file" in result.of("unreadable")[1].detail
+
+
+def test_what_is_out_of_focus_is_blurry_whatever_its_format_and_what_is_soft_is_not(tmp_path):
+    for name, radius in (("sharp", 0), ("soft", 1), ("out of focus", 9)):
+        for suffix in ("jpg", "png"):
+            for seed in (0, 2, 3, 4):
+                image = scene(seed, 300, 400).filter(ImageFilter.GaussianBlur(radius))
+                save(image, tmp_path / name / f"{seed}.{suffix}")
+    result = check(open_dataset(tmp_path, check_files=False))
+    assert {f.keys[0].split("/")[0] for f in result.of("blurry")} == {"out of focus"}
+    assert len(result.of("blurry")) == 8
+
+
+def test_an_animation_whose_second_frame_is_broken_is_read_by_its_first(photos):
+    save(scene(1), photos / "train" / "cat" / "cut.gif", save_all=True, append_images=[scene(2), scene(3)])
+    path = photos / "train" / "cat" / "cut.gif"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    _, result = found(photos)
+    assert not result.of("unreadable")
 
 
 def test_classes_are_checked_as_well(photos):
@@ -153,6 +179,44 @@ def test_the_perceptual_hash_survives_what_people_do_to_pictures(tmp_path):
     )
     assert np.diag(distances).max() <= NEAR_BITS
     assert distances[~np.eye(20, dtype=bool)].min() > NEAR_BITS
+
+
+def hashed(number, bits, thumb):
+    record = Record(key=f"{number:05d}", label="a")
+    return Facts(record=record, split="train", digest=number.to_bytes(4, "big"), perceptual=bits, thumb=thumb)
+
+
+def test_near_groups_are_those_of_comparing_each_with_each():
+    generator = np.random.default_rng(0)
+    facts = []
+    for _ in range(150):
+        bits, thumb = int.from_bytes(generator.bytes(8)), generator.integers(0, 256, (16, 16)).astype(np.uint8)
+        for _ in range(int(generator.integers(1, 5))):  # what looks alike, at a distance of up to eight bits
+            turned = generator.choice(64, int(generator.integers(0, 5)), replace=False)
+            look = thumb if generator.random() < 0.9 else 255 - thumb
+            facts.append(hashed(len(facts), bits ^ sum(1 << int(bit) for bit in turned), look))
+    pairs = [
+        (i, j)
+        for i in range(len(facts))
+        for j in range(i)
+        if (facts[i].perceptual ^ facts[j].perceptual).bit_count() <= NEAR_BITS
+        and np.abs(facts[i].thumb.astype(int) - facts[j].thumb).mean() <= 12
+    ]
+    matrix = coo_matrix((np.ones(len(pairs)), np.transpose(pairs)), (len(facts), len(facts)))
+    alone = connected_components(matrix)[1]
+    expected = {frozenset(np.flatnonzero(alone == number).tolist()) for number in alone}
+    found = {frozenset(int(fact.record.key) for fact in group) for group in near_groups(facts)}
+    assert found == {group for group in expected if len(group) > 1}
+    assert len(found) > 80
+
+
+def test_thousands_of_frames_of_one_still_film_are_one_group():
+    generator = np.random.default_rng(1)
+    thumb = generator.integers(0, 256, (16, 16)).astype(np.uint8)
+    film = [hashed(i, 1 << i % 3, thumb) for i in range(3000)]
+    others = [hashed(3000 + i, int.from_bytes(generator.bytes(8)), thumb) for i in range(50)]
+    assert [len(group) for group in near_groups([*film, *others])] == [3000]
+    assert near_groups([]) == near_groups(film[:1]) == []
 
 
 def test_sources_without_files_are_checked_too():

@@ -1,10 +1,12 @@
 """The page of a check: every kind of finding with thumbnails; one file that opens offline."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
 
 from PIL import Image
 
+from convlens.data.dataset import Record
 from convlens.data.findings import KINDS, Check, Finding
 from convlens.images import ImageError
 
@@ -56,11 +58,12 @@ def page_of(result: Check) -> str:
     from jinja2 import Environment
 
     dataset, present = result.dataset, [kind for kind in KINDS if result.of(kind)]
+    records = {record.key: record for record in dataset.records("all")}
     kinds = []
     for name in present:
         severity, meaning = KINDS[name]
         found = result.of(name)
-        shown = [_shown(result, finding) for finding in found[:_SHOWN]]
+        shown = [_shown(result, records, finding) for finding in found[:_SHOWN]]
         kinds.append({"name": name, "severity": severity, "meaning": meaning, "count": len(found), "shown": shown})
     counts = {split: dataset.counts(split) for split in dataset.splits}
     return (
@@ -79,16 +82,16 @@ def page_of(result: Check) -> str:
     )
 
 
-def _shown(result: Check, finding: Finding) -> dict[str, object]:
+def _shown(result: Check, records: Mapping[str, Record], finding: Finding) -> dict[str, object]:
     members = finding.keys[:_MEMBERS]
-    thumbs = [thumb for key in members if (thumb := _thumbnail(result, key))]
+    thumbs = [thumb for key in members if (thumb := _thumbnail(result, records, key))]
     more = len(finding.keys) - len(members)
     return {"thumbs": thumbs, "members": members, "detail": finding.detail, "more": more}
 
 
-def _thumbnail(result: Check, key: str) -> str:
+def _thumbnail(result: Check, records: Mapping[str, Record], key: str) -> str:
     """A small JPEG as a data address; "" for what cannot be read."""
-    record = next((r for r in result.dataset.records("all") if r.key == key), None)
+    record = records.get(key)
     if record is None:
         return ""
     try:

@@ -1,18 +1,22 @@
 """What one image says about itself: how it is stored, how it looks, and what it would be recognised by."""
 
 import hashlib
+import math
 from dataclasses import dataclass
-from io import BytesIO
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from convlens.data.dataset import Dataset, Record
-from convlens.images import FORMATS, ImageError, read
+from convlens.images import ImageError, Stored, read_stored
 
 _LOOK = (128, 128)  # the size, at least, at which an image is looked at
 _HASHED = 32  # side of the gray picture that the perceptual hash is computed from
+_ALIKE = 8  # levels of 255 that a pixel may be off the commonest and count as alike
+_COMPRESSED = 0.006  # deviation of the Laplacian that JPEG leaves in a picture without detail
+_VALUES = np.arange(256, dtype=np.float64)
 THUMB = 16  # side of the gray picture by which a near duplicate is confirmed
 
 
@@ -30,68 +34,81 @@ class Facts:
     darkest: float = 0.0  # 5th and 95th percentile of the luma, 0..1
     brightest: float = 1.0
     spread: float = 1.0  # standard deviation of the luma, 0..1
+    alike: float = 0.0  # share of the pixels around the commonest luma
     sharpness: float = 1.0  # of the luma, see _sharpness
     colourless: bool = False
     perceptual: int = 0  # 64 bits
     thumb: NDArray[np.uint8] | None = None  # THUMB × THUMB, gray
 
 
+class _Luma(TypedDict):
+    darkest: float
+    brightest: float
+    spread: float
+    alike: float
+    sharpness: float
+
+
 def facts_of(dataset: Dataset, split: str, record: Record) -> Facts:
     """Read one image and note what it says; what cannot be read is noted as that."""
     try:
         content = dataset.source.encoded(record)
-        pixels = read(content, at_least=_LOOK) if content is not None else dataset.read(record, channels=3)
-        height, width, stored = _stored(content) if content is not None else (*pixels.shape[:2], ())
+        if content is not None:
+            pixels, stored = read_stored(content, at_least=_LOOK)
+        else:
+            pixels = dataset.read(record, channels=3)
+            stored = Stored(height=pixels.shape[0], width=pixels.shape[1])
     except ImageError as error:
         return Facts(record=record, split=split, reason=str(error).replace("the image", record.key, 1))
-    gray = (pixels @ np.array([0.299, 0.587, 0.114], np.float32) / 255).astype(np.float32)
-    small = _shrunk(gray, _HASHED)
+    gray = Image.fromarray(pixels).convert("L")
+    gray = gray.reduce(max(1, min(gray.size) // _LOOK[0]))  # every format is looked at from as far as a JPEG
+    small = gray.resize((_HASHED, _HASHED), Image.Resampling.BOX)
     return Facts(
         record=record,
         split=split,
         digest=hashlib.blake2b(pixels.tobytes() if content is None else content, digest_size=16).digest(),
-        height=height,
-        width=width,
-        stored=stored,
-        darkest=float(np.percentile(gray, 5)),
-        brightest=float(np.percentile(gray, 95)),
-        spread=float(gray.std()),
-        sharpness=_sharpness(gray),
-        colourless=dataset.channels == 3 and bool((np.ptp(pixels[::2, ::2].astype(np.int16), axis=2) <= 2).all()),
-        perceptual=_perceptual_hash(small),
-        thumb=np.rint(_shrunk(small, THUMB) * 255).astype(np.uint8),
+        height=stored.height,
+        width=stored.width,
+        stored=tuple(name for name in ("animated", "cmyk", "sixteen_bit", "rotated") if getattr(stored, name)),
+        **_of_luma(np.asarray(gray)),
+        colourless=dataset.channels == 3 and _is_colourless(pixels),
+        perceptual=_perceptual_hash(np.asarray(small, np.float32)),
+        thumb=np.asarray(small.resize((THUMB, THUMB), Image.Resampling.BOX)),
     )
 
 
-def _stored(content: bytes) -> tuple[int, int, tuple[str, ...]]:
-    """Height and width as shown, and how the file is out of the ordinary."""
-    with Image.open(BytesIO(content), formats=FORMATS) as image:
-        try:
-            orientation = int(image.getexif().get(0x0112, 1))
-        except Exception:  # a broken EXIF block says nothing about the picture
-            orientation = 1
-        said = (
-            ("animated", getattr(image, "n_frames", 1) > 1 and image.format != "MPO"),
-            ("cmyk", image.mode == "CMYK"),
-            ("sixteen_bit", image.mode.startswith("I")),
-            ("rotated", orientation != 1),
-        )
-        height, width = (image.width, image.height) if orientation in (5, 6, 7, 8) else (image.height, image.width)
-        return height, width, tuple(name for name, true in said if true)
+def _of_luma(gray_HW: NDArray[np.uint8]) -> _Luma:
+    """What the luma says, most of it read off how often each of its 256 values comes."""
+    counts = np.bincount(gray_HW.reshape(-1), minlength=256)
+    below = np.cumsum(counts) / gray_HW.size
+    mean = float(counts @ _VALUES) / gray_HW.size
+    spread = math.sqrt(max(0.0, float(counts @ _VALUES**2) / gray_HW.size - mean**2)) / 255
+    return {
+        "darkest": float(np.searchsorted(below, 0.05)) / 255,
+        "brightest": float(np.searchsorted(below, 0.95)) / 255,
+        "spread": spread,
+        "alike": float(np.convolve(counts, np.ones(2 * _ALIKE + 1)).max()) / gray_HW.size,
+        "sharpness": _sharpness(gray_HW, spread),
+    }
 
 
-def _shrunk(gray_HW: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    picture = Image.fromarray(gray_HW).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(picture, np.float32)
+def _is_colourless(pixels_HWC: NDArray[np.uint8]) -> bool:
+    """Whether red, green and blue are the same throughout, up to what compression makes of it."""
+    red, green, blue = pixels_HWC[::2, ::2].astype(np.int16).transpose(2, 0, 1)
+    return all(np.abs(a - b).max() <= 2 for a, b in ((red, green), (green, blue), (red, blue)))
 
 
-def _sharpness(gray_HW: NDArray[np.float32]) -> float:
-    """How much of the contrast is between neighbours: the deviation of the Laplacian over that of the picture."""
-    if min(gray_HW.shape) < 3:
+def _sharpness(gray_HW: NDArray[np.uint8], spread: float) -> float:
+    """How much of the contrast is between neighbours: the deviation of the Laplacian, without what compression leaves
+    of it in a smooth picture, over that of the picture.
+    """
+    if min(gray_HW.shape) < 3 or not spread:
         return 1.0
-    middle = gray_HW[1:-1, 1:-1]
-    around = gray_HW[:-2, 1:-1] + gray_HW[2:, 1:-1] + gray_HW[1:-1, :-2] + gray_HW[1:-1, 2:]
-    return float((around - 4 * middle).std() / max(1e-6, float(gray_HW.std())))
+    gray = gray_HW.astype(np.int16)
+    around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * gray[1:-1, 1:-1]
+    # Its mean is next to nothing: nearly everything is added and taken away again.
+    deviation = math.sqrt(float(np.square(around, dtype=np.int32).mean())) / 255
+    return max(0.0, deviation - _COMPRESSED) / spread
 
 
 def _dct_rows() -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "imbalance": ("warning", "one class has more than ten times the images of another"),
     "uniform": ("warning", "nearly one colour: it shows nothing"),
     "tiny": ("warning", "a side is shorter than 32 pixels"),
+    "low_information": ("warning", "one shade nearly everywhere: little to learn from"),
     "odd_aspect": ("warning", "more than three times as long as wide: a crop loses most of it"),
     "odd_size": ("note", "more than ten times larger or smaller than the others"),
     "blurry": ("note", "no detail: out of focus, or enlarged"),
@@ -82,10 +83,15 @@ class Check:
             elif finding.kind in ("leakage", "near_leakage"):
                 held_out = next(key for key in finding.keys if split[key] != "train")
                 copies = {key: f"{finding.kind} of {held_out}" for key in finding.keys if split[key] == "train"}
-                reasons = copies | reasons
+                _add_new(reasons, copies)
             elif finding.kind in ("duplicate", "near_duplicate"):
-                reasons = dict.fromkeys(finding.keys[1:], f"{finding.kind} of {first}") | reasons
+                _add_new(reasons, dict.fromkeys(finding.keys[1:], f"{finding.kind} of {first}"))
         return sorted(reasons.items())
+
+
+def _add_new(reasons: dict[str, str], more: dict[str, str]) -> None:
+    for key, reason in more.items():
+        reasons.setdefault(key, reason)
 
 
 def check(dataset: Dataset, *, on_progress: Callable[[int, int], None] | None = None) -> Check:
@@ -120,7 +126,12 @@ def _of_each(facts: Sequence[Facts]) -> list[Finding]:
             ("tiny", min(fact.height, fact.width) < 32 and usual >= 64 * 64, size),
             ("odd_aspect", max(fact.height, fact.width) > 3 * min(fact.height, fact.width), size),
             ("odd_size", not usual / 100 <= fact.height * fact.width <= usual * 100, size),
-            ("blurry", not flat and min(fact.height, fact.width) >= 64 and fact.sharpness < 0.04, ""),
+            (
+                "low_information",
+                fact.spread > 0.03 and fact.alike > 0.97,
+                f"{fact.alike:.0%} in one shade",
+            ),
+            ("blurry", fact.spread > 0.03 and min(fact.height, fact.width) >= 64 and fact.sharpness < 0.03, ""),
             ("dark", not flat and fact.brightest < 0.12, f"95 % of the pixels below {fact.brightest:.2f}"),
             ("bright", not flat and fact.darkest > 0.88, f"95 % of the pixels above {fact.darkest:.2f}"),
             ("colourless", fact.colourless and gray < 0.5 * len(readable), ""),
@@ -135,9 +146,13 @@ def _of_groups(facts: Sequence[Facts]) -> list[Finding]:
     for near, groups in ((False, exact_groups(facts)), (True, near_groups(facts))):
         for group in groups:
             found += _of_group(group, near)
-    sets = [(finding.kind, set(finding.keys)) for finding in found]
+    around: dict[tuple[str, str], list[set[str]]] = defaultdict(list)  # groups by kind and each of their images
+    for finding in found:
+        keys = set(finding.keys)
+        for key in finding.keys:
+            around[finding.kind, key].append(keys)
     # What looks the same includes what is the same: a group within a larger one of its kind says nothing new.
-    return [f for f in found if not any(f.kind == kind and set(f.keys) < keys for kind, keys in sets)]
+    return [f for f in found if not any(set(f.keys) < keys for keys in around[f.kind, f.keys[0]])]
 
 
 def _of_group(group: list[Facts], near: bool) -> list[Finding]:

@@ -12,6 +12,7 @@ from convlens.errors import ConvlensError
 SHARE_OF_FREE_SPACE = 0.2
 LARGEST_BUDGET = 50_000_000_000
 SETTING = "CONVLENS_CACHE_GB"
+_ATTEMPTS = 1000  # to make a folder that others keep removing
 
 
 def budget(root: Path, pattern: str) -> int:
@@ -36,7 +37,7 @@ def hold(folder: Path) -> int | None:
 
     None where files cannot be locked; there, folders are never removed.
     """
-    while True:
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             os.utime(folder)  # the least recently used goes first
@@ -44,11 +45,10 @@ def hold(folder: Path) -> int | None:
             if held is None or os.path.samestat(os.fstat(held), (folder / "lock").stat()):
                 return held
             os.close(held)
-        except FileNotFoundError:  # somebody removed it just then
-            continue
-        except FileExistsError:  # it was there, and then no folder any more: a file, or removed as well
-            if folder.exists() and not folder.is_dir():
+        except (FileNotFoundError, FileExistsError):  # somebody removed it just then, or it cannot be made at all
+            if attempt == _ATTEMPTS:
                 raise
+    return None
 
 
 def make_room(root: Path, *, keep: Path, allowed: int, pattern: str) -> None:

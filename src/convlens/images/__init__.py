@@ -7,8 +7,10 @@ from convlens.images.reading import MAX_BYTES as MAX_BYTES
 from convlens.images.reading import MAX_PIXELS as MAX_PIXELS
 from convlens.images.reading import SUFFIXES as SUFFIXES
 from convlens.images.reading import ImageError as ImageError
+from convlens.images.reading import Stored as Stored
 from convlens.images.reading import TooManyPixelsError as TooManyPixelsError
 from convlens.images.reading import read as read
+from convlens.images.reading import read_stored as read_stored
 
 __all__ = [
     "FORMATS",
@@ -18,6 +20,8 @@ __all__ = [
     "ImageError",
     "Interpolation",
     "Preprocessing",
+    "Stored",
     "TooManyPixelsError",
     "read",
+    "read_stored",
 ]

@@ -3,9 +3,11 @@
 import os
 import stat
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO, TextIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +38,26 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MAX_PIXELS = 178_956_970  # where Pillow refuses too: half a gigabyte as RGB
 MAX_BYTES = 200_000_000
 
+Said = TypeVar("Said")
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 
 
 class ImageError(ConvlensError):
     """A file that cannot be turned into an image; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """How an image lies in its file: its size as it is shown, and what it shows only after conversion."""
+
+    height: int
+    width: int
+    animated: bool = False
+    cmyk: bool = False
+    sixteen_bit: bool = False
+    rotated: bool = False
 
 
 class TooManyPixelsError(ImageError):
@@ -81,6 +97,26 @@ def read(
     >>> read(file.getvalue()).shape, int(read(file.getvalue(), channels=1).min())
     ((2, 4, 3), 255)
     """
+    return _read(source, channels, at_least, max_pixels, max_bytes, lambda _: None)[0]
+
+
+def read_stored(content: bytes, *, at_least: tuple[int, int] | None = None) -> tuple[NDArray[np.uint8], Stored]:
+    """Read the bytes of a file as `read` does, in RGB, and say how the image lies in it.
+
+    Raises:
+        ImageError: as `read` does.
+    """
+    return _read(content, 3, at_least, MAX_PIXELS, MAX_BYTES, _stored)
+
+
+def _read(
+    source: str | Path | bytes | BinaryIO,
+    channels: int,
+    at_least: tuple[int, int] | None,
+    max_pixels: int,
+    max_bytes: int,
+    look: Callable[[Image.Image], Said],
+) -> tuple[NDArray[np.uint8], Said]:
     if channels not in (1, 3):
         raise ImageError(f"channels={channels}; use 3 for RGB or 1 for gray")
     name = _name(source)
@@ -88,9 +124,10 @@ def read(
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             _refuse_too_many_pixels(image, name, max_pixels)
+            said = look(image)
             _decode_at_once(image, len(content))
             _decode_scaled(image, channels, at_least)
-            return _to_tensor(_upright(image), channels)
+            return _to_tensor(_upright(image), channels), said
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -140,6 +177,28 @@ def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> N
             f"{name} declares {image.width} × {image.height} pixels, more than {max_pixels:,}: "
             "a decompression bomb, or one to shrink"
         )
+
+
+def _stored(image: Image.Image) -> Stored:
+    orientation = _orientation(image)
+    height, width = (image.width, image.height) if orientation in _SIDEWAYS else (image.height, image.width)
+    return Stored(
+        height=height,
+        width=width,
+        animated=_is_animated(image),
+        cmyk=image.mode == "CMYK",
+        sixteen_bit=image.mode.startswith("I"),
+        rotated=orientation != 1,
+    )
+
+
+def _is_animated(image: Image.Image) -> bool:
+    if image.format == "MPO":  # a phone's: the same picture for a second eye, or in small
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first frame is broken, and not used
+        return False
 
 
 def _decode_at_once(image: ImageFile.ImageFile, size: int) -> None:
