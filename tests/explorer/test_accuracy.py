@@ -1,5 +1,6 @@
 """Size against accuracy: the literature's numbers, read by pointer and by keyboard, and true to the catalogue."""
 
+import itertools
 import re
 
 import pytest
@@ -57,3 +58,14 @@ def test_what_a_source_does_not_state_is_a_dash(visit):
     page = visit("/accuracy?set=papers")
     row = page.get_by_role("row", name=re.compile("^AlexNet"))
     assert row.get_by_role("cell").all_inner_texts()[:4] == ["60 M", "–", "–", "–"]
+
+
+@pytest.mark.browser
+def test_on_a_phone_no_number_of_an_axis_is_written_over_another(visit):
+    page = visit("/accuracy", width=390)
+    boxes = page.locator(".scatter text").evaluate_all(
+        "(texts) => texts.filter((text) => / [MG]$/.test(text.textContent)).map((text) => text.getBoundingClientRect())"
+        ".map((box) => [box.left, box.right])"
+    )
+    assert len(boxes) >= 3
+    assert all(left > right for (_, right), (left, _) in itertools.pairwise(sorted(boxes)))

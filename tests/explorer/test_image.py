@@ -87,6 +87,17 @@ def test_a_picture_is_uploaded(visit):
     assert "(H, W, C) = (9, 8, 3)" in page.locator(".image-shape").inner_text()
 
 
+def test_a_tall_picture_is_no_higher_than_the_window(visit):
+    page = visit("/image")
+    file = io.BytesIO()
+    PillowImage.new("RGB", (20, 900), "teal").save(file, "PNG")
+    content = {"name": "tall.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    page.get_by_label("Use a picture of your own").set_input_files(content)
+    expect(page.locator(".image-shape")).to_contain_text("(900, 20, 3)")
+    heights = page.locator("main img").evaluate_all("(images) => images.map((image) => image.clientHeight)")
+    assert 600 < max(heights) <= 900
+
+
 def test_a_picture_is_taken_with_the_camera(visit):
     page = visit("/image", permissions=["camera"])
     page.get_by_role("button", name="Use the camera").click()

@@ -116,6 +116,16 @@ def test_a_unit_is_chosen_and_written_out(visit):
 
 
 @pytest.mark.browser
+def test_the_sum_of_all_channels_is_the_result_to_its_last_digit(visit):
+    page = visit("/inside?network=resnet20&layer=layer1.0.conv2")
+    for channel in range(4):
+        page.get_by_role("button", name=f"channel {channel}", exact=True).click()
+        page.get_by_text(re.compile(f"^layer1.0.conv2: channel {channel}")).wait_for()
+        total, result = re.search(r": (\S+) = (\S+)$", page.locator(".written").first.inner_text()).groups()
+        assert total == result
+
+
+@pytest.mark.browser
 def test_the_images_that_a_channel_answers_to(visit):
     page = visit("/inside?layer=c3&channel=2")
     page.get_by_role("button", name="Find them").click()

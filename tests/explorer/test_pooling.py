@@ -29,6 +29,11 @@ def test_the_lecture_example_is_what_one_sees_first(visit, screenshot):
     screenshot(page, "pooling")
 
 
+def test_on_a_phone_the_sums_are_read_to_their_end(visit):
+    sums = visit("/pooling", width=390, language="ru").locator(".pooled-sums")
+    assert sums.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
+
+
 def test_stepping_marks_the_chosen_number(visit):
     page = visit("/pooling")
     page.locator("h1").focus()

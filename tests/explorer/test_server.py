@@ -79,6 +79,7 @@ def test_a_file_of_weights_is_put_into_its_network(tmp_path):
         (["runs/x", "--weights", "imagenet1k_v1"], "--weights goes with the name of a network, not with 'runs/x'"),
         (["none.py:Net"], "there is no file none.py"),
         (["--image", "none.jpg"], "none.jpg cannot be opened"),
+        ([__file__], f"{__file__!r} is code; say what in it makes the network, as in {__file__}:Net"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(words, said, capsys):
@@ -86,3 +87,9 @@ def test_wrong_input_is_one_line_and_exit_code_2(words, said, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith(f"convlens: {said}")
     assert shown.count("\n") == 1
+
+
+def test_a_shipped_artifact_cannot_be_looked_into(tmp_path, capsys):
+    (tmp_path / "net.onnx").touch()
+    assert main(["explore", "--no-browser", str(tmp_path / "net.onnx")]) == 2
+    assert "is a file, in whose layers one cannot look; give the run" in capsys.readouterr().err

@@ -49,6 +49,13 @@ def test_a_page_fits_and_keeps_nobody_out(visit, name, width, theme, language):
     assert not found, json.dumps([(each["id"], each["nodes"][0]["failureSummary"]) for each in found], indent=1)
 
 
+@pytest.mark.parametrize("name", ["image?row=420&column=60", "image?row=300&column=320", "accuracy"])
+def test_a_table_fits_on_a_small_laptop(visit, name):
+    tables = visit(f"/{name}", width=1280).locator(".table-scroll:visible")
+    assert tables.count()
+    assert tables.evaluate_all("(boxes) => boxes.filter((box) => box.scrollWidth > box.clientWidth).length") == 0
+
+
 def test_language_and_theme_are_chosen_and_remembered(visit):
     page = visit("/convolution")
     page.get_by_role("button", name="Русский").click()
@@ -62,6 +69,8 @@ def test_language_and_theme_are_chosen_and_remembered(visit):
 def test_what_an_address_gets_wrong_is_said(visit):
     page = visit("/convolution?stride=99&colour=red")
     assert "stride=99, colour" in page.get_by_role("status").inner_text()
+    page = visit(f"/convolution?input={'7' * 5000}")
+    assert len(page.get_by_role("status").inner_text()) < 200
 
 
 def test_the_skip_link_leads_to_the_page(visit):

@@ -124,6 +124,10 @@ def open_subject(subject: str | None) -> tuple[str | None, Opened | None]:
     """
     if subject is None:
         return None, None
+    if Path(subject).suffix == ".py" and Path(subject).is_file():
+        raise ConvlensError(f"{subject!r} is code; say what in it makes the network, as in {subject}:Net")
+    if Path(subject).is_file():
+        raise ConvlensError(f"{subject!r} is a file, in whose layers one cannot look; give the run that it came from")
     if Path(subject).exists():
         opened = open_run(subject)
         return opened.name, opened

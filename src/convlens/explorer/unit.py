@@ -135,6 +135,7 @@ class Unit:
             "patch": _rounded(patch),
             "kernel": _rounded(kernel),
             "parts": _rounded(products.sum(axis=(1, 2))),
+            "sum": float(products.sum()),  # not that of the rounded parts
             "bias": offset if isinstance(bias, Ref) else None,
             "result": float(products.sum()) + offset,
             "scale": float(np.abs(products).sum()) + abs(offset),

@@ -101,7 +101,7 @@ export class Settings {
     for (const [name, kind] of Object.entries(kinds)) {
       const text = given.get(name);
       const value = text === null ? kind.standard : kind.read(text);
-      if (value === undefined) this.refused.push(`${name}=${text}`);
+      if (value === undefined) this.refused.push(`${name}=${text.length > 40 ? `${text.slice(0, 40)}…` : text}`);
       this.#values[name] = value ?? kind.standard;
     }
     for (const name of given.keys()) if (!(name in kinds) && !SHARED.includes(name)) this.refused.push(name);

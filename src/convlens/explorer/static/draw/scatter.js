@@ -107,7 +107,7 @@ function logTicks(low, high) {
 }
 
 function axis(across, up, x, y, box) {
-  const acrossTicks = across.ticks.map((value) => [across.place(value), x.text(value)]);
+  const acrossTicks = apart(across.ticks.map((value) => [across.place(value), x.text(value)]));
   const upTicks = up.ticks.map((value) => [up.place(value), y.text(value)]);
   return [
     upTicks.map(([place, text]) => [s("line", { class: "rule", x1: box.left, x2: box.right, y1: place, y2: place }), s("text", { x: box.left - 10, y: place + 4, "text-anchor": "end" }, text)]),
@@ -115,6 +115,16 @@ function axis(across, up, x, y, box) {
     s("text", { class: "axis-name", x: (box.left + box.right) / 2, y: box.bottom + 44, "text-anchor": "middle" }, x.label),
     s("text", { class: "axis-name", transform: `translate(14 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label),
   ];
+}
+
+/** What has room beside the one before it: on a phone, not every value is written. */
+function apart(ticks) {
+  const kept = [];
+  for (const [place, text] of ticks) {
+    const [before, words] = kept.at(-1) ?? [-Infinity, ""];
+    if (place - before > 4 * (text.length + words.length) + 6) kept.push([place, text]);
+  }
+  return kept;
 }
 
 function line(series, across, up) {

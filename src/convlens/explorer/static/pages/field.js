@@ -100,7 +100,7 @@ function described(layer, image) {
     ["offset", shown(layer.offset)],
     ["share", share(layer, image)],
   ];
-  if (!layer.regular && layer.word) rows.push(["irregular", layer.word]);
+  if (!layer.regular && layer.word) rows.push(["irregular", layer.word === "global" ? t("field.global") : layer.word]);
   if (layer.bounds.length) rows.push(["bounds", layer.bounds.join(", ")]);
   return rows.map(([name, text]) => [h("dt", {}, t(`field.fact.${name}`)), h("dd", {}, text)]).flat();
 }

@@ -32,6 +32,7 @@ export class Magnifier {
     if (this.image.getAttribute("src") !== source) this.image.src = source;
     this.image.width = whole.width;
     this.image.height = whole.height;
+    this.frame.style.setProperty("--ratio", whole.width / whole.height); // a tall picture is as high as the window, no higher
     const { height, width, channels } = whole;
     this.shape.replaceChildren(h("b", {}, `(H, W, C) = (${height}, ${width}, ${channels.length})`), " → ", h("b", {}, `(N, C, H, W) = (1, ${channels.length}, ${height}, ${width})`));
   }

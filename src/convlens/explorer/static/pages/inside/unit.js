@@ -60,11 +60,10 @@ function sum(stage, where) {
     if (stage.kind === "convolution") showShare(planes, where, index);
   };
   show(largest);
-  const total = stage.parts.reduce((a, b) => a + b, 0);
   return [
     stage.parts.length > 1 ? h("div", { class: "shares-row" }, bars.element) : null,
     detail, planes,
-    h("p", { class: "written" }, t(stage.parts.length > 1 ? "inside.sumOf" : "inside.sumOne", { count: stage.parts.length, sum: exact(total) }), stage.bias === null ? [] : [" + ", h("b", { class: "of-bias" }, bracketed(stage.bias)), ` (${t("inside.bias")})`], " = ", h("b", { class: "of-output" }, exact(stage.result))),
+    h("p", { class: "written" }, t(stage.parts.length > 1 ? "inside.sumOf" : "inside.sumOne", { count: stage.parts.length, sum: exact(stage.sum) }), stage.bias === null ? [] : [" + ", h("b", { class: "of-bias" }, bracketed(stage.bias)), ` (${t("inside.bias")})`], " = ", h("b", { class: "of-output" }, exact(stage.result))),
   ];
 }
 
