@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from convlens.anatomy import inspect
 
 from .conftest import measure
+from .test_receptive_exactness import STEPS as OTHERS
 from .test_receptive_exactness import Net, layers
 
 GRID = torch.rand(1, 5, 6, 2, generator=torch.Generator().manual_seed(3)) * 2.6 - 1.3
@@ -226,3 +229,41 @@ def test_a_gate_made_of_bounds_is_left_out_of_the_local_field_and_a_sampled_map_
         field = inspect(Gated(gate), (3, 8, 8)).receptive_field("", (4, 4))
         assert field.rows == (0, 7)
         assert field.local.rows == rows
+
+
+def attended(x, m, mask_by):
+    rows = x.permute(0, 2, 1, 3).flatten(2)
+    given, count = rows @ rows.transpose(1, 2) / 40, rows.shape[1]
+    far = (torch.arange(count)[:, None] - torch.arange(count)).abs() > 1
+    weights = mask_by(given, far, torch.where(far, -torch.inf, 0.0).to(x.dtype)).softmax(-1)
+    return (weights @ rows).view(1, count, x.shape[1], x.shape[3]).transpose(1, 2)
+
+
+def put_into(x, m):
+    y = x.clone()
+    y[:, :, [0, 3, 2], [1, 4, 1]] = m["same"](x)[:, :, 1:4, 2]
+    return y
+
+
+STEPS = {
+    **{name: OTHERS[name] for name in ("conv", "same", "stride", "adaptive", "flip", "turn", "bilinear", "in place")},
+    "scores added": lambda x, m: attended(x, m, lambda given, far, mask: given + mask),
+    "scores filled": lambda x, m: attended(x, m, lambda given, far, mask: given.clone().masked_fill_(far, -torch.inf)),
+    "scores chosen": lambda x, m: attended(x, m, lambda given, far, mask: torch.where(far, -torch.inf, given) * 0.5),
+    "sampled": lambda x, m: F.grid_sample(x, GRID.to(x.dtype), padding_mode="reflection", align_corners=False),
+    "placed": put_into,
+    "added": lambda x, m: x.scatter_add(3, torch.arange(x.shape[3]).roll(2).expand(x.shape) % 3, x),
+    "chosen": lambda x, m: torch.where(torch.arange(x.shape[3]) % 3 > 0, x, m["same"](x).flip(2)),
+    "masked": lambda x, m: x * (torch.arange(x.shape[2]) % 4 > 0).to(x.dtype)[:, None],
+}
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(sorted(STEPS)), min_size=2, max_size=4))
+def test_constants_that_decide_in_a_random_chain(agrees, steps):
+    def forward(x, m):
+        for name in steps:
+            x = STEPS[name](x, m) if min(x.shape[2:]) >= 5 else x
+        return x
+
+    agrees(Net(forward, **layers()), (3, 9, 9), step=7)

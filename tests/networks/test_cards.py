@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import convlens
+from convlens.errors import ConvlensError
 from convlens.networks import card, class_names, create, names
 
 # torchvision 0.28.0's metadata: parameters and G-MACs at the crop size
@@ -82,8 +83,22 @@ def test_published_weights_name_their_classes_in_the_order_of_their_outputs():
     assert {index: known[index] for index in LANDMARKS} == LANDMARKS
     for name in names():
         for weights in card(name).weights.values():
-            assert class_names(name, weights.name.upper()) == (known if weights.top1 is not None else ())
+            if weights.top1 is not None:
+                assert class_names(name, weights.name.upper()) == known
     assert card("lenet5").class_names == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("vgg16", "imagenet1k_features", "'imagenet1k_features' of vgg16 are no classifier; choose imagenet1k_v1"),
+        ("resnet50", "imagenet1k_v9", "unknown weights of resnet50 'imagenet1k_v9'; did you mean imagenet1k_v"),
+        ("resnet50", "nowhere.pth", "there is no file of weights 'nowhere.pth'; check the path"),
+    ],
+)
+def test_weights_that_name_no_classes(name, weights, message):
+    with pytest.raises(ConvlensError, match=message):
+        class_names(name, weights)
 
 
 def test_a_file_names_its_classes_only_if_it_is_a_copy_of_published_weights(tmp_path):

@@ -134,9 +134,10 @@ def test_what_cannot_be_exported(run, arguments, message):
         shipping.export(run.path, **arguments)
 
 
-def test_weights_without_class_names():
+def test_weights_without_class_names(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"weights")
     with pytest.raises(ConvlensError, match="do not say what their classes are called; give --classes"):
-        shipping.export("resnet18", "onnx", weights="mine.pth")
+        shipping.export("resnet18", "onnx", weights=tmp_path / "mine.pth")
 
 
 def test_a_network_that_torch_cannot_follow():

@@ -149,7 +149,7 @@ def _laid(found: Field, flat: torch.Tensor, made: tuple[int, ...]) -> Field:
         found = found.single(axis)
 
     def lay(array: Indices, nowhere: np.int32, how: str) -> Indices:
-        numbers = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(array, found.shape))).reshape(-1)
+        numbers = torch.from_numpy(np.array(np.broadcast_to(array, found.shape))).reshape(-1)
         laid = torch.full((prod(made),), int(nowhere), dtype=torch.int32)
         laid.scatter_reduce_(0, flat, numbers.to(torch.int32), how)
         return np.asarray(laid.numpy()).reshape(made)
@@ -301,7 +301,7 @@ def _sample(found: Field, sides: list[_Side], made: tuple[int, ...]) -> Field:
 
     def read(array: Indices, nowhere: np.int32, hull: Hull) -> Indices:
         laid = np.broadcast_to(array, (found.shape[0], array.shape[1], *found.shape[2:]))
-        channels_last = torch.from_numpy(np.ascontiguousarray(laid)).movedim(1, -1)
+        channels_last = torch.from_numpy(np.array(laid)).movedim(1, -1)
         seen = []
         for choice in np.ndindex(*(side.read.shape[-1] for side in sides)):
             taps_of = list(zip(sides, choice, strict=True))

@@ -388,7 +388,7 @@ def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor],
         found = found.single(axis)
 
     def moved(array: Indices) -> Indices:
-        whole = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(array, found.shape)))
+        whole = torch.from_numpy(np.array(np.broadcast_to(array, found.shape)))
         return np.asarray(move(whole).numpy(), dtype=np.int32).reshape(made)
 
     terms = tuple(
