@@ -214,11 +214,44 @@ def test_ctrl_c_during_a_hanging_read_ends_the_process(photos):
         try:
             assert process.stdout.readline() == b"reading\n"
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=120) == 130
+            assert process.wait(timeout=50) == 130  # before the watchdog of 60 seconds looks up
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGUSR1)  # every thread says where it is
             time.sleep(5)
             process.kill()
             pytest.fail(process.stderr.read().decode())
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("how", ["loading", "checking"])
+def test_ctrl_c_that_reaches_another_thread_ends_the_process_too(photos, how):
+    """The main thread is asleep then, and nothing wakes it: as when the signal comes just before it falls asleep."""
+    code = textwrap.dedent(f"""
+        import dataclasses, signal, sys, threading, time
+        from convlens.data import Loader, open_dataset
+        from convlens.data.files import FileSource
+        from convlens.data.reading import find_bad
+        from convlens.images import Preprocessing
+
+        class Hanging(FileSource):
+            def read(self, record, **how):
+                time.sleep(1)  # by now the main thread waits
+                signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+                time.sleep(600)
+
+        dataset = dataclasses.replace(open_dataset({str(photos)!r}, check_files=False), source=Hanging())
+        rgb = Preprocessing(size=(24, 24), resize=(24, 24), mean=(0.4,) * 3, std=(0.2,) * 3)
+        try:
+            if {how == "loading"}:
+                list(Loader(dataset, "train", rgb, batch_size=10, cache="none", workers=1).epoch(0))
+            else:
+                find_bad(dataset.source, dataset.records("train"))
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """)
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        try:
+            assert process.wait(timeout=50) == 130
         finally:
             process.kill()

@@ -21,7 +21,7 @@ from convlens.data.mixing import mixed, mixing_generator
 from convlens.data.order import Sampling, draws
 from convlens.data.parallel import in_order
 from convlens.data.pipeline import CROP, FLIP, augmented, numbers_for, shown
-from convlens.data.workers import Workers
+from convlens.data.workers import Workers, done_within
 from convlens.images import Preprocessing
 from convlens.processors import available_processors
 
@@ -214,11 +214,8 @@ class Loader:
     def _wait(self, workers: Workers[None], future: "Future[None]") -> None:
         """Wait for a part of a batch; while nothing comes, name the file and the worker."""
         for _ in range(_PATIENCE):
-            try:
-                return future.result(timeout=self.stall_seconds)
-            except TimeoutError:
-                if future.done():  # then it is the reading that timed out
-                    raise
+            if done_within(future, self.stall_seconds):
+                return future.result()
             task = workers.longest()
             stuck = (
                 f"{task.worker} has been reading {task.subject} for {task.seconds:.0f} s" if task else "no worker moves"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
-from convlens.data.workers import Workers
+from convlens.data.workers import Workers, done_within
 from convlens.processors import available_processors
 
 Item = TypeVar("Item")
@@ -32,6 +32,11 @@ def in_order(
         for item in items:
             ahead.append(pool.submit(item))
             if len(ahead) > 4 * workers:
-                yield ahead.popleft().result()
+                yield _result(ahead.popleft())
         while ahead:
-            yield ahead.popleft().result()
+            yield _result(ahead.popleft())
+
+
+def _result(future: "Future[Result]") -> Result:
+    done_within(future)
+    return future.result()

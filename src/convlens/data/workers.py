@@ -1,14 +1,35 @@
 """Threads that load, can be watched, and never outlive their user."""
 
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
+
+
+_LOOK_UP = 0.5  # seconds after which a thread that waits looks up
+
+
+def done_within(future: "Future[Any]", seconds: float = math.inf) -> bool:
+    """Wait for a result; returns whether it is there.
+
+    A signal that arrives in the instant before the main thread goes to sleep, or in another thread, does not wake it,
+    and Ctrl-C would have to wait for the result. So it looks up now and then.
+    """
+    end = time.monotonic() + seconds
+    while not future.done():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        with suppress(TimeoutError):
+            future.exception(timeout=min(left, _LOOK_UP))
+    return True
 
 
 class Task(NamedTuple):
