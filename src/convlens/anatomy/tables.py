@@ -247,6 +247,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         "shape": shape(record["shape"]),
         "field_size": shape(size) if size else "",
         "field_stride": "×".join(f"{each:g}" for each in stride) if stride else "",
+        "field_exact": field.get("exact", ""),
         "field_gated": field.get("gated", ""),
     }
 

@@ -42,6 +42,7 @@ def fixed_at(found: Field, value: int) -> Mask | None:
 
 def closed(found: Field, mask: Mask) -> Field:
     """The field after the masked elements became constants."""
+    mask = squeezed_mask(mask)
     for axis in range(len(found.layout)):
         found = found.single(axis)
     return found.mapped(lambda span: closed_span(span, mask)).settled()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from convlens.anatomy.receptive import taps
-from convlens.anatomy.receptive.field import Field, dense, squeezed_mask, union
+from convlens.anatomy.receptive.field import Field, dense, union
 from convlens.anatomy.receptive.fixed import closed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.rules_layers import each_axis
@@ -134,7 +134,7 @@ def _placed(q: Question, kept: Field, placed: Field, places: torch.Tensor, *, ad
     hit = np.bincount(flat.numpy(), minlength=prod(made)).reshape(made)
     parts = [kept.broadcast(made)] if kept.terms else []
     if parts and not adding:
-        parts = [closed(parts[0], squeezed_mask(hit > 0))]
+        parts = [closed(parts[0], hit > 0)]
     if placed.terms:
         parts.append(_laid(placed.broadcast(tuple(places.shape)), flat, made))
     found = union(parts, made)
@@ -322,7 +322,7 @@ def _sample(found: Field, sides: list[_Side], made: tuple[int, ...]) -> Field:
         for term in found.terms
     )
     again = Field(dense(made), terms, found.bounds)
-    for axis in range(2, len(made)):
+    for axis in range(1, len(made)):
         again = compressed(again, axis)
     return again.settled()
 

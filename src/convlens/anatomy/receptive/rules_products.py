@@ -9,6 +9,7 @@ from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
 from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, Mask, closed, fixed
 from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.rules_shapes import compressed
 from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
 
 _MOST = 1 << 26  # elements that may be laid out for a masked product
@@ -49,7 +50,10 @@ def chosen(q: Question, found: Field, allowed: Mask) -> Field:
         first, last = pick(span.first, NOWHERE_FIRST).min(-2), pick(span.last, NOWHERE_LAST).max(-2)
         return Span(first, last, None, "masked")
 
-    return found.mapped(change, (*found.layout[:-2], (rows,), found.layout[-1])).settled()
+    made = found.mapped(change, (*found.layout[:-2], (rows,), found.layout[-1])).settled()
+    for axis in range(len(made.layout)):
+        made = compressed(made, axis)
+    return made
 
 
 def _spans(found: Field) -> list[Span]:
