@@ -1,4 +1,5 @@
 import http.server
+import itertools
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from test_sources import (
 )
 
 from convlens.data import DataError, open_dataset
+from convlens.data.downloads import Downloads
 from convlens.files import cache_folder
 
 
@@ -96,6 +98,25 @@ def test_any_file_system_that_fsspec_knows(tmp_path):
     assert len(dataset.records("all")) == 30
     assert dataset.name == "photos"
     memory.rm("/bucket", recursive=True)
+
+
+def test_many_files_are_fetched_at_once(tmp_path, monkeypatch):
+    import fsspec
+
+    draw_classes(tmp_path / "photos", {"cat": 10, "dog": 10})
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "photos"), "/far/photos", recursive=True)
+    eight, numbers, fetched = threading.Barrier(8, timeout=60), itertools.count(), Downloads.fetched
+
+    def slowly(self, address, *arguments):
+        if next(numbers) < 8:
+            eight.wait()  # until eight are under way
+        return fetched(self, address, *arguments)
+
+    monkeypatch.setattr(Downloads, "fetched", slowly)
+    dataset = open_dataset("memory://far/photos")
+    assert (len(dataset.records("all")), dataset.bad_files) == (20, ())
+    memory.rm("/far", recursive=True)
 
 
 def test_what_cannot_be_reached_is_said_in_one_line(served, tmp_path):

@@ -12,6 +12,7 @@ from convlens.data.dataset import Dataset
 from convlens.data.duplicates import exact_groups, near_groups
 from convlens.data.facts import Facts, facts_of
 from convlens.data.parallel import in_order
+from convlens.data.remote import readers
 
 Severity = Literal["error", "warning", "note"]
 
@@ -98,7 +99,10 @@ def check(dataset: Dataset, *, on_progress: Callable[[int, int], None] | None = 
     """Look at every image of a data set that was opened with `check_files=False`."""
     work = [(split, record) for split, records in dataset.splits.items() for record in records]
     facts = []
-    for done, fact in enumerate(in_order(lambda item: facts_of(dataset, *item), work, name="convlens-check"), start=1):
+    looked_at = in_order(
+        lambda item: facts_of(dataset, *item), work, workers=readers(dataset.source), name="convlens-check"
+    )
+    for done, fact in enumerate(looked_at, start=1):
         facts.append(fact)
         if on_progress:
             on_progress(done, len(work))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from convlens.data.dataset import BadFile, ImageSource, Record
 from convlens.data.digits import DigitsSource
 from convlens.data.parallel import in_order
+from convlens.data.remote import readers
 from convlens.images import ImageError
 
 _SMALL = (1, 1)  # a JPEG is decoded at an eighth of its size, which still reads every byte
@@ -25,7 +26,8 @@ def find_bad(
         return None
 
     bad = []
-    for done, (record, why) in enumerate(zip(records, in_order(reason, records), strict=True), start=1):
+    reasons = in_order(reason, records, workers=readers(source))
+    for done, (record, why) in enumerate(zip(records, reasons, strict=True), start=1):
         if why:
             bad.append(BadFile(key=record.key, reason=why))
         if on_progress:

@@ -7,11 +7,13 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.data.dataset import DataError, Record
+from convlens.data.dataset import DataError, ImageSource, Record
 from convlens.data.downloads import Downloads
 from convlens.data.reaching import explaining, file_system
 from convlens.data.tree import Folder, listed_tree
 from convlens.images import ImageError, read
+
+_AT_ONCE = 16  # files that are asked for while the first is on its way
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def remote_tree(address: str) -> Folder:
         if not files:
             system.ls(root)  # over http an empty listing may also mean that nobody answered: this says so
         return listed_tree(PurePosixPath(address).name or address, files)
+
+
+def readers(source: ImageSource) -> int | None:
+    """How many threads should read at once: behind an address they mostly wait; None for one a processor."""
+    return _AT_ONCE if isinstance(source, RemoteFileSource) else None
 
 
 def is_remote_file(address: str) -> bool:
