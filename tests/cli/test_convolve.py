@@ -134,7 +134,7 @@ def test_animate(capsys, tmp_path, kind):
         ("--operation conv", "unknown operation 'conv'; valid: correlation, convolution, autocorrelation"),
         ("--operation autocorrelation --kernel blur", "an autocorrelation takes no kernel"),
         ("--input 1,2/3", "row 2 of the grid has 1 numbers"),
-        ("--bias much", "Invalid value for --bias"),
+        ("--bias much", "--bias is 'much'; use a number"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, words, message):
