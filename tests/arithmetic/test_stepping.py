@@ -123,3 +123,17 @@ def test_errors_name_the_argument_its_value_and_the_remedy():
         steps(np.zeros((1, 1, 5, 5)), np.zeros((1, 1, 3, 3)))
     with pytest.raises(UnknownNameError, match="unknown pooling 'maximum'"):
         pool_steps(LECTURE_INPUT, 2, operation="maximum")
+
+
+def test_cells_that_no_window_reaches_are_shown_all_the_same():
+    walk = pool_steps(np.arange(16).reshape(4, 4), 3)
+    assert walk.padded.tolist() == np.arange(16).reshape(4, 4).tolist()
+    assert walk.output.tolist() == [[10]]
+
+
+@pytest.mark.parametrize("operation", ["convolution", "pooling"])
+def test_only_the_inputs_own_cells_are_the_inputs(operation):
+    x = np.ones((2, 2))
+    walk = pool_steps(x, 2, stride=1, padding=1) if operation == "pooling" else steps(x, np.ones((2, 2)), padding=1)
+    own = [[walk.is_input(row, column) for column in range(4)] for row in range(4)]
+    assert np.array_equal(own, np.pad(np.ones((2, 2), bool), 1))

@@ -89,7 +89,8 @@ class Tiling:
 
     Attributes:
         window: the window with its stride and dilation; its padding is what the user asked for.
-        rows: for every padded row the input row, or `NO_SOURCE`; with `ceil_mode` it may be longer than the padding.
+        rows: for every padded row the input row, or `NO_SOURCE`; those that no window reaches too, and with
+            `ceil_mode` those past the padding.
         columns: the same for columns.
         output_size: positions (rows, columns).
     """
@@ -103,9 +104,14 @@ class Tiling:
             extent = dilated_extent(window.kernel_size[axis], window.dilation[axis])
             needed = (output_size[axis] - 1) * window.stride[axis] + extent
             overhang = max(0, needed - (size[axis] + before + after))
-            axes.append(sources(size[axis], before, after + overhang)[:needed])
-            self._counted.append(np.arange(needed) < size[axis] + before + after)
+            axes.append(sources(size[axis], before, after + overhang))
+            self._counted.append(np.arange(len(axes[axis])) < size[axis] + before + after)
         self.rows, self.columns = axes
+
+    def windows(self, padded: NDArray[Any]) -> NDArray[Any]:
+        """Every window's cells, `(..., outH, outW, kH, kW)`."""
+        rows, columns = self.output_size
+        return windows(padded, self.window)[..., :rows, :columns, :, :]
 
     def padded(self, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The padded image `(..., H', W')`, and which of its cells `(H', W')` are the image's own."""
@@ -128,7 +134,7 @@ class Tiling:
                 raise ArithmeticSettingError("divisor_override is 0; use another number, or None for the window's size")
             return np.full(self.output_size, divisor_override)
         counted = self.counted(count_include_pad=count_include_pad)
-        return np.asarray(windows(counted, self.window).sum(axis=(-2, -1)))
+        return np.asarray(self.windows(counted).sum(axis=(-2, -1)))
 
 
 def tile(
@@ -162,7 +168,7 @@ def tile(
 def maxima(image: NDArray[Any], tiling: Tiling) -> NDArray[Any]:
     """The largest cell of every window, `(..., outH, outW)`."""
     padded, inside = tiling.padded(image)
-    cells = windows(np.where(inside, padded, _lowest(image.dtype)), tiling.window)
+    cells = tiling.windows(np.where(inside, padded, _lowest(image.dtype)))
     return np.asarray(cells.max(axis=(-2, -1)))
 
 
@@ -171,7 +177,7 @@ def means(image: NDArray[Any], tiling: Tiling, divisors: NDArray[Any]) -> NDArra
     adding, giving = sum_dtypes(image)
     padded, _ = tiling.padded(image.astype(adding))
     with np.errstate(invalid="ignore"):  # a dilated window between whose taps the input slips through: 0 / 0 is NaN
-        quotients = windows(padded, tiling.window).sum(axis=(-2, -1)) / divisors
+        quotients = tiling.windows(padded).sum(axis=(-2, -1)) / divisors
     return np.asarray(quotients if giving.kind == "i" else quotients.astype(giving))
 
 

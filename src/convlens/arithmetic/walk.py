@@ -131,7 +131,7 @@ class Walk(Sequence[Step]):
         sources, places = (self.source_rows[row], self.source_columns[column]), (row - top, column - left)
         if self.operation == "transposed":  # stretched: the input's cells are no longer where they were
             return bool(min(sources) != NO_SOURCE)
-        return bool(sources == places)
+        return bool(min(sources) != NO_SOURCE and sources == places)
 
     def to_dict(self, *, with_steps: bool = True) -> dict[str, Any]:
         """Everything as numbers, lists and None, ready for JSON; `steps` holds every step unless switched off."""
