@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from convlens.anatomy.sheet import Anatomy
 
 
+_JOINS = ("cat", "concat", "stack")
+
+
 @dataclass(frozen=True)
 class Stage:
     """What a network does on maps of one size.
@@ -63,7 +66,8 @@ def _map_of(row: Row) -> tuple[int, ...]:
 
 def _stage(sheet: "Anatomy", size: tuple[int, ...], rows: Sequence[Row], height: int) -> Stage:
     working = [row for row in rows if row.macs and row.parameters]
-    last = (working or rows)[-1]
+    made = [row for row in rows if row.flops or row.kind in _JOINS] or rows  # not a choice of channels for the next map
+    last = made[-1]
     field = sheet.field_of(last.name) if size and last.operation is not None else None
     regular = field.local if field is not None and field.local.regular else None
     return Stage(
