@@ -10,3 +10,7 @@ def test_the_nearest_names_are_offered():
 
 def test_every_name_is_listed_when_none_is_near():
     assert str(unknown_name("runtime", "abacus", ["torch", "onnx"])).endswith("valid: torch, onnx")
+
+
+def test_what_is_no_name_is_told_as_it_is():
+    assert str(unknown_name("network", 5, ["lenet5"])) == "unknown network 5; valid: lenet5"

@@ -15,7 +15,7 @@ class UnknownNameError(ConvlensError):
     """A name that is not in a table; the message offers the nearest ones."""
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     """Build the error for a misspelt name, with the nearest valid names.
 
     Args:
@@ -30,7 +30,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UnknownNameError
     "unknown network 'resnet19'; did you mean resnet18?"
     """
     known = list(valid)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    near = get_close_matches(str(name).lower(), known, n=3, cutoff=0.6)
     if near:
         return UnknownNameError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
     return UnknownNameError(f"unknown {kind} {name!r}; valid: {', '.join(known)}")

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from convlens.anatomy import WrongShapeError, inspect
+from convlens.anatomy.comparison import stages
+from convlens.errors import ConvlensError
 
 
 class Branches(nn.Module):
@@ -120,3 +122,27 @@ def test_a_narrow_terminal_cuts_no_number_short():
     text = inspect(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 32, 32)).to_text(width=30)
     assert "224" in text
     assert "…" not in text
+
+
+@pytest.mark.parametrize("wrong", ["lenet5", Branches])
+def test_what_is_no_module_is_refused(wrong):
+    with pytest.raises(ConvlensError, match=r"inspect takes a torch.nn.Module, not .*; make one"):
+        inspect(wrong, (3, 32, 32))
+
+
+def test_one_number_is_no_input_size():
+    with pytest.raises(ConvlensError, match=r"needs an input size, not 32, such as"):
+        inspect(Branches(), 32)
+
+
+def test_a_stage_has_the_channels_of_its_last_map():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.left, self.right = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 4, 3), nn.Conv2d(6, 5, 3)
+
+        def forward(self, x):
+            x = self.first(x)  # then some of its channels are chosen, as LeNet-5's C3 does
+            return torch.cat([self.left(x[:, [0, 1, 2, 3, 4, 5]]), self.right(x[:, [5, 4, 3, 2, 1, 0]])], 1).relu()
+
+    assert [stage.channels for stage in stages(inspect(Joined(), (3, 8, 8))) if stage.map_size] == [6, 9]

@@ -67,3 +67,7 @@ def test_a_module_that_is_not_called_is_named():
     net.forward = lambda x: net.used(x)
     with pytest.raises(ConvlensError, match="did not call: unused; leave them out"):
         convlens.activations(net, torch.zeros(1), at=["used", "unused"])
+
+
+def test_one_name_is_enough():
+    assert list(convlens.activations(convlens.create("lenet5"), torch.zeros(1, 1, 32, 32), at="c3")) == ["c3"]

@@ -199,9 +199,14 @@ def inspect(module: nn.Module, *inputs: Any, input_size: Any = None) -> Anatomy:
     >>> sheet.parameters, sheet.macs
     (224, 221184)
     """
+    if not isinstance(module, nn.Module):
+        raise ConvlensError(
+            f"inspect takes a torch.nn.Module, not {module!r}; make one, as convlens.create('resnet18')"
+        )
     given = inputs if input_size is None else (*inputs, input_size)
-    if not given:
-        raise ConvlensError("inspect needs an input size, such as convlens.inspect(net, (3, 224, 224))")
+    if not given or (len(given) == 1 and isinstance(given[0], (int, float, str))):
+        got = f", not {given[0]!r}" if given else ""
+        raise ConvlensError(f"inspect needs an input size{got}, such as convlens.inspect(net, (3, 224, 224))")
     sheet = Anatomy(record(module, *given), module, given)
     if sheet.graph.failure is not None:
         from convlens.anatomy.wrong_shape import explain_failure

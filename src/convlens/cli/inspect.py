@@ -61,6 +61,8 @@ def inspect(
     from convlens.cli.module_source import open_module
 
     _check(at, unit, effective, image, json_ + csv + html)
+    if depth is not None and depth < 0:
+        raise ConvlensError(f"--depth is {depth}; use 0 for the network alone, or more levels")
     opened = open_module(source, size, weights=effective)
     try:
         sheet = look(opened.module, *opened.sizes)

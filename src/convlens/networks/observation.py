@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from convlens.errors import ConvlensError, unknown_name
 
 
-def activations(net: nn.Module, x: Any, at: Sequence[str] | None = None) -> dict[str, Any]:
+def activations(net: nn.Module, x: Any, at: str | Sequence[str] | None = None) -> dict[str, Any]:
     """Run a network once and return what modules of it put out.
 
     The network is left as it was: mode, gradients and hooks. What is returned is a copy, so that a later in-place ReLU
@@ -22,7 +22,7 @@ def activations(net: nn.Module, x: Any, at: Sequence[str] | None = None) -> dict
     Args:
         net: any module.
         x: its input, or a tuple of inputs.
-        at: names as in `net.named_modules()`; every module without modules inside when None.
+        at: names, or one, as in `net.named_modules()`; every module without modules inside when None.
 
     Returns:
         name -> output, in the order of the first calls: usually a tensor, (N, C, H, W) on the way. A module that is
@@ -39,6 +39,7 @@ def activations(net: nn.Module, x: Any, at: Sequence[str] | None = None) -> dict
     {'layer3': (1, 64, 8, 8)}
     """
     modules = dict(net.named_modules())
+    at = [at] if isinstance(at, str) else at
     if at is None:
         at = [name for name, module in modules.items() if next(module.children(), None) is None]
     for name in at:
