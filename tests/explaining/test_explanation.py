@@ -10,6 +10,7 @@ from convlens.errors import ConvlensError
 from convlens.explaining import METHODS, explain
 from convlens.explaining.attribution import integrated_gradients, occlusion
 from convlens.explaining.explanation import occlude
+from convlens.explaining.pictures import sheet
 
 from .conftest import OBJECT, small_network
 
@@ -180,3 +181,20 @@ def test_what_cannot_be_explained_says_what_can():
         explain(lenet, np.zeros((1, 32, 32), np.float32), layer="c33")
     with pytest.raises(ConvlensError, match="nothing with a height and a width; choose an earlier one"):
         explain(lenet, np.zeros((1, 32, 32), np.float32), layer="f6")
+
+
+def _caption(text):
+    picture = np.full((224, 224, 3), 255, np.uint8)
+    return np.asarray(sheet([(text, picture, picture), ("", picture, picture)]))
+
+
+def test_a_caption_is_written_in_the_alphabet_of_the_class():
+    boxes = _caption("\U0010fffd" * 5)  # no font has this letter
+    for text in ("кошка", "γάτα", "kočka"):
+        assert not np.array_equal(_caption(text), _caption(text[::-1]))
+        assert not np.array_equal(_caption(text), boxes)
+
+
+def test_a_long_caption_ends_before_the_next():
+    beside = _caption("a-very-long-name-" * 20 + ".png: cat 99.9%")[:, 484:]
+    assert beside.min() == 255

@@ -1,10 +1,11 @@
 """Heat over the image, and many of them on one sheet."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from convlens.images import Preprocessing
 
@@ -53,6 +54,8 @@ def sheet(rows: Sequence[tuple[str, Pixels, Pixels]], columns: int = 3) -> Image
         rows: caption, image, overlay; all of one size.
         columns: pairs beside each other.
     """
+    import matplotlib
+
     pairs = [(caption, enlarged(image), enlarged(heat)) for caption, image, heat in rows]
     width = 2 * pairs[0][1].width + _GAP
     height = pairs[0][1].height + _LINE + _GAP
@@ -60,10 +63,22 @@ def sheet(rows: Sequence[tuple[str, Pixels, Pixels]], columns: int = 3) -> Image
     lines = -(-len(pairs) // columns)
     page = Image.new("RGB", (columns * (width + _GAP) + _GAP, lines * (height + _GAP) + _GAP), "white")
     draw = ImageDraw.Draw(page)
+    # Pillow's own font has Latin letters alone; classes are called in many alphabets
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 12)
     for number, (caption, image, heat) in enumerate(pairs):
         left = _GAP + number % columns * (width + _GAP)
         top = _GAP + number // columns * (height + _GAP)
         page.paste(image, (left, top))
         page.paste(heat, (left + image.width + _GAP, top))
-        draw.text((left, top + image.height + 3), caption, fill="black", font_size=13)
+        shown = _shortened(caption, width - _GAP, font)
+        draw.text((left, top + image.height + 1), shown, fill="black", font=font)
     return page
+
+
+def _shortened(caption: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """A caption on one line that ends before the next one begins; what a long name loses is its beginning."""
+    caption = shown = " ".join(caption.split())
+    while font.getlength(shown) > width:
+        caption = caption[1:]
+        shown = f"…{caption}"
+    return shown
