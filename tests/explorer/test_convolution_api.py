@@ -1,6 +1,7 @@
 """What the convolution page asks for, without a browser: separate axes, and transposed convolutions in groups."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -22,7 +23,8 @@ def asked(example):
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.post("/api/convolution", json=example)
 
-    return asyncio.run(ask())
+    with ThreadPoolExecutor(1) as pool:  # a browser of another test keeps an event loop in this thread
+        return pool.submit(asyncio.run, ask()).result()
 
 
 def outputs(**example):
