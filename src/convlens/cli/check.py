@@ -91,7 +91,7 @@ def _show(result: "Check") -> None:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("found", "how many", "what it means", "such as"):
-        table.add_column(column, justify="right" if column == "how many" else "left")
+        table.add_column(column, justify="right" if column == "how many" else "left", overflow="fold")
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
     for kind in kinds:
         severity, meaning = KINDS[kind]
