@@ -196,6 +196,7 @@ def test_ctrl_c_during_a_hanging_read_ends_the_process(photos):
         from convlens.images import Preprocessing
 
         faulthandler.register(signal.SIGUSR1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with none
 
         class Hanging(FileSource):
             def read(self, record, **how):
@@ -233,6 +234,8 @@ def test_ctrl_c_that_reaches_another_thread_ends_the_process_too(photos, how):
         from convlens.data.files import FileSource
         from convlens.data.reading import find_bad
         from convlens.images import Preprocessing
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         class Hanging(FileSource):
             def read(self, record, **how):
