@@ -1,14 +1,15 @@
 """One predictor on one split of a data set: all figures, and the mistakes it is surest of."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlens.data import Dataset, Record
+from convlens.data.parallel import in_order
 from convlens.errors import unknown_name
 from convlens.evaluation import metrics
 from convlens.evaluation.predictor import Predictor
@@ -108,14 +109,9 @@ def probabilities_of(
             dataset.read(record, channels=preprocessing.channels, at_least=preprocessing.decoding_size())
         )
 
-    chunks = [records[start : start + batch] for start in range(0, len(records), batch)]
-    with ThreadPoolExecutor() as pool:
-        ahead = [pool.submit(read, record) for record in chunks[0]]
-        for number in range(len(chunks)):
-            x = np.stack([future.result() for future in ahead])
-            following = chunks[number + 1] if number + 1 < len(chunks) else []
-            ahead = [pool.submit(read, record) for record in following]
-            yield predictor.probabilities(x)
+    images = in_order(read, records, ahead=batch, name="convlens-evaluate")
+    while chunk := list(islice(images, batch)):
+        yield predictor.probabilities(np.stack(chunk))
 
 
 def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evaluation:

@@ -2,14 +2,16 @@
 
 import glob
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.data.parallel import in_order
 from convlens.errors import ConvlensError
 from convlens.evaluation.predictor import Predictor
 from convlens.evaluation.ranking import Guess
@@ -146,14 +148,9 @@ def _read_ahead(
     preprocessing: Preprocessing, files: Sequence[Path], batch: int
 ) -> Iterator[tuple[Sequence[Path], list[Input]]]:
     """Read the next chunk of files while the caller works on this one."""
-    chunks = [files[start : start + batch] for start in range(0, len(files), batch)]
-    with ThreadPoolExecutor() as pool:
-        ahead = [pool.submit(_open, preprocessing, path) for path in chunks[0]]
-        for number, chunk in enumerate(chunks):
-            inputs = [future.result() for future in ahead]
-            following = chunks[number + 1] if number + 1 < len(chunks) else []
-            ahead = [pool.submit(_open, preprocessing, path) for path in following]
-            yield chunk, inputs
+    inputs = in_order(partial(_open, preprocessing), files, ahead=batch, name="convlens-predict")
+    for start in range(0, len(files), batch):
+        yield files[start : start + batch], list(islice(inputs, batch))
 
 
 def _answer(settled: Settled, files: Sequence[Path], inputs: Sequence[Input], top: int) -> list[FilePrediction]:
