@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from convlens.training.recasting import recast
+
 _BLOCK = 3  # the kernel whose weight gradient is fast
 
 
@@ -46,14 +48,9 @@ class FastDepthwiseConv2d(nn.Conv2d):
 @contextmanager
 def fast_depthwise(network: nn.Module) -> Iterator[int]:
     """Let the depthwise convolutions of a network take the fast way, yield how many gain by it, and put them back."""
-    changed = [module for module in network.modules() if _gains(module)]
-    for module in changed:
-        module.__class__ = FastDepthwiseConv2d
-    try:
-        yield len(changed)
-    finally:
-        for module in changed:
-            module.__class__ = nn.Conv2d
+    gaining = [module for module in network.modules() if _gains(module)]
+    with recast(gaining, lambda _: FastDepthwiseConv2d) as count:
+        yield count
 
 
 def depthwise_gradients(

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from convlens.training.recasting import recast
+
 
 class DirectAverage(nn.AdaptiveAvgPool2d):
     """An average over the whole map whose gradient is not written out; the same module in all else."""
@@ -36,13 +38,8 @@ def direct_averages(network: nn.Module) -> Iterator[int]:
     """
     averages = [m for m in network.modules() if type(m) is nn.AdaptiveAvgPool2d and m.output_size in (1, (1, 1))]
     changed = averages if len(averages) > 1 else []
-    for average in changed:
-        average.__class__ = DirectAverage
-    try:
-        yield len(changed)
-    finally:
-        for average in changed:
-            average.__class__ = nn.AdaptiveAvgPool2d
+    with recast(changed, lambda _: DirectAverage) as count:
+        yield count
 
 
 @contextmanager

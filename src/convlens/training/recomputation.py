@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from convlens.training.recasting import recast
+
 
 @contextmanager
 def recomputing(network: nn.Module) -> Iterator[int]:
@@ -23,14 +25,8 @@ def recomputing(network: nn.Module) -> Iterator[int]:
         if not isinstance(part, nn.Sequential) and len(list(part.children())) and any(True for _ in part.parameters())
     ]
     outermost = [block for block in blocks if not any(block in list(other.modules())[1:] for other in blocks)]
-    before = [block.__class__ for block in outermost]
-    for block in outermost:
-        block.__class__ = _recomputed(block.__class__)
-    try:
-        yield len(outermost)
-    finally:
-        for block, kind in zip(outermost, before, strict=True):
-            block.__class__ = kind
+    with recast(outermost, _recomputed) as count:
+        yield count
 
 
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
