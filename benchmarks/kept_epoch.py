@@ -41,10 +41,10 @@ class Answers(Silence):
 
     def epoch(self, row: Mapping[str, Any], kept: bool) -> None:  # noqa: ARG002
         """Let the network of this epoch answer."""
-        from convlens.evaluation import TorchPredictor
+        from convlens.predicting import torch_predictor
 
         run = runs.open_folder(self.folder)
-        predictor = TorchPredictor(run.load_network("last"), run.classes, run.preprocessing, "cpu")
+        predictor = torch_predictor(run.load_network("last"), run.classes, run.preprocessing, device="cpu")
         for split, right in self.right.items():
             records, labels = self.dataset.records(split), self.dataset.labels(split)
             images = [run.preprocessing.apply(self.dataset.read(record, channels=1)) for record in records]

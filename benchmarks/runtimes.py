@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import convlens
 from convlens import networks, shipping
-from convlens.shipping.measuring import interleave
-from convlens.shipping.program import quiet_export
-from convlens.shipping.runtimes import RUNTIMES
-from convlens.shipping.untracked import untracked
+from convlens.artifacts import FORMATS
+from convlens.artifacts.program import quiet_export
+from convlens.predicting.measuring import interleave
+from convlens.predicting.runtimes import RUNTIMES
+from convlens.predicting.untracked import untracked
 
 SIDES = {"lenet5": 32, "resnet20": 32}
 SIDE = 224
@@ -81,10 +83,8 @@ def ours_on_each_runtime(name: str, side: int, folder: Path, threads: int) -> di
     calls: dict[str, Call] = {}
     for to, runtime in (("safetensors", "torch"), ("onnx", "onnxruntime"), ("openvino", "openvino")):
         if RUNTIMES[runtime].installed:
-            written = shipping.export(
-                name, to, out=folder / f"net{shipping.FORMATS[to].suffixes[0]}", size=(side, side)
-            )
-            calls[runtime] = shipping.load(written.path, threads=threads).probabilities
+            written = shipping.export(name, to, out=folder / f"net{FORMATS[to].suffixes[0]}", size=(side, side))
+            calls[runtime] = convlens.load(written.path, threads=threads).probabilities
     return calls
 
 

@@ -24,9 +24,9 @@ import torch.nn.functional as F
 
 from convlens import inspect, networks
 from convlens.training import TrainConfig
-from convlens.training.choosing import choose_numerics
-from convlens.training.numerics import shaped, threads_of
 from convlens.training.optimisers import make_optimizer
+from convlens.training.speed.choosing import choose_numerics
+from convlens.training.speed.numerics import shaped, threads_of
 from convlens.training.step import Step
 
 NETWORKS = ("lenet5", "resnet18", "resnet50", "efficientnet_b0", "vgg11")

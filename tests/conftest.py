@@ -23,3 +23,47 @@ def pytest_collection_modifyitems(items):
 def _own_cache(tmp_path, monkeypatch):
     """No test reads or fills the caches of the person who runs it."""
     monkeypatch.setenv("CONVLENS_CACHE", str(tmp_path / "cache"))
+
+
+# One run and one artifact a format for all tests, because training and exporting take seconds.
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A run that has learnt something, so that its probabilities are not all alike."""
+    root = tmp_path_factory.mktemp("runs")
+    import convlens
+
+    return convlens.train("digits", network="lenet5", epochs=5, seed=0, runs=str(root), name="digits", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def artifacts(run, tmp_path_factory):
+    """Path of the artifact of each format, made when first asked for."""
+    from convlens import shipping
+    from convlens.artifacts import FORMATS
+
+    folder, made = tmp_path_factory.mktemp("artifacts"), {}
+
+    def path(to):
+        if to not in made:
+            made[to] = shipping.export(run.path, to, out=folder / f"digits{FORMATS[to].suffixes[0]}")
+        return made[to].path
+
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Held-out digits as decoded images, uint8 (8, 8, 1)."""
+    from convlens.data import open_dataset
+
+    dataset = open_dataset("digits")
+    return [dataset.read(record, channels=1) for record in dataset.records("test")[:50]]
+
+
+@pytest.fixture(scope="session")
+def x_nchw(run, digits):
+    import numpy as np
+
+    return np.stack([run.folder.preprocessing.apply(image) for image in digits])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import convlens
-from convlens.evaluation import rank
+from convlens.predicting import rank
 
 
 class Images(litserve.LitAPI):

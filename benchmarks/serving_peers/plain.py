@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 import convlens
-from convlens.evaluation import rank
+from convlens.predicting import rank
 
 
 class File(BaseModel):

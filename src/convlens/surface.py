@@ -11,8 +11,8 @@ from convlens.errors import ConvlensError
 if TYPE_CHECKING:
     import torch
 
-    from convlens import shipping
-    from convlens.evaluation import Evaluation, FilePrediction, Predictor
+    from convlens.evaluation import Evaluation
+    from convlens.predicting import FilePrediction, Predictor
     from convlens.shipping import Artifact
     from convlens.training.train import Outcome
 
@@ -57,15 +57,15 @@ class Run:
 
     def predictor(self, *, device: str = "auto", which: runs.Which = "best") -> "Predictor":
         """What runs the network on preprocessed images."""
-        from convlens.evaluation import TorchPredictor
+        from convlens.predicting import torch_predictor
 
-        return TorchPredictor(self.network(which), self.classes, self.folder.preprocessing, device)
+        return torch_predictor(self.network(which), self.classes, self.folder.preprocessing, device=device)
 
     def predict(
         self, paths: str | Path | Sequence[str | Path], *, top: int = 5, batch: int = 32, device: str = "auto"
     ) -> "list[FilePrediction]":
-        """Predict files, folders and patterns; see `convlens.evaluation.predict_files`."""
-        from convlens.evaluation import predict_files
+        """Predict files, folders and patterns; see `convlens.predicting.predict_files`."""
+        from convlens.predicting import predict_files
 
         wanted = [paths] if isinstance(paths, (str, Path)) else paths
         return predict_files(self.predictor(device=device), wanted, top=top, batch=batch)
@@ -113,7 +113,7 @@ def load(
     batch: int = 1,
     weights: str | Path | None = None,
     classes: Sequence[str] | None = None,
-) -> "shipping.Predictor":
+) -> "Predictor":
     """Open anything that predicts: a run folder, an artifact that `export` wrote, or a network's name with weights.
 
     Args:
@@ -129,9 +129,9 @@ def load(
     Raises:
         ConvlensError: if `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
-    from convlens import shipping
+    from convlens.classifiers.loading import load as load_classifier
 
-    return shipping.load(
+    return load_classifier(
         path, runtime=runtime, threads=threads, device=device, batch=batch, weights=weights, classes=classes
     )
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from convlens import networks, runs
-from convlens.evaluation import TorchPredictor
 from convlens.explaining import Explainer
 from convlens.images import Preprocessing
+from convlens.predicting import torch_predictor
 from convlens.runs.environment import versions
 from convlens.runs.weights import save_weights
 from convlens.serving.listening import bind
@@ -49,7 +49,7 @@ def predictor():
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.7)  # so that the answers are not all near one in ten
-    return TorchPredictor(network, CLASSES, GRAY, "cpu")
+    return torch_predictor(network, CLASSES, GRAY, device="cpu")
 
 
 @pytest.fixture

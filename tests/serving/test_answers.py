@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from convlens.errors import ConvlensError
-from convlens.evaluation import predict_files
+from convlens.predicting import predict_files
 from convlens.serving.listening import bind
 from convlens.serving.server import serve
 from convlens.serving.settings import Settings

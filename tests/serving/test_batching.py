@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convlens.evaluation import Guess
+from convlens.predicting import Guess
 from convlens.serving.batching import Batcher
 from convlens.serving.uploads import Upload
 

@@ -6,12 +6,13 @@ import torch
 
 import convlens
 from convlens import shipping
+from convlens.artifacts import FORMATS, format_onnx, onnx_preprocessing
+from convlens.artifacts.proof import ProofError
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
-from convlens.shipping import exporting, format_onnx, onnx_preprocessing
-from convlens.shipping.proof import ProofError
+from convlens.shipping import exporting
 
-ALL = tuple(shipping.FORMATS)
+ALL = tuple(FORMATS)
 
 
 @pytest.mark.parametrize("to", ALL)
@@ -141,7 +142,7 @@ def test_weights_without_class_names(tmp_path):
 
 
 def test_a_network_that_torch_cannot_follow():
-    from convlens.shipping.program import freeze
+    from convlens.artifacts.program import freeze
 
     class Undecided(torch.nn.Module):
         def forward(self, x):

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from convlens import networks
+from convlens.artifacts import format_onnx, openvino_graph
 from convlens.images import Preprocessing
 from convlens.networks.alexnet import PAPER_2012, AlexNet
 from convlens.networks.vgg import VGG
-from convlens.shipping import format_onnx, openvino_graph
-from convlens.shipping.engines import OnnxRuntimeEngine, OpenVinoEngine
-from convlens.shipping.program import Probabilities
+from convlens.predicting.engines import OnnxRuntimeEngine, OpenVinoEngine
+from convlens.predicting.probabilities import Probabilities
 
 NETWORKS = {
     "mlp": lambda: networks.create("mlp", size=(28, 28)),

@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from convlens.artifacts import format_onnx, onnx_graph, onnx_preprocessing, openvino_graph
+from convlens.artifacts.probes import onnx_probe, openvino_probe
 from convlens.images import Preprocessing
-from convlens.shipping import format_onnx, onnx_graph, onnx_preprocessing, openvino_graph
-from convlens.shipping.names import INPUT
-from convlens.shipping.probes import onnx_probe, openvino_probe
+from convlens.predicting.tensor_names import INPUT
 
 SIZE = (24, 20)
 MEAN_STD = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

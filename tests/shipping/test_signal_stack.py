@@ -28,8 +28,8 @@ def test_a_signal_is_handled_after_predictors_came_and_went(artifacts):
 @pytest.mark.slow
 def test_a_signal_is_handled_after_others_made_cores_and_dropped_them():
     code = """
-        from convlens.shipping.openvino_core import signal_stack_kept
-        from convlens.shipping.untracked import untracked
+        from convlens.predicting.openvino_core import signal_stack_kept
+        from convlens.predicting.untracked import untracked
         with signal_stack_kept():
             first, second = (untracked("openvino").Core() for _ in range(2))
             for core in (first, second):

@@ -18,8 +18,8 @@ from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.files import cache_folder
 from convlens.training import TrainConfig
-from convlens.training.numerics import lacks_to_compile
 from convlens.training.progress import Silence
+from convlens.training.speed.numerics import lacks_to_compile
 from convlens.training.state import State, load_checkpoint
 from convlens.training.train import go_on, start
 
@@ -221,7 +221,7 @@ def test_float16_keeps_the_state_of_its_gradient_scaler(tmp_path, monkeypatch):
     """A processor computes float16 slowly, but it does; the scale is too large at first, and grows every two steps."""
     scaler = partial(torch.amp.GradScaler, init_scale=2.0**24, growth_interval=2)
     monkeypatch.setattr(torch.amp, "GradScaler", scaler)
-    monkeypatch.setattr("convlens.training.choosing._check", lambda *_: None)
+    monkeypatch.setattr("convlens.training.speed.choosing._check", lambda *_: None)
     settings = SMALL | {"network": "mlp", "epochs": 1, "precision": "float16"}
     whole = start(TrainConfig(**settings, runs=str(tmp_path / "whole")), Silence())
     cut = start(TrainConfig(**settings, runs=str(tmp_path / "cut")), Interrupter(signal.SIGTERM, 3))

@@ -12,7 +12,7 @@ from convlens.training.averaging import AverageWeights
 from convlens.training.distillation import Teacher, distillation_loss
 from convlens.training.lamb import Lamb
 from convlens.training.optimisers import freeze_body, make_optimizer, stages
-from convlens.training.recomputation import recomputing
+from convlens.training.speed.recomputation import recomputing
 from convlens.training.step import Step
 
 PLAIN = TrainConfig(data="digits", label_smoothing=0.0, clip_norm=0.0)

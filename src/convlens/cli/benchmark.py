@@ -10,7 +10,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from convlens.shipping.benchmarking import Benchmark, Row
+    from convlens.benchmarking.benchmark import Benchmark, Row
 
 
 def benchmark(
@@ -52,10 +52,10 @@ def benchmark(
         json_: Print JSON and nothing else.
         quiet: Do not say what is going on.
     """
+    from convlens.benchmarking.benchmark import benchmark as measure
+    from convlens.benchmarking.benchmark_report import write_report
     from convlens.errors import ConvlensError
-    from convlens.shipping.benchmark_report import write_report
-    from convlens.shipping.benchmarking import benchmark as measure
-    from convlens.shipping.claim import NETWORKS
+    from convlens.lessons.claim import NETWORKS
 
     if claim and sources:
         raise ConvlensError("--claim measures two networks of its own; leave the others out")
@@ -154,7 +154,7 @@ def _show_layers(console: "Console", done: "Benchmark") -> None:
 def _show_claim(console: "Console", done: "Benchmark") -> None:
     from rich.table import Table
 
-    from convlens.shipping.claim import NETWORKS, comparisons
+    from convlens.lessons.claim import NETWORKS, comparisons
 
     table = Table("runtime", "precision", *(f"{name} ms" for name in NETWORKS), "times as fast")
     for column in table.columns[2:]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from convlens.training.demo import Demo
+    from convlens.lessons.demo import Demo
 
 
 def demo(
@@ -29,7 +29,7 @@ def demo(
         json_: Print what was measured as JSON and nothing else.
         quiet: Show no progress.
     """
-    from convlens.training.demo import run_demo
+    from convlens.lessons.demo import run_demo
     from convlens.training.progress import choose_watcher
 
     found = run_demo(runs, epochs=epochs, seed=seed, watcher=choose_watcher(quiet or json_))

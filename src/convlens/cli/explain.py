@@ -43,9 +43,9 @@ def explain(
         sheet: Also put all images, each beside its heat, on one sheet.png.
         json_: Print JSON.
     """
-    from convlens.evaluation import find_files
+    from convlens.classifiers.subject import open_subject, read_class_names
     from convlens.explaining import Explainer, explain_files
-    from convlens.shipping.subject import open_subject, read_class_names
+    from convlens.predicting import find_files
     from convlens.surface import load
 
     named = read_class_names(classes) if classes else None

@@ -50,8 +50,8 @@ def export(
         json_: Print what was written as JSON.
         quiet: Print nothing but the result.
     """
+    from convlens.classifiers.subject import read_class_names
     from convlens.shipping.exporting import export as write
-    from convlens.shipping.subject import read_class_names
 
     artifact = write(
         source,

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convlens.evaluation import FilePrediction
-    from convlens.shipping.subject import Subject
+    from convlens.classifiers.subject import Subject
+    from convlens.predicting import FilePrediction
 
 
 def predict(
@@ -53,10 +53,10 @@ def predict(
         map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
         quiet: Show no progress bar.
     """
+    from convlens.classifiers.subject import open_subject, read_class_names
     from convlens.cli.bar import bar
     from convlens.errors import ConvlensError
-    from convlens.evaluation import predict_files
-    from convlens.shipping.subject import open_subject, read_class_names
+    from convlens.predicting import predict_files
     from convlens.surface import load
 
     if csv_ and json_:

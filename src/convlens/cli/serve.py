@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from convlens.serving.settings import Settings
 
 if TYPE_CHECKING:
-    from convlens.evaluation import Predictor
     from convlens.explaining import Explainer
+    from convlens.predicting import Answering
     from convlens.serving.service import Loaded
 
 
@@ -66,7 +66,7 @@ def load_served(path: Path, runtime: str | None, threads: int) -> "Loaded":
     )
 
 
-def _load_explainer(path: Path, predictor: "Predictor") -> "Explainer":
+def _load_explainer(path: Path, predictor: "Answering") -> "Explainer":
     from convlens import runs
     from convlens.explaining import Explainer
 

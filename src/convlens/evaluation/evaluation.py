@@ -12,7 +12,7 @@ from convlens.data import Dataset, Record
 from convlens.data.parallel import in_order
 from convlens.errors import unknown_name
 from convlens.evaluation import metrics
-from convlens.evaluation.predictor import Predictor
+from convlens.predicting.protocol import Answering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: Answering,
     dataset: Dataset,
     split: str | None = None,
     *,
@@ -99,7 +99,7 @@ def choose_split(dataset: Dataset, split: str | None) -> str:
 
 
 def probabilities_of(
-    predictor: Predictor, dataset: Dataset, records: Sequence[Record], batch: int
+    predictor: Answering, dataset: Dataset, records: Sequence[Record], batch: int
 ) -> Iterator[NDArray[np.float32]]:
     """Yield probabilities (n, K), a batch at a time; the next batch is read while this one is computed."""
     preprocessing = predictor.preprocessing

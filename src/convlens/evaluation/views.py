@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.evaluation.predictor import Predictor
 from convlens.images import Preprocessing
+from convlens.predicting.protocol import Answering
 
 SHIFT = 1 / 16  # of the side, up, down, left and right
 
@@ -19,7 +19,7 @@ class Averaged:
     The answer is the mean of the views' probabilities (Krizhevsky et al. 2012, section 4.1).
     """
 
-    def __init__(self, predictor: Predictor, *, mirrors: bool) -> None:
+    def __init__(self, predictor: Answering, *, mirrors: bool) -> None:
         self.predictor, self.mirrors = predictor, mirrors
         self.classes: tuple[str, ...] = predictor.classes
         self.preprocessing: Preprocessing = predictor.preprocessing

@@ -11,9 +11,9 @@ from PIL import Image
 
 from convlens import files
 from convlens.errors import ConvlensError
-from convlens.evaluation.predictor import Predictor
 from convlens.explaining.explanation import Explanation
 from convlens.explaining.pictures import as_seen, enlarged, overlay, sheet
+from convlens.predicting.protocol import Answering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class ExplainedFile:
 
 
 def explain_files(
-    predictor: Predictor,
+    predictor: Answering,
     explain: Callable[[NDArray[np.float32]], Explanation],
     paths: Sequence[Path],
     out: Path,

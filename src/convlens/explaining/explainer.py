@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convlens.errors import ConvlensError, unknown_name
-from convlens.evaluation.predictor import Predictor
 from convlens.explaining.explanation import METHODS, Explanation, check_options, explain, explain_by_occlusion
 from convlens.explaining.target import recorded
 from convlens.graph import Graph
+from convlens.predicting.protocol import Answering
 
 
 class Explainer:
@@ -21,7 +21,7 @@ class Explainer:
         network: what the predictor runs, if there are gradients to be had; not used by anything else meanwhile.
     """
 
-    def __init__(self, predictor: Predictor, network: nn.Module | None) -> None:
+    def __init__(self, predictor: Answering, network: nn.Module | None) -> None:
         self.predictor = predictor
         self.network = network
         self._graph: Graph | None = None

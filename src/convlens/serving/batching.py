@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from convlens.evaluation.settled import Settled
+from convlens.predicting.settled import Settled
 from convlens.serving.jobs import Answer, Job
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convlens.evaluation.settled import Settled
+from convlens.predicting.settled import Settled
 from convlens.serving.batching import Batcher
 from convlens.serving.decoding import Decoders
 from convlens.serving.jobs import Answer, Job, Ticket

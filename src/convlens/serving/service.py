@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convlens import __version__
-from convlens.evaluation.predictor import Predictor
-from convlens.evaluation.settled import Settled
+from convlens.predicting.protocol import Answering
+from convlens.predicting.settled import Settled
 from convlens.processors import available_processors
 from convlens.serving.bodies import Bodies
 from convlens.serving.heat import Heat
@@ -34,7 +34,7 @@ class Loaded:
         load_explainer: gives what /explain asks.
     """
 
-    predictor: Predictor
+    predictor: Answering
     load_explainer: "Callable[[], Explainer]"
     about: dict[str, Any] = field(default_factory=dict)
 

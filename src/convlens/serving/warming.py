@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.evaluation.settled import Settled
+from convlens.predicting.settled import Settled
 
 LARGEST = 32
 _SECONDS = 10.0  # larger batches are not tried after this

@@ -1,5 +1,6 @@
 """From a run or a network to an artifact that has proved itself."""
 
+import copy
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens import files
+from convlens.artifacts.formats import Format, find_format
+from convlens.artifacts.manifest import Manifest
+from convlens.artifacts.proof import LEAST_IMAGES, Images
+from convlens.artifacts.proving import prove
+from convlens.classifiers.subject import Subject, open_subject
 from convlens.errors import ConvlensError
+from convlens.predicting.engines import Precision
+from convlens.predicting.predictor import torch_predictor
 from convlens.processors import default_threads
-from convlens.shipping.choosing import Choice, check_max_drop
-from convlens.shipping.formats import Format, find_format
-from convlens.shipping.manifest import Manifest, Precision
-from convlens.shipping.proof import LEAST_IMAGES, Images
-from convlens.shipping.proving import prove
+from convlens.shipping.gate import Choice, check_max_drop
 from convlens.shipping.selecting import select
-from convlens.shipping.subject import Subject, open_subject
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
@@ -127,7 +130,11 @@ def write_proved(
         staged = Path(staging) / path.name
         manifest = subject.manifest(precision, inside=module.can_attach(subject.preprocessing))
         module.save(model, staged, manifest)
-        proof = prove(subject, row, staged, images, origin)
+        # A copy, because the predictor changes the memory format of what it gets.
+        reference = torch_predictor(
+            copy.deepcopy(subject.network), subject.classes, subject.preprocessing, device="cpu"
+        )
+        proof = prove(subject.network, reference, row, staged, images, origin)
         if manifest.preprocessing_inside and not proof.holds_inside:
             note(
                 f"the preprocessing stays outside: inside, pixels differ by up to {proof.pixel_levels} levels; "
@@ -161,7 +168,7 @@ def artifact_path(subject: Subject, row: Format, precision: str, out: str | Path
 
 def proof_images(subject: Subject, dataset: "Dataset | None") -> tuple[Images, str]:
     """Find the images to prove the artifact on; photographs if there are no data or too few."""
-    from convlens.shipping.proof_images import from_dataset, from_photographs
+    from convlens.artifacts.proof_images import from_dataset, from_photographs
 
     channels = subject.preprocessing.channels
     if dataset is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.artifacts.proof_images import spread
 from convlens.errors import ConvlensError
-from convlens.shipping.proof_images import spread
 
 if TYPE_CHECKING:
     from convlens.data import Dataset

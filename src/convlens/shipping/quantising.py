@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
-from convlens.shipping.engines import Engine, OnnxRuntimeEngine
+from convlens.predicting.engines import Engine, OnnxRuntimeEngine
+from convlens.predicting.openvino_core import signal_stack_kept
+from convlens.predicting.runtimes import require_package
+from convlens.predicting.tensor_names import INPUT
+from convlens.predicting.untracked import untracked
 from convlens.shipping.labelled import Labelled
-from convlens.shipping.names import INPUT
-from convlens.shipping.openvino_core import signal_stack_kept
-from convlens.shipping.runtimes import require_package
-from convlens.shipping.untracked import untracked
 
 CALIBRATION_IMAGES = 300
 VALIDATION_IMAGES = 2000

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from convlens.artifacts.formats import Format
+from convlens.classifiers.subject import Subject
 from convlens.errors import ConvlensError
-from convlens.shipping.choosing import Choice, choose
-from convlens.shipping.formats import Format
+from convlens.predicting.engines import Precision
+from convlens.shipping.gate import Choice, choose
 from convlens.shipping.labelled import Labelled, read_labelled
-from convlens.shipping.manifest import Precision
 from convlens.shipping.quantising import CALIBRATION_IMAGES, VALIDATION_IMAGES, quantise
-from convlens.shipping.subject import Subject
 
 if TYPE_CHECKING:
     from convlens.data import Dataset

@@ -16,15 +16,15 @@ from convlens.errors import ConvlensError
 from convlens.networks.catalogue import family_of
 from convlens.runs import environment
 from convlens.training.averaging import AverageWeights
-from convlens.training.choosing import choose_numerics
 from convlens.training.config import TrainConfig
 from convlens.training.material import Material, Say, gather
-from convlens.training.numerics import Numerics, lay_out
+from convlens.training.memory import parts_that_fit
 from convlens.training.optimisers import make_optimizer
+from convlens.training.speed.choosing import choose_numerics
+from convlens.training.speed.numerics import Numerics, lay_out
+from convlens.training.speed.trial import in_parts_that_fit, try_step
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
-from convlens.training.trial import in_parts_that_fit, try_step
-from convlens.training.trouble import parts_that_fit
 
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(

@@ -11,13 +11,14 @@ from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
 from convlens.runs.weights import save_weights
 from convlens.training.job import Job
-from convlens.training.numerics import uncompiled
+from convlens.training.memory import is_out_of_memory
 from convlens.training.optimisers import freeze_body, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
 from convlens.training.selection import improves, keeps
+from convlens.training.speed.numerics import uncompiled
 from convlens.training.state import State, save_checkpoint
-from convlens.training.trouble import check_loss, check_weights_finite, is_out_of_memory
+from convlens.training.trouble import check_loss, check_weights_finite
 
 
 def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int]) -> bool:

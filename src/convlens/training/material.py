@@ -8,12 +8,12 @@ from torch import nn
 
 from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
-from convlens.evaluation import choose_device
 from convlens.images import Preprocessing
+from convlens.predicting import choose_device
 from convlens.training.config import TrainConfig
 from convlens.training.distillation import load_teacher
 from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
-from convlens.training.numerics import prepare_device
+from convlens.training.speed.numerics import prepare_device
 from convlens.training.step import Step
 
 Say = Callable[[str], None]

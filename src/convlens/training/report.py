@@ -4,11 +4,12 @@ from typing import Any
 
 from convlens import runs
 from convlens.data import Loader
-from convlens.evaluation import Evaluation, TorchPredictor, evaluate
+from convlens.evaluation import Evaluation, evaluate
 from convlens.evaluation.figures import Curves
 from convlens.evaluation.report import Section, Thumbnail, evaluation_sections, thumbnail, write_report
-from convlens.training.numerics import Numerics
-from convlens.training.tuning import opening
+from convlens.predicting import torch_predictor
+from convlens.training.speed.numerics import Numerics
+from convlens.training.speed.tuning import opening
 
 _SHOWN = 16  # augmented images
 
@@ -29,7 +30,7 @@ def report_run(folder: runs.RunFolder, loader: Loader, device: str) -> Evaluatio
     split = next((name for name in ("test", "val") if dataset.splits.get(name)), None)
     done = None
     if split is not None:
-        predictor = TorchPredictor(folder.load_network(), folder.classes, folder.preprocessing, device)
+        predictor = torch_predictor(folder.load_network(), folder.classes, folder.preprocessing, device=device)
         done = evaluate(predictor, dataset, split)
         sections += evaluation_sections(done, dataset)
     write_report(folder.path / "report.html", f"{folder.network_name} on {dataset.name}", sections)

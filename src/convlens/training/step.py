@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from convlens.networks import WithAuxiliary
 from convlens.training.config import TrainConfig
 from convlens.training.distillation import Teacher, distillation_loss
-from convlens.training.numerics import Chosen, Compiled, Layout, Numerics, layout_name
+from convlens.training.speed.numerics import Chosen, Compiled, Layout, Numerics, layout_name
 
 _HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -10,12 +10,12 @@ from convlens.training.config import TrainConfig
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import fit
-from convlens.training.numerics import computing
 from convlens.training.progress import Plan, Watcher
 from convlens.training.report import report_run
+from convlens.training.speed.numerics import computing
+from convlens.training.speed.tuning import opening
 from convlens.training.state import State
 from convlens.training.tracking import tracked
-from convlens.training.tuning import opening
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,81 @@
+"""safetensors: the weights alone, with a manifest from which the network is built again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlens.artifacts.manifest import ArtifactError, Manifest
+from convlens.artifacts.probes import Probe
+from convlens.images import Preprocessing
+from convlens.predicting.engines import Engine, Precision, TorchEngine
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def translate(network: "nn.Module", _preprocessing: Preprocessing, precision: Precision) -> Any:
+    """Take a network's weights and buffers as they are, batch norm unfolded, in the precision asked for."""
+    import torch
+
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return {
+        name: (tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu())
+        .contiguous()
+        .clone()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def save(model: Any, path: Path, manifest: Manifest) -> None:
+    """Write the weights with the manifest as metadata."""
+    from safetensors.torch import save_file
+
+    save_file(model, path, metadata=manifest.to_strings())
+
+
+def read(path: Path) -> tuple[Any, Manifest]:
+    """Read what `save` wrote."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            manifest = Manifest.from_strings(file.metadata() or {}, str(path))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ArtifactError(f"{path} is truncated or no safetensors file ({reason}); export it again") from None
+    return tensors, manifest
+
+
+def engine(model: Any, manifest: Manifest, _runtime: str, threads: int) -> Engine:
+    """Build the network again, give it the weights and make it compute on PyTorch."""
+    import torch
+
+    from convlens import networks
+    from convlens.predicting.probabilities import Probabilities
+
+    choice = dict(manifest.network)
+    network = networks.create(str(choice.pop("name")), **choice | {"size": tuple(choice["size"])})
+    try:
+        network.load_state_dict(model)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ArtifactError(f"the weights do not fit {manifest.network['name']} ({reason}); export again") from None
+    dtype = torch.bfloat16 if manifest.precision == "bfloat16" else torch.float32
+    module = Probabilities(network.eval(), dtype)
+    return TorchEngine(module.to(memory_format=torch.channels_last), threads)  # type: ignore[call-overload]
+
+
+def can_attach(_preprocessing: Preprocessing) -> bool:
+    """Never: there is no graph to attach it to."""
+    return False
+
+
+def whole_probe(_path: Path) -> Probe:
+    """There is none."""
+    raise NotImplementedError
+
+
+def operations_probe(_model: Any, _names: Sequence[str], _precision: Precision) -> Probe:
+    """There are no operations in a file of weights."""
+    return lambda _: {}

@@ -1,0 +1,1 @@
+"""Networks measured on every runtime of this machine in every precision."""

@@ -1,0 +1,1 @@
+"""The one door to a trained network: runs, artifacts, names of the catalogue, code and modules."""

@@ -1,0 +1,27 @@
+"""From images to answers: runtimes, predictors on them, and the predictions for files and pictures in memory."""
+
+from convlens.predicting.devices import choose_device
+from convlens.predicting.engines import Precision
+from convlens.predicting.predictions import FilePrediction, find_files, predict_files, predict_images
+from convlens.predicting.predictor import Predictor, torch_predictor
+from convlens.predicting.protocol import Answering
+from convlens.predicting.ranking import Guess, rank
+from convlens.predicting.runtimes import RUNTIMES, Runtime
+from convlens.predicting.settled import Settled
+
+__all__ = [
+    "RUNTIMES",
+    "Answering",
+    "FilePrediction",
+    "Guess",
+    "Precision",
+    "Predictor",
+    "Runtime",
+    "Settled",
+    "choose_device",
+    "find_files",
+    "predict_files",
+    "predict_images",
+    "rank",
+    "torch_predictor",
+]

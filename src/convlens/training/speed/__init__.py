@@ -1,0 +1,1 @@
+"""The fastest way to train a network on this machine that gives the same weights: found by trying."""
