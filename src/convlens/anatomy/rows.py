@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from convlens.anatomy.costs import VIEWS, cost
+from convlens.anatomy.costs import cost
 from convlens.graph import Graph, Operation, Tensor
+from convlens.graph.operators import FAMILIES, family, plain
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Row:
     @property
     def is_view(self) -> bool:
         """Whether it only looks at the same bytes in another way."""
-        return self.kind in VIEWS
+        return FAMILIES.get(plain(self.kind)) == "view"
 
     @property
     def intensity(self) -> float | None:
@@ -66,7 +67,7 @@ def rows_of(graph: Graph) -> tuple[Row, ...]:
 
 
 def _row(graph: Graph, operation: Operation, owned: list[Tensor]) -> Row:
-    view = operation.kind in VIEWS
+    view = family(operation) == "view"
     price = cost(graph, operation)
     return Row(
         name=operation.name,

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from convlens.anatomy.workspace import backward_workspace, forward_workspace
 from convlens.errors import ConvlensError, unknown_name
+from convlens.graph.operators import named
 from convlens.graph.record import fake_arguments
 from convlens.graph.stand_in import StandIns, replaced
 
@@ -98,29 +99,22 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _needed(func: Any, args: Any, result: Any) -> int:
-    if func is torch.ops.aten.convolution.default and not args[6]:
-        x, weight, y = args[0], args[1], result
-        return forward_workspace(
-            tuple(x.shape),
-            tuple(weight.shape),
-            tuple(y.shape),
-            stride=tuple(args[3]),
-            padding=tuple(args[4]),
-            groups=args[8],
-            itemsize=y.dtype.itemsize,
-        )
-    if func is torch.ops.aten.convolution_backward.default and not args[7]:
-        y, x, weight = args[0], args[1], args[2]
-        return backward_workspace(
-            tuple(x.shape),
-            tuple(weight.shape),
-            tuple(y.shape),
-            stride=tuple(args[4]),
-            padding=tuple(args[5]),
-            groups=args[9],
-            itemsize=y.dtype.itemsize,
-        )
-    return 0
+    backward = func is torch.ops.aten.convolution_backward.default
+    if not backward and func is not torch.ops.aten.convolution.default:
+        return 0
+    given = named(func, args, {})
+    if given["transposed"]:
+        return 0
+    y = given["grad_output"] if backward else result
+    return (backward_workspace if backward else forward_workspace)(
+        tuple(given["input"].shape),
+        tuple(given["weight"].shape),
+        tuple(y.shape),
+        stride=tuple(given["stride"]),
+        padding=tuple(given["padding"]),
+        groups=given["groups"],
+        itemsize=y.dtype.itemsize,
+    )
 
 
 def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> TrainingMemory:

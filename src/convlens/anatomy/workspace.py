@@ -10,8 +10,8 @@ told as well (`InferenceMemory.tensors`).
 from dataclasses import dataclass
 from math import prod
 
-from convlens.anatomy.costs import Call
 from convlens.graph import Graph, Operation
+from convlens.graph.operators import Convolution
 
 _BLOCK = 16
 _PLAIN_INPUT = 16  # inputs with fewer channels are read as they are
@@ -20,19 +20,18 @@ _SMALL = 20_480  # elements of a single image that is not worth a copy
 
 def workspace(graph: Graph, operation: Operation) -> int:
     """Bytes that an operation needs beside its inputs and outputs."""
-    if operation.kind not in ("convolution", "_convolution"):
+    convolution = Convolution.of(operation)
+    if convolution is None or convolution.transposed:
         return 0
-    call = Call(graph, operation)
-    if bool(call.argument(6)):
-        return 0
+    x, weight, y = (graph.tensors[each] for each in (convolution.input, convolution.weight, operation.outputs[0]))
     return forward_workspace(
-        call.tensor(0).shape,
-        call.tensor(1).shape,
-        call.output.shape,
-        stride=tuple(call.argument(3)),
-        padding=tuple(call.argument(4)),
-        groups=int(call.argument(8)),
-        itemsize=call.output.dtype.itemsize,
+        x.shape,
+        weight.shape,
+        y.shape,
+        stride=convolution.stride,
+        padding=convolution.padding,
+        groups=convolution.groups,
+        itemsize=y.dtype.itemsize,
     )
 
 

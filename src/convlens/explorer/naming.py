@@ -6,14 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from convlens.graph import Graph, Operation
+from convlens.graph.operators import AdaptivePool, Convolution, Pool, kinds, plain
 
-NORMS = {"native_batch_norm", "native_layer_norm", "native_group_norm", "cudnn_batch_norm", "_native_batch_norm_legit"}
-ACTIVATIONS = {"relu", "silu", "sigmoid", "tanh", "gelu", "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu"}
-VIEWS = {"view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "alias"}
-VIEWS |= {"detach", "clone", "copy", "contiguous", "slice", "select", "empty", "flatten", "_to_copy"}
-POOLS = {"max_pool2d_with_indices": "max", "avg_pool2d": "average", "_adaptive_avg_pool2d": "average"}
-POOLS |= {"adaptive_max_pool2d": "max", "mean": "average", "amax": "max"}
-PRODUCTS = {"addmm", "mm", "bmm", "linear", "baddbmm"}
+NORMS, ACTIVATIONS, PRODUCTS = kinds("norm"), kinds("activation"), kinds("product")
+QUIET = kinds("view", "copy", "creation")  # nothing is calculated, so nothing is drawn
+GLOBAL_POOLS = {"mean": "average", "amax": "max"}
 
 # classes of modules that only follow what is before them, and their short names
 FOLLOWERS = (
@@ -56,8 +53,8 @@ def part_of(graph: Graph, operations: list[Operation], module: str | None) -> Pa
     for pattern, short in FOLLOWERS:
         if kind and pattern.search(kind):
             return Part(type="follower", label=short, details={})
-    mains = [each for each in operations if _plain(each) not in (NORMS | ACTIVATIONS | VIEWS)]
-    words = tuple(_follower(each) for each in operations if _plain(each) in NORMS | ACTIVATIONS)
+    mains = [each for each in operations if plain(each.kind) not in (NORMS | ACTIVATIONS | QUIET)]
+    words = tuple(_follower(each) for each in operations if plain(each.kind) in NORMS | ACTIVATIONS)
     if len(mains) == 1:
         return replace(_main(graph, mains[0]), follows=words)
     if not mains:
@@ -67,34 +64,35 @@ def part_of(graph: Graph, operations: list[Operation], module: str | None) -> Pa
 
 
 def _follower(operation: Operation) -> str:
-    return "BN" if _plain(operation) in NORMS else SHORT.get(_plain(operation), _plain(operation))
-
-
-def _plain(operation: Operation) -> str:
-    return operation.kind.rstrip("_") if not operation.kind.startswith("_") else operation.kind
+    return "BN" if plain(operation.kind) in NORMS else SHORT.get(plain(operation.kind), plain(operation.kind))
 
 
 def _main(graph: Graph, operation: Operation) -> Part:
-    kind = _plain(operation)
-    if kind == "convolution":
-        return _convolution(graph, operation)
+    kind = plain(operation.kind)
+    if (convolution := Convolution.of(operation)) is not None:
+        return _convolution(graph, operation, convolution)
     if kind in PRODUCTS:
         width = graph.tensors[operation.outputs[0]].shape[-1]
         return Part(type="linear", label=f"fc {width}", details={"out": width})
-    if kind in POOLS:
-        return _pool(graph, operation, POOLS[kind])
+    if (how := pooling(operation)) is not None:
+        return _pool(graph, operation, how)
     types = {"add": ("add", "+"), "cat": ("concat", "concat"), "mul": ("multiply", "×")}
     type_, label = types.get(kind, ("other", kind))
     return Part(type=type_, label=label, details={})
 
 
-def _convolution(graph: Graph, operation: Operation) -> Part:
-    weight = graph.tensors[operation.inputs[1]].shape
-    arguments = operation.arguments
-    stride, dilation, transposed, groups = arguments[3], arguments[5], arguments[6], arguments[8]
+def pooling(operation: Operation) -> str | None:
+    """How an operation pools, "max" or "average"; None if it does not."""
+    pool = Pool.of(operation) or AdaptivePool.of(operation)
+    return pool.how if pool is not None else GLOBAL_POOLS.get(operation.kind)
+
+
+def _convolution(graph: Graph, operation: Operation, convolution: Convolution) -> Part:
+    weight, groups = graph.tensors[convolution.weight].shape, convolution.groups
+    stride, dilation = convolution.stride, convolution.dilation
     kernel = "×".join(str(side) for side in weight[2:])
-    depthwise = groups > 1 and groups == graph.tensors[operation.inputs[0]].shape[1]
-    words = f"{kernel} {'transposed ' if transposed else ''}{'depthwise' if depthwise else 'conv'}, "
+    depthwise = groups > 1 and groups == graph.tensors[convolution.input].shape[1]
+    words = f"{kernel} {'transposed ' if convolution.transposed else ''}{'depthwise' if depthwise else 'conv'}, "
     words += str(graph.tensors[operation.outputs[0]].shape[1])
     words += f", {groups} groups" if groups > 1 and not depthwise else ""
     words += f" /{stride[0]}" if max(stride) > 1 else ""
@@ -104,15 +102,12 @@ def _convolution(graph: Graph, operation: Operation) -> Part:
 
 
 def _pool(graph: Graph, operation: Operation, how: str) -> Part:
-    output = graph.tensors[operation.outputs[0]].shape
-    if operation.kind in ("mean", "amax") or (
-        operation.kind.startswith(("_adaptive", "adaptive")) and output[-2:] == (1, 1)
-    ):
+    output, pool = graph.tensors[operation.outputs[0]].shape, Pool.of(operation)
+    if pool is None and (operation.kind in GLOBAL_POOLS or output[-2:] == (1, 1)):
         return Part(type="pool", label=f"global {how} pool", details={})
-    if operation.kind.startswith(("_adaptive", "adaptive")):
+    if pool is None:
         return Part(type="pool", label=f"adaptive {how} pool {output[-2]}×{output[-1]}", details={})
-    kernel = operation.arguments[1]
-    stride = operation.arguments[2] if len(operation.arguments) > 2 and operation.arguments[2] else kernel
+    kernel, stride = pool.kernel_size, pool.stride
     label = f"{kernel[0]}×{kernel[-1]} {how} pool" + (f" /{stride[0]}" if max(stride) > 1 else "")
     return Part(type="pool", label=label, details={"kernel_size": list(kernel), "stride": list(stride)})
 
@@ -121,10 +116,9 @@ def _contents(kind: str, mains: list[Operation]) -> str:
     """Name a plain container by what it computes, anything else by its class."""
     if kind not in ("Sequential", "ModuleList"):
         return kind
-    words = (
-        {"convolution": "conv"} | dict.fromkeys(PRODUCTS, "fc") | {pool: f"{how} pool" for pool, how in POOLS.items()}
-    )
-    found = Counter(words.get(_plain(each), _plain(each)) for each in mains)
+    words = {"convolution": "conv"} | dict.fromkeys(PRODUCTS, "fc")
+    pools = ((each, pooling(each)) for each in mains)
+    found = Counter(f"{how} pool" if how else words.get(plain(each.kind), plain(each.kind)) for each, how in pools)
     return " + ".join(f"{count} {word}" if count > 1 else word for word, count in found.items())
 
 

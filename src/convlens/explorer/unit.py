@@ -13,10 +13,11 @@ import torch
 from convlens import arithmetic
 from convlens.errors import ConvlensError
 from convlens.explorer.inside import Look
-from convlens.explorer.naming import ACTIVATIONS, NORMS, POOLS, PRODUCTS, SHORT, VIEWS
+from convlens.explorer.naming import ACTIVATIONS, NORMS, PRODUCTS, QUIET, SHORT
 from convlens.graph import Graph, Operation, Ref
+from convlens.graph.operators import Convolution, Norm, Pool, arguments_of, family, kinds, plain
 
-COPIES = {"cat", "constant_pad_nd", "stack", "split", "chunk"}
+STILL = QUIET | kinds("join") | {"constant_pad_nd"}  # nothing is calculated
 EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -66,41 +67,42 @@ class Unit:
         return tuple(int(index) for index in np.unravel_index(flat, shape))
 
     def _stage(self, operation: Operation) -> dict[str, Any] | None:
-        kind = operation.kind.rstrip("_") if not operation.kind.startswith("_") else operation.kind
-        if kind in VIEWS or kind in COPIES:
+        kind, convolution = plain(operation.kind), Convolution.of(operation)
+        if kind in STILL:
             return None
-        if kind == "convolution" and len(self._here) == 3:
-            return self._convolution(operation)
+        if convolution is not None and len(self._here) == 3:
+            return self._convolution(convolution)
         if kind in PRODUCTS and len(self._here) == 1:
             return self._product(operation)
-        if kind == "native_batch_norm":
-            return self._norm(operation)
+        norm, pool = Norm.of(operation), Pool.of(operation)
+        if norm is not None and norm.how == "batch" and not norm.computes:
+            return self._norm(operation, norm)
         if kind in ACTIVATIONS:
             return self._activation(operation, kind)
         if kind in ("add", "mul") and len(operation.inputs) == 2:
             return self._pair(operation, kind)
         if kind in ("mean", "_adaptive_avg_pool2d"):
             return self._global_pool(operation)
-        if kind in ("max_pool2d_with_indices", "avg_pool2d") and len(self._here) == 3:
-            return self._pool(operation, POOLS[kind])
+        if pool is not None and len(self._here) == 3 and len(pool.kernel_size) == 2 and set(pool.dilation) == {1}:
+            return self._pool(pool)
         name = "norm" if kind in NORMS else kind
         return {"kind": "other", "name": name}
 
-    def _convolution(self, operation: Operation) -> dict[str, Any] | None:
-        x, weight, bias, stride, padding, dilation, transposed, _, groups = operation.arguments
-        if transposed:
+    def _convolution(self, layer: Convolution) -> dict[str, Any] | None:
+        if layer.transposed:
             return {"kind": "other", "name": "transposed convolution"}
+        stride, padding, dilation = layer.stride, layer.padding, layer.dilation
         channel, row, column = self._here
-        kernels = self._values[weight.tensor]
+        kernels = self._values[layer.weight]
         kernel = kernels[channel].double().numpy()
         per_group = kernel.shape[0]
-        first = channel // (kernels.shape[0] // groups) * per_group
-        source = self._values[x.tensor][0, first : first + per_group].double().numpy()
+        first = channel // (kernels.shape[0] // layer.groups) * per_group
+        source = self._values[layer.input][0, first : first + per_group].double().numpy()
         padded = np.pad(source, [(0, 0), (padding[0], padding[0]), (padding[-1], padding[-1])])
         rows = row * stride[0] + np.arange(kernel.shape[1]) * dilation[0]
         columns = column * stride[-1] + np.arange(kernel.shape[2]) * dilation[-1]
         patch = padded[:, rows[:, None], columns]
-        return self._sum("convolution", patch, kernel, bias, channel) | {
+        return self._sum("convolution", patch, kernel, layer.bias, channel) | {
             "first_channel": first,
             "rows": (rows - padding[0]).tolist(),
             "columns": (columns - padding[-1]).tolist(),
@@ -108,50 +110,51 @@ class Unit:
 
     def _product(self, operation: Operation) -> dict[str, Any] | None:
         """A row of a matrix product; the weight of a linear layer comes transposed."""
-        kind = operation.kind
-        bias, x, weight = operation.arguments[:3] if kind == "addmm" else (None, *operation.arguments[:2])
-        if kind not in ("addmm", "mm") or not (isinstance(x, Ref) and isinstance(weight, Ref)):
+        kind, given = operation.kind, arguments_of(operation)
+        if kind not in ("addmm", "mm"):
             return {"kind": "other", "name": kind}
+        bias, x = (given["self"], given["mat1"]) if kind == "addmm" else (None, given["self"])
+        weight = given["mat2"]
         unit = self._here[0]
         patch = self._values[x.tensor][0].double().numpy()
         kernel = self._values[weight.tensor][:, unit].double().numpy()
-        found = self._sum("linear", patch[:, None, None], kernel[:, None, None], bias, unit)
+        found = self._sum("linear", patch[:, None, None], kernel[:, None, None], bias and bias.tensor, unit)
         return found | {"flattened": self._flattened(x.tensor)}
 
     def _flattened(self, tensor: int) -> list[int] | None:
         """The shape (C, H, W) that the input of a fully connected layer had before it was laid out in a row."""
         producer = self.graph.tensors[tensor].producer
-        while producer is not None and self.graph.operations[producer].kind in VIEWS:
+        while producer is not None and family(self.graph.operations[producer]) in ("view", "copy"):
             tensor = self.graph.operations[producer].inputs[0]
             producer = self.graph.tensors[tensor].producer
         shape = self.graph.tensors[tensor].shape[1:]
         return list(shape) if len(shape) == 3 else None
 
-    def _sum(self, kind: str, patch: Any, kernel: Any, bias: Any, unit: int) -> dict[str, Any]:
+    def _sum(self, kind: str, patch: Any, kernel: Any, bias: int | None, unit: int) -> dict[str, Any]:
         products = patch * kernel
-        offset = float(self._values[bias.tensor][unit].double()) if isinstance(bias, Ref) else 0.0
+        offset = 0.0 if bias is None else float(self._values[bias][unit].double())
         return {
             "kind": kind,
             "patch": _rounded(patch),
             "kernel": _rounded(kernel),
             "parts": _rounded(products.sum(axis=(1, 2))),
             "sum": float(products.sum()),  # not that of the rounded parts
-            "bias": offset if isinstance(bias, Ref) else None,
+            "bias": None if bias is None else offset,
             "result": float(products.sum()) + offset,
             "scale": float(np.abs(products).sum()) + abs(offset),
             "terms": int(products.size),
         }
 
-    def _norm(self, operation: Operation) -> dict[str, Any]:
-        _, weight, bias, mean, variance, _, _, epsilon = operation.arguments
+    def _norm(self, operation: Operation, norm: Norm) -> dict[str, Any]:
+        epsilon = norm.epsilon or 0.0
         channel = self._here[0]
         numbers = {
-            name: float(self._values[each.tensor][channel].double()) if isinstance(each, Ref) else standard
+            name: standard if each is None else float(self._values[each][channel].double())
             for name, each, standard in (
-                ("gamma", weight, 1.0),
-                ("beta", bias, 0.0),
-                ("mean", mean, 0.0),
-                ("variance", variance, 1.0),
+                ("gamma", norm.weight, 1.0),
+                ("beta", norm.bias, 0.0),
+                ("mean", norm.mean, 0.0),
+                ("variance", norm.variance, 1.0),
             )
         }
         before = self._came_in(operation)
@@ -199,13 +202,10 @@ class Unit:
             "terms": 2,
         }
 
-    def _pool(self, operation: Operation, how: str) -> dict[str, Any]:
-        arguments = [*operation.arguments, *[None] * 4]
-        kernel = arguments[1]
-        stride = arguments[2] or kernel
-        padding = arguments[3] or [0, 0]
+    def _pool(self, pool: Pool) -> dict[str, Any]:
+        kernel, stride, padding, how = pool.kernel_size, pool.stride, pool.padding, pool.how
         channel, row, column = self._here
-        plane = self._values[operation.inputs[0]][0, channel].double().numpy()
+        plane = self._values[pool.input][0, channel].double().numpy()
         rows = _under(row, stride[0], padding[0], kernel[0], plane.shape[0])
         columns = _under(column, stride[-1], padding[-1], kernel[-1], plane.shape[1])
         patch = plane[np.ix_(rows, columns)]
@@ -241,28 +241,26 @@ def share_of(look: Look, place: str, channel: int, source: int) -> dict[str, Any
     """
     graph = look.patient.sheet.graph
     node = look.patient.node(place)
-    operation = next(
-        (each for each in map(graph.operations.__getitem__, node.operations) if each.kind == "convolution"), None
-    )
-    if operation is None or operation.arguments[6]:
+    layers = (Convolution.of(graph.operations[index]) for index in node.operations)
+    layer = next((each for each in layers if each is not None), None)
+    if layer is None or layer.transposed:
         raise ConvlensError(f"layer {place} is no convolution, so no input channel has a share of its own")
-    x, weight, _, stride, padding, dilation, _, _, groups = operation.arguments
-    values = look.tensors({x.tensor, weight.tensor})
-    kernels = values[weight.tensor]
+    values = look.tensors({layer.input, layer.weight})
+    kernels = values[layer.weight]
     if not 0 <= channel < len(kernels) or not 0 <= source < kernels.shape[1]:
         raise ConvlensError(
             f"channel {channel} or input channel {source} is not there; layer {place} has {len(kernels)} channels, "
             f"each reading {kernels.shape[1]}"
         )
-    first = channel // (len(kernels) // groups) * kernels.shape[1]
-    plane = values[x.tensor][0, first + source].double().numpy()
-    sides = ((padding[0], padding[0]), (padding[-1], padding[-1]))
+    first = channel // (len(kernels) // layer.groups) * kernels.shape[1]
+    plane = values[layer.input][0, first + source].double().numpy()
+    sides = ((layer.padding[0], layer.padding[0]), (layer.padding[-1], layer.padding[-1]))
     share = arithmetic.conv2d(
         plane,
         kernels[channel, source].double().numpy(),
-        stride=(stride[0], stride[-1]),
+        stride=(layer.stride[0], layer.stride[-1]),
         padding=sides,
-        dilation=(dilation[0], dilation[-1]),
+        dilation=(layer.dilation[0], layer.dilation[-1]),
     )
     return {"input": plane, "share": share}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from convlens.anatomy.costs import VIEWS
 from convlens.graph import Graph, Operation, Ref
+from convlens.graph.operators import family
 
 _MOST = 1 << 22  # elements of a constant that may be worked out
 
@@ -34,7 +34,7 @@ class Constants:
         """Which elements have exactly this number, whatever the parameters are; None if that cannot be said."""
         operations = self._needed(index, before)
         if operations is None or (
-            all(each.kind in VIEWS for each in operations) and self._reads_parameters(operations)
+            all(family(each) == "view" for each in operations) and self._reads_parameters(operations)
         ):
             return None  # a mere view of a parameter has no fixed numbers
         draws = (1.0, -1.0) if self._reads_parameters(operations) else (None,)

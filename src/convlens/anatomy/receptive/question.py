@@ -31,7 +31,6 @@ class Question(Call):
         super().__init__(graph, operation)
         self._all = fields
         self._fields = {i: fields[i] if keeping else without_fixed(fields[i]) for i in operation.inputs}
-        self.graph = graph
         self.constants = constants
         self.local = local
 
@@ -48,10 +47,24 @@ class Question(Call):
         """Fields of all tensors that go in."""
         return [self._fields[index] for index in self.operation.inputs]
 
+    def argument(self, position: int, default: Any = None) -> Any:
+        """Argument number `position` of the operator's schema, given by position, by name or by default."""
+        value = list(self.given.values())[position] if position < len(self.given) else None
+        return default if value is None else value
+
+    def has_tensor(self, position: int) -> bool:
+        """Whether argument number `position` is a tensor."""
+        return isinstance(self.argument(position), Ref)
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """Shape of the tensor given as argument number `position`."""
+        shape: tuple[int, ...] = self.graph.tensors[self.argument(position).tensor].shape
+        return shape
+
     def named(self, name: str, default: Any = None) -> Any:
         """The argument of that name in the operator's schema."""
-        position = self.position(name)
-        return default if position is None else self.argument(position, default)
+        value = self.given.get(name)
+        return default if value is None else value
 
     def position(self, name: str) -> int | None:
         """The number of the argument of that name in the operator's schema."""

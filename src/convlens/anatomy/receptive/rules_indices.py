@@ -15,10 +15,10 @@ from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, dense, union
 from convlens.anatomy.receptive.fixed import closed
 from convlens.anatomy.receptive.question import Question
-from convlens.anatomy.receptive.rules_layers import each_axis
 from convlens.anatomy.receptive.rules_shapes import compressed, replayed
 from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
 from convlens.graph import Ref
+from convlens.graph.operators import Pool
 
 Rule = Callable[[Question], Field | list[Field]]
 _ROUNDING = 1e-5  # of a position in pixels; nearer to a tie than this, float32 may decide otherwise
@@ -177,7 +177,7 @@ def max_unpool(q: Question) -> Field:
         plane = prod(made[-sides:])
         lead = torch.arange(prod(made[:-sides])).view(*made[:-sides], *([1] * sides)) * plane
         return _placed(q, Field(()), found, places.long() + lead, adding=False)
-    given = union([each for each in (found, q.field(1)) if each.terms], q.tensor(0).shape)
+    given = union([each for each in (found, q.field(1)) if each.terms], q.shape(0))
     pool = _pool_of(q, sides)
     if pool is None:
         axes = list(range(len(made) - sides, len(made)))
@@ -194,19 +194,15 @@ def max_unpool(q: Question) -> Field:
     return q.as_bound(given)
 
 
-def _pool_of(q: Question, sides: int) -> tuple[list[int], ...] | None:
+def _pool_of(q: Question, sides: int) -> tuple[tuple[int, ...], ...] | None:
     """Kernel, stride, padding and dilation of the pooling that made the indices, if its maps had the output's size."""
     ref = q.argument(1)
     tensor = q.graph.tensors[ref.tensor] if isinstance(ref, Ref) else None
     producer = q.graph.operations[tensor.producer] if tensor is not None and tensor.producer is not None else None
-    if producer is None or not producer.kind.startswith("max_pool") or not producer.kind.endswith("with_indices"):
+    pool = None if producer is None else Pool.of(producer)
+    if pool is None or pool.how != "max" or q.graph.tensors[pool.input].shape[-sides:] != q.size()[-sides:]:
         return None
-    if q.graph.tensors[producer.inputs[0]].shape[-sides:] != q.size()[-sides:]:
-        return None
-    pool = Question(q.graph, producer, {i: Field(()) for i in producer.inputs}, q.constants, local=False, keeping=False)
-    kernel = each_axis(pool.named("kernel_size"), sides)
-    stride = each_axis(pool.named("stride") or kernel, sides)
-    return kernel, stride, each_axis(pool.named("padding", 0), sides), each_axis(pool.named("dilation", 1), sides)
+    return pool.kernel_size, pool.stride, pool.padding, pool.dilation
 
 
 # Sampling
@@ -224,7 +220,7 @@ def grid_sample(q: Question) -> Field:
                 found = found.reduced([axis], size=made[axis])
             parts.append(found)
         return q.as_bound(union(parts, made))
-    given = q.tensor(0).shape
+    given = q.shape(0)
     mode, padding, corners = int(q.argument(2)), int(q.argument(3)), bool(q.argument(4))
     sides = [
         _sampled(numbers[..., len(given) - 1 - axis].double(), given[axis], mode, padding, corners) for axis in spatial

@@ -7,34 +7,22 @@ from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.taps import Taps
+from convlens.graph.operators import Convolution, Norm, Pool, each_axis, kinds
 
 
 def convolution(q: Question) -> Field:
     """Taps along each spatial axis, union over a group's channels; a weight that depends on the input counts too."""
-    stride, padding, dilation, transposed = (q.argument(position) for position in (3, 4, 5, 6))
-    groups = int(q.argument(8))
-    weight, given, made = q.tensor(1).shape, q.tensor(0).shape, q.size()
-    found = _channels(q.field(0), given[1], made[1], groups)
-    for axis in range(2, len(given)):
-        number = axis - 2
-        slide = taps.spread if transposed else taps.window
-        found = found.along(
-            axis,
-            slide(
-                given[axis],
-                made[axis],
-                kernel=weight[axis],
-                stride=_pick(stride, number),
-                padding=_pick(padding, number),
-                dilation=_pick(dilation, number),
-            ),
-        )
-    extra = [_weight(each, made, bool(transposed)) for each in (q.field(1), q.field(2)) if each.terms]
+    layer = Convolution.of(q.operation)
+    assert layer is not None
+    weight, given, made = q.shape(1), q.shape(0), q.size()
+    found = _channels(q.field(0), given[1], made[1], layer.groups)
+    slide = taps.spread if layer.transposed else taps.window
+    geometry = [each_axis(each, len(given) - 2) for each in (layer.stride, layer.padding, layer.dilation)]
+    for axis, stride, padding, dilation in zip(range(2, len(given)), *geometry, strict=True):
+        window = slide(given[axis], made[axis], kernel=weight[axis], stride=stride, padding=padding, dilation=dilation)
+        found = found.along(axis, window)
+    extra = [_weight(each, made, layer.transposed) for each in (q.field(1), q.field(2)) if each.terms]
     return union([found, *extra], made) if extra else found
-
-
-def _pick(values: Sequence[int], number: int) -> int:
-    return int(values[number] if len(values) > 1 else values[0])
 
 
 def _channels(found: Field, given: int, made: int, groups: int) -> Field:
@@ -57,40 +45,27 @@ def _weight(found: Field, made: tuple[int, ...], transposed: bool) -> Field:
     return flat.broadcast(made)
 
 
-def pool(dimensions: int) -> Callable[[Question], Field]:
-    """Max and average pooling over the last `dimensions` axes."""
-
-    def rule(q: Question) -> Field:
-        kernel = each_axis(q.named("kernel_size"), dimensions)
-        stride = each_axis(q.named("stride") or kernel, dimensions)
-        padding = each_axis(q.named("padding", 0), dimensions)
-        dilation = each_axis(q.named("dilation", 1), dimensions)
-        found, given, made = q.field(0), q.tensor(0).shape, q.size()
-        for number in range(dimensions):
-            axis = len(given) - dimensions + number
-            window = taps.window(
-                given[axis],
-                made[axis],
-                kernel=kernel[number],
-                stride=stride[number],
-                padding=padding[number],
-                dilation=dilation[number],
-            )
-            found = found.along(axis, window)
-        return found
-
-    return rule
-
-
-def each_axis(value: int | Sequence[int], count: int) -> list[int]:
-    """One number for each axis."""
-    numbers = [value] if isinstance(value, int) else list(value)
-    return numbers * count if len(numbers) == 1 else numbers
+def pool(q: Question) -> Field:
+    """Max and average pooling over the last axes."""
+    layer = Pool.of(q.operation)
+    assert layer is not None
+    found, given, made = q.field(0), q.shape(0), q.size()
+    for number, axis in enumerate(range(len(given) - len(layer.kernel_size), len(given))):
+        window = taps.window(
+            given[axis],
+            made[axis],
+            kernel=layer.kernel_size[number],
+            stride=layer.stride[number],
+            padding=layer.padding[number],
+            dilation=layer.dilation[number],
+        )
+        found = found.along(axis, window)
+    return found
 
 
 def adaptive_pool(q: Question) -> Field:
     """Adaptive pooling, whose windows differ where the sizes do not divide."""
-    found, given, made = q.field(0), q.tensor(0).shape, q.size()
+    found, given, made = q.field(0), q.shape(0), q.size()
     for axis in range(len(given) - len(each_axis(q.argument(1), 1)), len(given)):
         windows = taps.adaptive(given[axis], made[axis])
         found = found.reduced([axis]) if made[axis] == 1 else found.along(axis, windows)
@@ -108,7 +83,7 @@ def resize(dimensions: int, resizer: Resizer) -> Callable[[Question], Field]:
         scales = [q.named(name) for name in ("scales_d", "scales_h", "scales_w")][3 - dimensions :]
         if dimensions == 1:
             scales = [q.named("scales")]
-        found, given, made = q.field(0), q.tensor(0).shape, q.size()
+        found, given, made = q.field(0), q.shape(0), q.size()
         for number, scale in enumerate(scales):
             axis = len(given) - dimensions + number
             if given[axis] != made[axis] or scale not in (None, 1.0):
@@ -144,11 +119,8 @@ def _cubic_aa(length: int, outputs: int, scale: float | None, corners: bool) -> 
 
 def batch_norm(q: Question) -> Field | list[Field]:
     """With given statistics one element sees itself; with statistics of its own a channel sees all of itself."""
-    no_statistics = q.operation.kind == "_native_batch_norm_legit_no_training"
-    position = next(
-        (i for i, each in enumerate(q.operation.operator._schema.arguments) if each.name in ("training", "train")), None
-    )
-    computes = not no_statistics and (position is None or bool(q.argument(position)))
+    norm = Norm.of(q.operation)
+    computes = norm is not None and norm.computes
     found = q.field(0)
     if not computes or q.local:
         return found
@@ -193,19 +165,9 @@ def _position(found: Field, axis: int) -> bool:
 
 
 RULES: dict[str, Callable[[Question], Field | list[Field]]] = {
-    "convolution": convolution,
-    "_convolution": convolution,
-    "convolution_overrideable": convolution,
-    "max_pool2d_with_indices": pool(2),
-    "max_pool3d_with_indices": pool(3),
-    "avg_pool1d": pool(1),
-    "avg_pool2d": pool(2),
-    "avg_pool3d": pool(3),
-    "_adaptive_avg_pool2d": adaptive_pool,
-    "_adaptive_avg_pool3d": adaptive_pool,
-    "adaptive_avg_pool1d": adaptive_pool,
-    "adaptive_max_pool2d": adaptive_pool,
-    "adaptive_max_pool3d": adaptive_pool,
+    **dict.fromkeys(kinds("convolution"), convolution),
+    **dict.fromkeys(kinds("pool"), pool),
+    **dict.fromkeys(kinds("adaptive pool"), adaptive_pool),
     "upsample_nearest1d": resize(1, _nearest),
     "upsample_nearest2d": resize(2, _nearest),
     "upsample_nearest3d": resize(3, _nearest),

@@ -72,7 +72,7 @@ def product(first: int) -> Rule:
 
 def addbmm(q: Question) -> Field:
     """The sum of a batch of products."""
-    made = (q.tensor(1).shape[0], *q.size())
+    made = (q.shape(1)[0], *q.size())
     left, right = q.field(1), q.field(2)
     parts = [left.reduced([-1])] if left.terms else []
     found = union([*parts, right.reduced([-2])] if right.terms else parts, made)
@@ -114,7 +114,7 @@ def _whole(found: Field) -> Field:
 def attention(q: Question) -> list[Field]:
     """Every query sees every key and value that a mask of constants lets it see (only earlier ones if causal)."""
     query, key, value = q.field(0), q.field(1), q.field(2)
-    made, steps = q.size(), q.tensor(1).shape[-2]
+    made, steps = q.size(), q.shape(1)[-2]
     parts = [query.reduced([-1])] if query.terms else []
     place = next((each for each in map(q.position, ("attn_mask", "attn_bias")) if each is not None), None)
     blocked = None if place is None else q.fixed(place, MINUS_INFINITY)

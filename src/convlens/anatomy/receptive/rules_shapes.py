@@ -70,7 +70,7 @@ def unsqueeze(q: Question) -> Field:
 
 def select(q: Question) -> Field:
     """One position along an axis."""
-    found, axis = q.field(0), q.argument(1) % len(q.tensor(0).shape)
+    found, axis = q.field(0), q.argument(1) % len(q.shape(0))
     return found.along(axis, taps.listed(found.shape[axis], [q.argument(2)])).squeezed(axis)
 
 
@@ -100,7 +100,7 @@ def split(q: Question) -> list[Field]:
 
 def unbind(q: Question) -> list[Field]:
     """Every position along an axis on its own."""
-    found, axis = q.field(0), q.argument(1, 0) % len(q.tensor(0).shape)
+    found, axis = q.field(0), q.argument(1, 0) % len(q.shape(0))
     length = found.shape[axis]
     return [found.along(axis, taps.listed(length, [i])).squeezed(axis) for i in range(length)]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from convlens.anatomy.costs import is_pointwise
 from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes, taps
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, Term, dense, source, union, union_size
@@ -15,6 +14,7 @@ from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.rules_shapes import replayed
 from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Free, Indices, Span
 from convlens.graph import Graph, ModuleCall, Operation, Tensor
+from convlens.graph.operators import is_pointwise
 from convlens.graph.structure import refs
 
 _MOST = 1 << 24  # elements of a union that may be written out
