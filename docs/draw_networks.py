@@ -24,6 +24,7 @@ PAGES = {
     "googlenet": ("googlenet",),
     "resnet": ("resnet", "resnet_cifar"),
     "efficientnet": ("efficientnet",),
+    "mobilenet": ("mobilenet_v2", "efficientnet_lite"),
 }
 PICTURES = {
     "lenet": ("lenet5_1998", "c1 s2 c3 s4 c5 f6 output"),
@@ -39,6 +40,7 @@ PICTURES = {
         "efficientnet_b0",
         "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 head avgpool classifier",
     ),
+    "mobilenet": ("mobilenet_v2", "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 head avgpool classifier"),
 }
 
 

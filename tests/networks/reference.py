@@ -1,6 +1,7 @@
 """Forward passes written from the entries of published files alone, to compare ours with: no modules, no shared code.
 
-`w` maps torchvision's names to tensors (timm's in `timm_efficientnet`); everything is in eval mode.
+`w` maps torchvision's names to tensors (timm's in `timm_mbconv`, EfficientNet-PyTorch's in `efficientnet_lite`);
+everything is in eval mode.
 """
 
 import re
@@ -125,19 +126,72 @@ def efficientnet(w, x, eps=1e-5):
     return linear(w, "classifier.1", x.mean(dim=(2, 3)))
 
 
-def timm_efficientnet(w, x):
-    x = F.silu(norm(w, "bn1", conv(w, "conv_stem", x, stride=2, padding=1)))
-    for stage, stride in enumerate(STRIDES):
+def mobilenet_v2(w, x):
+    def block(name, x, **geometry):
+        return norm(w, f"{name}.1", conv(w, f"{name}.0", x, **geometry))
+
+    last = max(int(name.split(".")[1]) for name in w if name.startswith("features."))
+    x = F.relu6(block("features.0", x, stride=2, padding=1))
+    for index, name in enumerate((f"features.{number}.conv" for number in range(1, last)), start=1):
+        expands = f"{name}.3.weight" in w
+        y = F.relu6(block(f"{name}.0", x)) if expands else x
+        stride = 2 if index in (2, 4, 7, 14) else 1
+        y = F.relu6(block(f"{name}.{int(expands)}", y, stride=stride, padding=1, groups=y.shape[1]))
+        y = norm(w, f"{name}.{2 + expands}", conv(w, f"{name}.{1 + expands}", y))
+        x = x + y if stride == 1 and x.shape == y.shape else y
+    x = F.relu6(block(f"features.{last}", x))
+    return linear(w, "classifier.1", x.mean(dim=(2, 3)))
+
+
+def same(x, kernel, stride):
+    """TensorFlow's SAME, as its manual states it for one axis, on both."""
+    amounts = []
+    for side in (x.shape[-1], x.shape[-2]):
+        total = max(kernel - (stride if side % stride == 0 else side % stride), 0)
+        amounts += [total // 2, total - total // 2]
+    return F.pad(x, amounts)
+
+
+def efficientnet_lite(w, x):
+    def block(number, part, x, index, **geometry):
+        return norm(w, f"_blocks.{number}._bn{index}", conv(w, f"_blocks.{number}._{part}_conv", x, **geometry), 1e-3)
+
+    x = F.relu6(norm(w, "_bn0", conv(w, "_conv_stem", same(x, 3, 2), stride=2), 1e-3))
+    stage, width = -1, None
+    for number in range(1 + max(int(name.split(".")[1]) for name in w if name.startswith("_blocks."))):
+        begins = len(w[f"_blocks.{number}._project_conv.weight"]) != width
+        width, stage = len(w[f"_blocks.{number}._project_conv.weight"]), stage + begins
+        kernel = w[f"_blocks.{number}._depthwise_conv.weight"]
+        stride = STRIDES[stage] if begins else 1
+        y = F.relu6(block(number, "expand", x, 0)) if f"_blocks.{number}._expand_conv.weight" in w else x
+        y = same(y, kernel.shape[-1], stride)
+        y = F.relu6(block(number, "depthwise", y, 1, stride=stride, groups=len(kernel)))
+        y = block(number, "project", y, 2)
+        x = y if begins else x + y
+    x = F.relu6(norm(w, "_bn1", conv(w, "_conv_head", x), 1e-3))
+    return linear(w, "_fc", x.mean(dim=(2, 3)))
+
+
+def timm_mbconv(w, x, activate=F.silu, eps=1e-5, strides=STRIDES, tensorflow=False):
+    def strided(name, x, kernel, stride, **geometry):
+        if tensorflow:
+            return conv(w, name, same(x, kernel, stride), stride=stride, **geometry)
+        return conv(w, name, x, stride=stride, padding=kernel // 2, **geometry)
+
+    x = activate(norm(w, "bn1", strided("conv_stem", x, 3, 2), eps))
+    for stage, stride in enumerate(strides):
         for index in sorted({int(n.split(".")[2]) for n in w if n.startswith(f"blocks.{stage}.")}):
             name = f"blocks.{stage}.{index}"
             expands = f"{name}.conv_pwl.weight" in w
-            y = F.silu(norm(w, f"{name}.bn1", conv(w, f"{name}.conv_pw", x))) if expands else x
+            y = activate(norm(w, f"{name}.bn1", conv(w, f"{name}.conv_pw", x), eps)) if expands else x
             kernel = w[f"{name}.conv_dw.weight"]
-            geometry = {"groups": len(kernel), "padding": kernel.shape[-1] // 2, "stride": 1 if index else stride}
-            y = F.silu(norm(w, f"{name}.bn{1 + expands}", conv(w, f"{name}.conv_dw", y, **geometry)))
-            gate = F.silu(conv(w, f"{name}.se.conv_reduce", y.mean(dim=(2, 3), keepdim=True)))
-            y = y * torch.sigmoid(conv(w, f"{name}.se.conv_expand", gate))
-            y = norm(w, f"{name}.bn{2 + expands}", conv(w, f"{name}.conv_pwl" if expands else f"{name}.conv_pw", y))
+            y = strided(f"{name}.conv_dw", y, kernel.shape[-1], 1 if index else stride, groups=len(kernel))
+            y = activate(norm(w, f"{name}.bn{1 + expands}", y, eps))
+            if f"{name}.se.conv_reduce.weight" in w:
+                gate = activate(conv(w, f"{name}.se.conv_reduce", y.mean(dim=(2, 3), keepdim=True)))
+                y = y * torch.sigmoid(conv(w, f"{name}.se.conv_expand", gate))
+            y = conv(w, f"{name}.conv_pwl" if expands else f"{name}.conv_pw", y)
+            y = norm(w, f"{name}.bn{2 + expands}", y, eps)
             x = y + x if y.shape == x.shape and not (index == 0 and stride == 2) else y
-    x = F.silu(norm(w, "bn2", conv(w, "conv_head", x)))
+    x = activate(norm(w, "bn2", conv(w, "conv_head", x), eps))
     return linear(w, "classifier", x.mean(dim=(2, 3)))

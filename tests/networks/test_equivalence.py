@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from convlens.networks import card, create, names
 from convlens.networks.alexnet import AlexNet
 from convlens.networks.catalogue import family_of
-from convlens.networks.efficientnet import BatchNorm, EfficientNet
+from convlens.networks.efficientnet import TENSORFLOW, EfficientNet
+from convlens.networks.efficientnet_lite import EfficientNetLite
 from convlens.networks.googlenet import TABLE_1, GoogLeNet
 from convlens.networks.inception import InceptionWidths
 from convlens.networks.loading import adapt, find_misfits, to_our_names
+from convlens.networks.mobilenet_v2 import MobileNetV2
 from convlens.networks.resnet import ResNet
 from convlens.networks.vgg import VGG
 from networks import reference
@@ -94,9 +97,10 @@ SMALL = {
     ),
     "efficientnet_b0": (lambda: EfficientNet(width=0.25, depth=1.2, classes=7), reference.efficientnet),
     "efficientnet_b5": (
-        lambda: EfficientNet(width=0.25, classes=7, batch_norm=BatchNorm(eps=0.001, momentum=0.01)),
+        lambda: EfficientNet(width=0.25, classes=7, style=TENSORFLOW),
         lambda w, x: reference.efficientnet(w, x, eps=0.001),
     ),
+    "mobilenet_v2": (lambda: MobileNetV2(width=0.25, classes=7), reference.mobilenet_v2),
 }
 
 
@@ -121,11 +125,33 @@ def test_the_larger_efficientnets_have_tensorflows_epsilon(name, eps):
     assert {(module.eps, module.momentum) for module in norms} == {(eps, 0.01 if eps == 1e-3 else 0.1)}
 
 
-def test_logits_of_timms_layout():
-    network = random_statistics(EfficientNet(width=0.25, classes=7))
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+LITE = {"activate": F.relu6, "eps": 1e-3, "tensorflow": True}
+OTHER_LAYOUTS = {
+    "efficientnet_b0 timm": (lambda: EfficientNet(width=0.25, classes=7), reference.timm_mbconv),
+    "mobilenet_v2 timm": (
+        lambda: MobileNetV2(width=0.25, classes=7),
+        lambda w, x: reference.timm_mbconv(w, x, activate=F.relu6, strides=(1, 2, 2, 2, 1, 2, 1)),
+    ),
+    "efficientnet_lite0 timm": (
+        lambda: EfficientNetLite(width=0.25, depth=1.2, classes=7),
+        lambda w, x: reference.timm_mbconv(w, x, **LITE),
+    ),
+    "efficientnet_lite0 EfficientNet-PyTorch": (
+        lambda: EfficientNetLite(width=0.5, depth=1.2, classes=7),
+        reference.efficientnet_lite,
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [(96, 96), (75, 101), (90, 58)])
+@pytest.mark.parametrize("case", OTHER_LAYOUTS)
+def test_logits_of_other_layouts(case, size):
+    build, forward = OTHER_LAYOUTS[case]
+    name, layout = case.split()
+    network = random_statistics(build())
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected = reference.timm_efficientnet(named_as_in("timm", network, family_of(card("efficientnet_b0"))), x)
+        expected = forward(named_as_in(layout, network, family_of(card(name))), x)
         torch.testing.assert_close(network(x), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -159,4 +185,6 @@ def test_the_references_cover_every_published_family():
         "googlenet",
         "resnet",
         "efficientnet",
+        "efficientnet_lite",
+        "mobilenet_v2",
     }

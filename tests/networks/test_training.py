@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy, interpolate
 from convlens.networks import WithAuxiliary, create, scale_efficientnet
 from convlens.networks.alexnet import ONE_WEIRD_TRICK, PAPER_2012, AlexNet
 from convlens.networks.efficientnet import EfficientNet
+from convlens.networks.efficientnet_lite import EfficientNetLite
 from convlens.networks.googlenet import BATCH_NORM, PAPER_2014, TABLE_1, GoogLeNet
 from convlens.networks.inception import InceptionWidths
+from convlens.networks.mobilenet_v2 import MobileNetV2
 from convlens.networks.resnet import ResNet
 from convlens.networks.vgg import VGG
 
@@ -54,6 +56,12 @@ FAMILIES = {
         32,
         1e-2,
     ),
+    "efficientnet_lite": (
+        lambda: EfficientNetLite(depth=0.5, width=0.25, channels=1, dropout=0.0, stochastic_depth=0.0),
+        32,
+        1e-2,
+    ),
+    "mobilenet_v2": (lambda: MobileNetV2(width=0.25, channels=1, dropout=0.0), 32, 1e-2),
 }
 
 
