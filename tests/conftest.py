@@ -23,6 +23,7 @@ def pytest_collection_modifyitems(items):
 def _own_cache(tmp_path, monkeypatch):
     """No test reads or fills the caches of the person who runs it."""
     monkeypatch.setenv("CONVLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CONVLENS_WEIGHTS", raising=False)
 
 
 # One run and one artifact a format for all tests, because training and exporting take seconds.

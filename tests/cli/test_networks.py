@@ -19,7 +19,7 @@ def test_every_network_is_listed(capsys, monkeypatch):
     ("pattern", "found"),
     [
         ("vgg1?_bn", ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]),
-        ("lenet", ["lenet5_1998", "lenet5", "googlenet_2014", "googlenet"]),
+        ("lenet", ["lenet5_1998", "lenet5", "googlenet_2014", "googlenet", "mobilenet_v2"]),
     ],
 )
 def test_a_pattern_or_a_part_chooses(pattern, found, capsys):

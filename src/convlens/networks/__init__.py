@@ -7,6 +7,8 @@ from convlens.networks.cards import Card, card, names
 from convlens.networks.catalogue import check_size, create
 from convlens.networks.class_names import class_names
 from convlens.networks.outputs import WithAuxiliary
+from convlens.networks.places import default as default_weights
+from convlens.networks.places import installed as installed_weights
 from convlens.networks.published import PublishedWeights
 from convlens.networks.scaling import Scale, compound_scale
 
@@ -42,7 +44,9 @@ __all__ = [
     "class_names",
     "compound_scale",
     "create",
+    "default_weights",
     "fully_convolutional",
+    "installed_weights",
     "names",
     "scale_efficientnet",
 ]

@@ -4,7 +4,6 @@ Every figure on a card is recomputed from the network by `tests/networks/test_ca
 """
 
 import csv
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,11 @@ from types import MappingProxyType
 
 from convlens.errors import unknown_name
 from convlens.images import Preprocessing
+from convlens.networks import places
 from convlens.networks.published import PublishedWeights, published_weights, read_preprocessing
+
+# the name that means a network's default weights, whatever those are called
+DEFAULT = "imagenet1k"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +63,20 @@ class Card:
         """What the outputs of the published weights mean, in order; empty where none were published."""
         return next((each.class_names for each in self.weights.values() if each.class_names), ())
 
+    def named(self, weights: str | Path) -> PublishedWeights | None:
+        """Find the published weights that a name means, in any case; None where it means none of this network's.
+
+        `"imagenet1k"` means those that are installed, else the most accurate ones.
+        """
+        name = str(weights).lower()
+        return self.weights.get(name) or (places.default(self.name) if name == DEFAULT else None)
+
     def published(self, weights: str | Path) -> PublishedWeights | None:
-        """Find the published weights of a name, in any case, or those that a file is a copy of (by its SHA-256)."""
-        named = self.weights.get(str(weights).lower())
-        path = Path(weights).expanduser()
+        """Find the published weights that a name means, or those that a file is a copy of (by its SHA-256)."""
+        named, path = self.named(weights), Path(weights).expanduser()
         if named is not None or not self.weights or not path.is_file():
             return named
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = places.sha256(path)
         return next((each for each in self.weights.values() if digest.startswith(each.sha256_prefix)), None)
 
 

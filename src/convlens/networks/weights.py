@@ -78,10 +78,10 @@ def _outline(sheet: Card, family: Family) -> nn.Module:
 
 def _find(sheet: Card, family: Family, weights: str | Path) -> tuple[Path, PublishedWeights | None]:
     """Tell a published name from a file, and get the file."""
-    if str(weights).lower() in sheet.weights:
+    published = sheet.named(weights)
+    if published is not None:
         from convlens.networks.download import fetch
 
-        published = sheet.weights[str(weights).lower()]
         return fetch(published), published
     path = Path(weights).expanduser()
     if path.suffix.lower() in SUFFIXES or path.exists():
