@@ -1,10 +1,12 @@
 """A network at work on one picture: what every layer gives, and the prediction."""
 
+import gc
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,14 +18,17 @@ from convlens.errors import ConvlensError, unknown_name
 from convlens.explorer.folding import Node, unfolded
 from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
-from convlens.graph import execute
+from convlens.graph import execute, observe
 
 if TYPE_CHECKING:
     from convlens.images import Preprocessing
 
+T = TypeVar("T")
+
 MOST_PATIENTS = 3
+PATIENTS_BYTES = 400 * 2**20  # of weights; one network, however large, is kept
 MOST_LOOKS = 6
-KEPT_BYTES = 400 * 2**20
+KEPT_BYTES = 256 * 2**20  # of tensors that the looks keep together
 
 
 @dataclass
@@ -76,6 +81,11 @@ class Look:
     x: torch.Tensor
     _kept: dict[int, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def kept_bytes(self) -> int:
+        """How much memory its tensors take."""
+        return sum(tensor.nbytes for tensor in self._kept.copy().values())
+
     def tensors(self, wanted: set[int]) -> dict[int, torch.Tensor]:
         """Give some tensors of the forward pass, running it again only if one of them was not kept."""
         with self.patient.lock:
@@ -85,7 +95,11 @@ class Look:
                 also = {node.output for node in self.patient.nodes.values()} if not self._kept else set()
                 sizes = sum(graph.tensors[index].nbytes for index in also)
                 found = execute(self.patient.network, graph, self.x, missing | (also if sizes <= KEPT_BYTES else set()))
-                self._kept.update(found)
+                room = KEPT_BYTES - self.kept_bytes
+                known = self._kept | found
+                if sum(tensor.nbytes for tensor in found.values()) <= room:
+                    self._kept.update(found)
+                return {index: known[index] for index in wanted}
             return {index: self._kept[index] for index in wanted}
 
     def output(self, place: str) -> torch.Tensor:
@@ -93,11 +107,22 @@ class Look:
         index = self.patient.node(place).output
         return self.tensors({index})[index][0]
 
-    def outputs(self, places: list[str]) -> list[torch.Tensor]:
-        """What several layers give, without the batch; of the forward pass that is kept, so far as it is."""
-        indices = [self.patient.node(place).output for place in places]
-        found = self.tensors(set(indices))
-        return [found[index][0] for index in indices]
+    def glances(self, places: list[str], glance: Callable[[torch.Tensor], T]) -> dict[str, T]:
+        """What is made of the outputs of several layers, each without the batch, one after the other.
+
+        Not all outputs are in memory at once: those of a large network on a large image take gigabytes.
+        """
+        indices = {place: self.patient.node(place).output for place in places}
+        with self.patient.lock:
+            found = {index: glance(self._kept[index][0]) for index in set(indices.values()) & self._kept.keys()}
+
+            def see(index: int, tensor: torch.Tensor) -> None:
+                found[index] = glance(tensor[0])
+
+            missing = set(indices.values()) - found.keys()
+            if missing:
+                observe(self.patient.network, self.patient.sheet.graph, self.x, missing, see)
+        return {place: found[index] for place, index in indices.items()}
 
     def probabilities(self) -> NDArray[np.float32]:
         """The probability of each class."""
@@ -121,9 +146,9 @@ class Clinic:
         """A network by name: the opened one with its weights, or one of the catalogue with initial weights."""
         with self._lock:
             if name not in self._patients:
+                opened = self._opened is not None and name == self._opened.name
+                self._make_room(0 if opened else networks.card(name).parameters * 4)
                 self._patients[name] = self._admit(name)
-                while len(self._patients) > MOST_PATIENTS:
-                    self._patients.popitem(last=False)
             self._patients.move_to_end(name)
             return self._patients[name]
 
@@ -134,10 +159,25 @@ class Clinic:
         with self._lock:
             if (name, picture) not in self._looks:
                 self._looks[name, picture] = Look(patient, prepared(patient, pixels))
-                while len(self._looks) > MOST_LOOKS:
-                    self._looks.popitem(last=False)
             self._looks.move_to_end((name, picture))
+            sizes = {key: look.kept_bytes for key, look in self._looks.items()}
+            while len(self._looks) > 1 and (len(self._looks) > MOST_LOOKS or sum(sizes.values()) > KEPT_BYTES):
+                sizes.pop(self._looks.popitem(last=False)[0])
             return self._looks[name, picture]
+
+    def _make_room(self, more: int) -> None:
+        """Let the networks go that were not looked at for longest, with what they gave, before `more` bytes come."""
+
+        def size(patient: Patient) -> int:
+            return sum(each.nbytes for each in patient.network.parameters())
+
+        while self._patients and (
+            len(self._patients) >= MOST_PATIENTS or sum(map(size, self._patients.values())) + more > PATIENTS_BYTES
+        ):
+            name, _ = self._patients.popitem(last=False)
+            for key in [key for key in self._looks if key[0] == name]:
+                del self._looks[key]
+            gc.collect()  # an anatomy and its modules know each other, and may not wait for a full collection
 
     def _admit(self, name: str) -> Patient:
         opened = self._opened

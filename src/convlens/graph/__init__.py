@@ -1,6 +1,6 @@
 """What one forward pass of any module does: operations, tensors, and the module each belongs to."""
 
-from convlens.graph.execution import execute, operations_between, resume
+from convlens.graph.execution import execute, observe, operations_between, resume
 from convlens.graph.record import record
 from convlens.graph.structure import Failure, Graph, ModuleCall, Operation, Ref, Storage, Tensor
 
@@ -13,6 +13,7 @@ __all__ = [
     "Storage",
     "Tensor",
     "execute",
+    "observe",
     "operations_between",
     "record",
     "resume",

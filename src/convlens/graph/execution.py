@@ -4,7 +4,7 @@ To keep tensors, the network itself runs; its operations are watched as they com
 the graph. So what is kept is what the network did. To go on from tensors, the operations behind them are called again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -22,17 +22,17 @@ class _Enough(Exception):  # noqa: N818
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator call, in the order in which the graph was recorded."""
 
-    def __init__(self, graph: Graph, wanted: set[int]) -> None:
+    def __init__(self, graph: Graph, wanted: set[int], see: Callable[[int, torch.Tensor], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.kept: dict[int, torch.Tensor] = {}
         self._graph = graph
-        self._wanted = wanted
+        self._missing = set(wanted)
+        self._see = see
         self._next = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run one operator and copy its results if they are wanted: a later one may overwrite them."""
+        """Run one operator and show its results if they are wanted."""
         del types
         result = func(*args, **(kwargs or {}))
         operations = self._graph.operations
@@ -45,9 +45,10 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 "can be looked into"
             )
         for index, value in zip(operation.outputs, _tensors(result), strict=False):
-            if index in self._wanted:
-                self.kept[index] = value.clone()
-        if self.kept.keys() >= self._wanted:
+            if index in self._missing:
+                self._see(index, value)
+                self._missing.discard(index)
+        if not self._missing:
             raise _Enough
         return result
 
@@ -68,19 +69,44 @@ def execute(network: nn.Module, graph: Graph, x_NCHW: torch.Tensor, wanted: Iter
     Raises:
         ConvlensError: the network does something else than when it was recorded.
     """
+    kept: dict[int, torch.Tensor] = {}
+    observe(network, graph, x_NCHW, wanted, lambda index, tensor: kept.update({index: tensor.detach().clone()}))
+    return kept
+
+
+@torch.no_grad()
+def observe(
+    network: nn.Module,
+    graph: Graph,
+    x_NCHW: torch.Tensor,
+    wanted: Iterable[int],
+    see: Callable[[int, torch.Tensor], None],
+) -> None:
+    """Run a network and show tensors of its forward pass as they come, so that not all are in memory at once.
+
+    Args:
+        network: in evaluation mode.
+        graph: recorded from it; the batch may have been another.
+        x_NCHW: the input.
+        wanted: indices of the graph's tensors.
+        see: called with each index and tensor; a later operation may overwrite the tensor, so copy what is to stay.
+
+    Raises:
+        ConvlensError: the network does something else than when it was recorded.
+    """
     given = {each.index: each.value for each in graph.tensors if each.value is not None}
     given[graph.inputs[0]] = x_NCHW
     asked = set(wanted)
-    kept = {index: given[index].detach().clone() for index in asked if index in given}
-    watcher = _Watcher(graph, asked - set(kept))
-    if asked - set(kept):
+    for index in asked & given.keys():
+        see(index, given[index])
+    missing = asked - given.keys()
+    if missing:
         x = x_NCHW.clone()  # a network may overwrite what it is given
         try:
-            with watcher:
+            with _Watcher(graph, missing, see):
                 network(x)
         except _Enough:
             pass
-    return kept | watcher.kept
 
 
 def operations_between(graph: Graph, given: Iterable[int], wanted: int) -> tuple[list[int], set[int]]:

@@ -61,7 +61,7 @@ def routes(session: Session) -> APIRouter:
     def glances(look: Looked) -> dict[str, dict[str, Any]]:
         """For each layer with a map, its strongest channel, small."""
         places = [node.id for node in look.patient.nodes.values() if len(node.shape) == 3]
-        return {place: _glance(output) for place, output in zip(places, look.outputs(places), strict=True)}
+        return look.glances(places, _glance)
 
     @router.get("/why")
     def why(look: Looked, method: str = "gradcam", target: str = "") -> dict[str, Any]:
