@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_LISTED = 60
+
 
 class ConvlensError(Exception):
     """Something that the user can mend.
@@ -33,4 +35,7 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UnknownNameEr
     near = get_close_matches(str(name).lower(), known, n=3, cutoff=0.6)
     if near:
         return UnknownNameError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
+    if len(known) > _MOST_LISTED:  # nobody reads them all: the least unlike ones
+        near = get_close_matches(str(name).lower(), known, n=5, cutoff=0.0)
+        return UnknownNameError(f"unknown {kind} {name!r}; of {len(known)}, the nearest are {', '.join(near)}")
     return UnknownNameError(f"unknown {kind} {name!r}; valid: {', '.join(known)}")

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from convlens.errors import ConvlensError
 from convlens.explorer.api.image import Pixel, _pixel, _plane, _whole, gray
+from convlens.explorer.shelf import png
 
 pytestmark = pytest.mark.browser
 
@@ -140,3 +141,36 @@ def test_no_value_is_lost(normalisation):
 def test_a_plane_that_is_not_there(temple):
     with pytest.raises(ConvlensError, match="plane='alpha': ask for red, green, blue, gray or normalised"):
         _plane(temple, "alpha", "none")
+
+
+def test_uploads_keep_their_order_and_names_and_can_be_removed(visit):
+    page = visit("/image")
+    for name, shade in (("red cat.png", 10), ("blue cat.png", 20)):
+        content = {"name": name, "mimeType": "image/png", "buffer": png(np.full((6, 5, 3), shade, np.uint8))}
+        page.get_by_label("Use a picture of your own").set_input_files(content)
+        page.get_by_role("button", name=name, exact=True).wait_for()
+    page.get_by_role("button", name="red cat.png", exact=True).click()
+    page.wait_for_url(re.compile("picture=upload-"))
+    page.reload()
+    own = page.locator(".picture[value^=upload-]")
+    own.last.wait_for()
+    assert own.evaluate_all("all => all.map((each) => each.ariaLabel)")[-2:] == ["red cat.png", "blue cat.png"]
+    page.get_by_role("button", name="Remove red cat.png").click()
+    page.get_by_role("button", name="red cat.png", exact=True).wait_for(state="detached")
+    page.wait_for_function("() => !location.search.includes('upload-')")
+
+
+def test_a_file_may_be_let_go_anywhere_on_the_page(visit):
+    page = visit("/pooling")
+    content = list(png(np.full((5, 6, 3), 77, np.uint8)))
+    transfer = page.evaluate_handle(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+          return transfer;
+        }""",
+        content,
+    )
+    page.dispatch_event("h1", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("h1", "drop", {"dataTransfer": transfer})
+    page.get_by_role("button", name="dropped.png", exact=True).wait_for()

@@ -60,7 +60,7 @@ def test_language_and_theme_are_chosen_and_remembered(visit):
     page = visit("/convolution")
     page.get_by_role("button", name="Русский").click()
     page.get_by_role("heading", level=1, name="Ядро скользит").wait_for()
-    page.get_by_role("button", name="Тёмные").click()
+    page.get_by_role("button", name="Тёмная").click()
     page.reload()
     page.get_by_role("heading", level=1, name="Ядро скользит").wait_for()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 20, 26)"
@@ -71,6 +71,35 @@ def test_what_an_address_gets_wrong_is_said(visit):
     assert "stride=99, colour" in page.get_by_role("status").inner_text()
     page = visit(f"/convolution?input={'7' * 5000}")
     assert len(page.get_by_role("status").inner_text()) < 200
+
+
+def test_an_address_that_leads_nowhere_is_a_page(visit):
+    page = visit("/nosuch")
+    assert page.get_by_role("heading", level=1).inner_text() == "There is no page /nosuch"
+    page.locator("#content").get_by_role("link", name="Pooling").click()
+    page.get_by_role("heading", level=1, name="Keep the largest").wait_for()
+    visit.tolerated()  # Chromium itself writes the status 404 to the console
+
+
+def test_a_stopped_server_is_said_and_the_page_goes_on_when_it_is_back(visit):
+    page = visit("/pooling")
+    page.context.route("**/api/**", lambda route: route.abort())
+    page.get_by_role("slider", name="Window").press("ArrowRight")
+    page.get_by_role("alert").wait_for()
+    page.context.unroute("**/api/**")
+    page.get_by_role("alert").wait_for(state="detached")
+    page.wait_for_function("() => document.querySelector('#content').dataset.shown === 'pooling'")
+    assert "window=3" in page.url
+    visit.tolerated()
+
+
+def test_a_message_of_the_program_is_in_the_pages_language(visit):
+    page = visit("/network?a=resnet51", language="ru")
+    page.locator("#notices").get_by_text("Неизвестная сеть «resnet51»").wait_for()
+    page = visit("/network?a=resnet18&openA=layer1.7", language="ru")
+    said = page.locator("#notices").inner_text()
+    assert "Неизвестный модуль «layer1.7»; возможно, имелось в виду: layer1" in said
+    visit.tolerated()
 
 
 def test_the_skip_link_leads_to_the_page(visit):

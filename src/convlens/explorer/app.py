@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from convlens.errors import ConvlensError
@@ -65,6 +65,7 @@ def create_app(session: Session) -> FastAPI:
     app.add_middleware(Protection)
     app.add_exception_handler(ConvlensError, _mendable)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(404, _nowhere)
     for routes in ROUTES:
         app.include_router(routes(session), prefix="/api")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -76,6 +77,14 @@ def create_app(session: Session) -> FastAPI:
 def _shell() -> FileResponse:
     """Every page is the same document: the module of the page reads the address."""
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def _nowhere(request: Request, _: Exception) -> Response:
+    """An address that leads nowhere: a page that says so and names the others; for a script, JSON."""
+    path = request.url.path
+    if path.startswith(("/api/", "/static/")) or request.method not in ("GET", "HEAD"):
+        return JSONResponse({"error": f"there is nothing at {path}"}, status_code=404)
+    return FileResponse(STATIC / "index.html", status_code=404, headers={"Cache-Control": "no-cache"})
 
 
 def _mendable(_: Request, error: Exception) -> JSONResponse:

@@ -21,6 +21,7 @@ from convlens.errors import ConvlensError, unknown_name
 
 MOST_UPLOADS = 16
 MOST_UPLOAD_BYTES = 20 * 2**20
+MOST_TITLE = 80
 LONGEST_SIDE = 1024
 """An uploaded picture is kept at most this large: pages need no more, and sixteen of them stay under 50 MB."""
 
@@ -35,11 +36,15 @@ class Picture:
         name: its name in an address.
         pixels: uint8 `(H, W, C)`.
         credit: whose it is, to be shown beside it; empty for the user's own.
+        title: what the user's own file is called; empty for a bundled one.
+        reduced_from: (height, width) of the file, where it was too large to be kept as it is.
     """
 
     name: str
     pixels: Image
     credit: str = ""
+    title: str = ""
+    reduced_from: tuple[int, int] | None = None
 
 
 def _in_scikit_learn(*parts: str) -> Path:
@@ -82,7 +87,7 @@ class ImageShelf:
         self._own: OrderedDict[str, Picture] = OrderedDict()
         self._start: Picture | None = None
         if start is not None:
-            self._start = Picture(name="start", pixels=_bounded(images.read(start, channels=3)))
+            self._start = _kept("start", images.read(start, channels=3), title=start.name)
 
     def names(self) -> list[str]:
         """The names that `get` knows, the picture from the command line first."""
@@ -102,14 +107,13 @@ class ImageShelf:
             return _bundled(name)
         with self._lock:
             if name in self._own:
-                self._own.move_to_end(name)
                 return self._own[name]
         if name.startswith("upload-"):
             raise ConvlensError(f"the picture {name!r} is not in memory any more; upload it again")
         raise unknown_name("picture", name, self.names())
 
-    def add(self, content: bytes) -> Picture:
-        """Keep an uploaded file in memory; the oldest makes room.
+    def add(self, content: bytes, title: str = "") -> Picture:
+        """Keep an uploaded file in memory, after those that are there; the oldest makes room.
 
         Raises:
             ConvlensError: the file is too large, or no picture can be read from it.
@@ -118,14 +122,23 @@ class ImageShelf:
             raise ConvlensError(
                 f"the file has {len(content)} bytes; the limit is {MOST_UPLOAD_BYTES}: use a smaller one"
             )
-        pixels = _bounded(images.read(content, channels=3))
-        picture = Picture(name=f"upload-{sha256(content).hexdigest()[:12]}", pixels=pixels)
+        name = f"upload-{sha256(content).hexdigest()[:12]}"
+        picture = _kept(name, images.read(content, channels=3), title=title[:MOST_TITLE])
         with self._lock:
-            self._own[picture.name] = picture
-            self._own.move_to_end(picture.name)
+            self._own[name] = picture
             while len(self._own) > MOST_UPLOADS:
                 self._own.popitem(last=False)
         return picture
+
+    def remove(self, name: str) -> None:
+        """Forget an uploaded picture.
+
+        Raises:
+            ConvlensError: it is none of the uploads.
+        """
+        with self._lock:
+            if self._own.pop(name, None) is None:
+                raise ConvlensError(f"the picture {name!r} is no upload of yours; only those can be removed")
 
 
 def scaled(pixels: Image, longest: int) -> Image:
@@ -151,5 +164,7 @@ def png(pixels: Image) -> bytes:
     return buffer.getvalue()
 
 
-def _bounded(pixels: Image) -> Image:
-    return scaled(pixels, LONGEST_SIDE)
+def _kept(name: str, pixels: Image, title: str) -> Picture:
+    small = scaled(pixels, LONGEST_SIDE)
+    reduced = None if small is pixels else pixels.shape[:2]
+    return Picture(name=name, pixels=small, title=title, reduced_from=reduced)

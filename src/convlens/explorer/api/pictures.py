@@ -25,11 +25,16 @@ def routes(session: Session) -> APIRouter:
         return Response(png(scaled(shelf.get(name).pixels, longest)), media_type="image/png")
 
     @router.post("/pictures")
-    async def upload_picture(request: Request) -> dict[str, Any]:
+    async def upload_picture(request: Request, title: str = "") -> dict[str, Any]:
         from starlette.concurrency import run_in_threadpool
 
         content = await _read_at_most(request, MOST_UPLOAD_BYTES)
-        return _describe(await run_in_threadpool(shelf.add, content))
+        return _describe(await run_in_threadpool(shelf.add, content, title))
+
+    @router.delete("/pictures/{name}")
+    def remove_picture(name: str) -> list[dict[str, Any]]:
+        shelf.remove(name)
+        return [_describe(shelf.get(each)) for each in shelf.names()]
 
     return router
 
@@ -46,4 +51,12 @@ async def _read_at_most(request: Request, limit: int) -> bytes:
 
 def _describe(picture: Picture) -> dict[str, Any]:
     height, width, channels = picture.pixels.shape
-    return {"name": picture.name, "height": height, "width": width, "channels": channels, "credit": picture.credit}
+    return {
+        "name": picture.name,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "credit": picture.credit,
+        "title": picture.title,
+        "reduced_from": picture.reduced_from,
+    }

@@ -1,6 +1,11 @@
 // Asking the library. An answer that is not wanted any more is dropped; what went wrong is an ApiError with one line.
 
+import { t, translated } from "./text.js";
+
 export class ApiError extends Error {}
+
+/** Nothing answers: the shell says so, and shows the page anew when something does. */
+export class LostError extends ApiError {}
 
 export function get(path, query = {}, signal) {
   const text = new URLSearchParams(query).toString();
@@ -13,9 +18,13 @@ export function post(path, body, signal) {
 }
 
 /** Send a file as it is. */
-export function send(path, file, signal) {
+export function send(path, file, query = {}, signal) {
   const headers = { "Content-Type": "application/octet-stream" };
-  return ask(path, { method: "POST", headers, body: file, signal });
+  return ask(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: file, signal });
+}
+
+export function remove(path, signal) {
+  return ask(path, { method: "DELETE", signal });
 }
 
 async function ask(path, options) {
@@ -24,12 +33,13 @@ async function ask(path, options) {
     answer = await fetch(`/api${path}`, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("Convlens does not answer. Is `convlens explore` still running?");
+    dispatchEvent(new Event("convlens-lost"));
+    throw new LostError(t("shell.lost"));
   }
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
   if (answer.ok) return isJson ? answer.json() : answer.blob();
   const reason = isJson ? (await answer.json()).error : undefined;
-  throw new ApiError(reason ?? `Convlens failed with status ${answer.status}; see the terminal.`);
+  throw new ApiError(translated(reason ?? `Convlens failed with status ${answer.status}; see the terminal.`));
 }
 
 /** Of several runs of `work`, only the newest matters: an older one is aborted when the next starts. */

@@ -1,10 +1,12 @@
 // The shell: language, theme, navigation, and showing the page that the address names.
 
-import { ApiError, get } from "./api.js";
+import { ApiError, get, LostError } from "./api.js";
 import { h } from "./dom.js";
 import { PAGES } from "./pages.js";
 import { Settings, SHARED } from "./settings.js";
 import { chosenLanguage, LANGUAGES, loadLanguage, remember, t } from "./text.js";
+
+const ASK_AGAIN = 1500; // ms
 
 let opened = {}; // what the command was given: {network, picture, run}
 let leave = null; // ends the page that is shown
@@ -12,14 +14,15 @@ let leave = null; // ends the page that is shown
 start();
 
 async function start() {
-  import(`../pages/${asked().name}.js`); // on its way while the words are
+  import(`../pages/${(asked() ?? PAGES[0]).name}.js`); // on its way while the words are
   [opened] = await Promise.all([get("/opened"), loadLanguage(chosenLanguage())]);
   addEventListener("popstate", () => show());
   addEventListener("unhandledrejection", (event) => {
     if (!(event.reason instanceof ApiError)) return;
     event.preventDefault();
-    notify(event.reason.message);
+    if (!(event.reason instanceof LostError)) notify(event.reason.message);
   });
+  addEventListener("convlens-lost", lost);
   document.addEventListener("click", follow);
   build();
   await show();
@@ -104,14 +107,16 @@ function follow(event) {
   show({ focus: true });
 }
 
-/** The page that the address names. */
+/** The page that the address names; none where it leads nowhere. */
 function asked() {
-  return PAGES.find((page) => page.name === location.pathname.slice(1)) ?? PAGES[0];
+  if (location.pathname === "/") return PAGES[0];
+  return PAGES.find((page) => page.name === location.pathname.slice(1));
 }
 
 async function show({ focus = false } = {}) {
   leave?.({ write: false }); // the address is already that of the page to show
   const page = asked();
+  if (!page) return nowhere();
   const ending = new AbortController();
   const module = await import(`../pages/${page.name}.js`);
   const settings = new Settings(module.settings(opened), location.search);
@@ -131,12 +136,40 @@ async function show({ focus = false } = {}) {
     else link.removeAttribute("aria-current");
   }
   if (settings.refused.length) notify(t("shell.refused", { what: settings.refused.join(", ") }));
-  await module.show(body, { settings, signal: ending.signal, notify });
+  await module.show(body, { settings, signal: ending.signal, notify }).catch((error) => {
+    if (error.name !== "AbortError") throw error;
+  });
   main.dataset.shown = page.name;
   if (focus) {
     title.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
+}
+
+/** The address leads to no page: say so, and where one can go. */
+function nowhere() {
+  const main = document.getElementById("content");
+  const links = PAGES.map((page) => h("li", {}, h("a", { href: `/${page.name}` }, t(`${page.name}.name`))));
+  main.replaceChildren(h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, t("shell.nowhere.title", { path: location.pathname })), h("p", { class: "lede" }, t("shell.nowhere.lede"))), h("ol", { class: "nowhere" }, links));
+  document.title = `${t("shell.nowhere.name")} · Convlens`;
+  for (const link of document.querySelectorAll("nav a")) link.removeAttribute("aria-current");
+  main.dataset.shown = "nowhere";
+}
+
+/** The server does not answer: say so until it does, then show the page as its address has it. */
+function lost() {
+  if (document.querySelector(".lost")) return;
+  const banner = h("div", { class: "lost", role: "alert" }, t("shell.lost"));
+  document.body.append(banner);
+  const again = async () => {
+    const answer = await fetch("/api/opened").catch(() => null);
+    if (!answer?.ok) return setTimeout(again, ASK_AGAIN);
+    opened = await answer.json();
+    banner.remove();
+    leave?.();
+    return show();
+  };
+  setTimeout(again, ASK_AGAIN);
 }
 
 /** Say something above the page, in one line, until it is closed or the next page is shown. */

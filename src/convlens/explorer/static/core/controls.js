@@ -1,8 +1,9 @@
 // Controls that show one setting and change it. Each follows the setting, wherever else it is changed.
 
-import { get, send } from "./api.js";
+import { get, remove, send } from "./api.js";
 import { hasCamera, takePicture } from "./camera.js";
-import { h, readable } from "./dom.js";
+import { h } from "./dom.js";
+import { readable } from "./numbers.js";
 import { t } from "./text.js";
 
 let count = 0;
@@ -110,9 +111,14 @@ export async function picturePicker(settings, name, label, { signal } = {}) {
   const input = h("input", { type: "file", accept: "image/*", class: "visually-hidden", id: fresh("file"), "aria-label": t("controls.upload") });
   const upload = async (file) => {
     if (!file) return;
-    const picture = await send("/pictures", file, signal);
+    const picture = await send("/pictures", file, { title: file.name ?? "" }, signal);
     await refresh();
     settings.set({ [name]: picture.name });
+  };
+  const forget = async (picture) => {
+    await remove(`/pictures/${picture.name}`, signal);
+    if (settings.get(name) === picture.name) settings.set({ [name]: settings.kind(name).standard });
+    await refresh();
   };
   input.addEventListener("change", () => upload(input.files[0]));
   const camera = hasCamera() && h("button", { type: "button", class: "picture-add", title: t("controls.camera.open"), "aria-label": t("controls.camera.open"),
@@ -122,19 +128,35 @@ export async function picturePicker(settings, name, label, { signal } = {}) {
     row.replaceChildren(...pictures.map(thumbnail), h("label", { class: "picture-add", for: input.id, title: t("controls.upload") }, "+"), input, camera || "");
     follow();
   };
-  const thumbnail = (picture) =>
-    h("button", { type: "button", class: "picture", value: picture.name, title: picture.credit, "aria-label": named(picture.name), onclick: () => settings.set({ [name]: picture.name }) },
-      h("img", { src: `/api/pictures/${picture.name}?longest=112`, alt: "", width: 56, height: 56, loading: "lazy" }));
+  const thumbnail = (picture) => h("span", { class: "picture-frame" },
+    h("button", { type: "button", class: "picture", value: picture.name, title: [named(picture), picture.credit].filter(Boolean).join(" · "), "aria-label": named(picture), onclick: () => settings.set({ [name]: picture.name }) },
+      h("img", { src: `/api/pictures/${picture.name}?longest=112`, alt: "", width: 56, height: 56, loading: "lazy" })),
+    picture.name.startsWith("upload-") && h("button", { type: "button", class: "picture-remove", "aria-label": t("controls.remove", { name: named(picture) }), title: t("controls.remove", { name: named(picture) }), onclick: () => forget(picture) }, "×"));
   const follow = () => row.querySelectorAll(".picture").forEach((item) => item.setAttribute("aria-pressed", String(item.value === settings.get(name))));
   settings.on([name], follow, signal);
   addEventListener("paste", (event) => upload([...event.clipboardData.files].find((file) => file.type.startsWith("image/"))), { signal });
-  row.addEventListener("dragover", (event) => event.preventDefault());
-  row.addEventListener("drop", (event) => {
-    event.preventDefault();
-    upload(event.dataTransfer.files[0]);
-  });
+  dropAnywhere(upload, signal);
   await refresh();
   return h("div", { class: "control" }, h("span", { class: "control-label", id }, label), row);
 }
 
-const named = (name) => (name.startsWith("upload-") ? t("controls.picture.upload") : t(`controls.picture.${name}`));
+/** A file may be let go anywhere on the page; while one is held over it, the page says so. */
+function dropAnywhere(upload, signal) {
+  const held = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const show = (over) => document.body.classList.toggle("dropping", over);
+  document.body.dataset.dropping = t("controls.dropped");
+  addEventListener("dragover", (event) => {
+    if (!held(event)) return;
+    event.preventDefault();
+    show(true);
+  }, { signal });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && show(false), { signal });
+  addEventListener("drop", (event) => {
+    show(false);
+    if (!held(event)) return;
+    event.preventDefault();
+    upload([...event.dataTransfer.files].find((file) => file.type.startsWith("image/")) ?? event.dataTransfer.files[0]);
+  }, { signal });
+}
+
+const named = (picture) => (picture.title || t(picture.name.startsWith("upload-") ? "controls.picture.upload" : `controls.picture.${picture.name}`));
