@@ -42,6 +42,7 @@ def _row(row: dict[str, str]) -> dict[str, Any]:
         "top1": _times(row["top1"], 1),
         "top5": _times(row["top5"], 1),
         "note": row["note"],
+        "note_ru": row["note_ru"],
     }
 
 

@@ -2,9 +2,10 @@
 
 import { get } from "../core/api.js";
 import { button, copyLink, segments, toggle } from "../core/controls.js";
-import { h, readable, short } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { percent, short } from "../core/numbers.js";
 import { choice, flag, word } from "../core/settings.js";
-import { t } from "../core/text.js";
+import { language, t } from "../core/text.js";
 import { Scatter } from "../draw/scatter.js";
 
 export const settings = () => ({
@@ -15,8 +16,9 @@ export const settings = () => ({
   at: word(""),
 });
 
-// the figure that the lecture ends with compares what one paper compares, and GPipe
-const IN_FIGURE = (row) => row.source.startsWith("Tan 2019") || row.source.startsWith("Huang 2018");
+// the figure that the lecture ends with compares what one paper compares, as that paper states it
+const IN_FIGURE = (row) => row.source.startsWith("Tan 2019");
+const note = (row) => (language() === "ru" ? row.note_ru : row.note);
 const TONES = ["efficientnet", "resnet", "vgg"];
 
 export async function show(root, { settings, signal }) {
@@ -39,7 +41,7 @@ export async function show(root, { settings, signal }) {
   );
   const chosen = () => rows.filter((row) => ({ figure: IN_FIGURE, papers: (each) => each.set === "paper", weights: (each) => each.set === "weights" })[settings.get("set")](row));
   const draw = () => {
-    scatter.draw({ series: series(chosen(), settings.get("x"), settings.get("y")), x: { label: t(`accuracy.x.${settings.get("x")}`), log: settings.get("log"), text: short }, y: { label: t(`accuracy.y.${settings.get("y")}`), text: (value) => `${value} %` } });
+    scatter.draw({ series: series(chosen(), settings.get("x"), settings.get("y")), x: { label: t(`accuracy.x.${settings.get("x")}`), log: settings.get("log"), text: short }, y: { label: t(`accuracy.y.${settings.get("y")}`), text: (value) => percent(value / 100, 4) } });
     body.replaceChildren(...chosen().map(line));
     tell();
   };
@@ -74,18 +76,18 @@ function series(rows, x, y) {
 
 function sentence(row) {
   return t("accuracy.sentence", {
-    network: row.network, source: row.source, note: row.note,
+    network: row.network, source: row.source, note: note(row),
     parameters: row.parameters === null ? "–" : short(row.parameters), macs: row.macs === null ? "–" : short(row.macs),
-    top1: percent(row.top1), top5: percent(row.top5),
+    top1: share(row.top1), top5: share(row.top5),
   });
 }
 
-const percent = (value) => (value === null ? "–" : `${readable(value)} %`);
+const share = (value) => (value === null ? "–" : percent(value / 100, 4));
 
 function head() {
   return h("thead", {}, h("tr", {}, ["network", "parameters", "macs", "top1", "top5", "source", "note"].map((key) => h("th", { scope: "col" }, t(`accuracy.column.${key}`)))));
 }
 
 function line(row) {
-  return h("tr", {}, h("th", { scope: "row" }, row.network), [row.parameters === null ? "–" : short(row.parameters), row.macs === null ? "–" : short(row.macs), percent(row.top1), percent(row.top5)].map((text) => h("td", { class: "number" }, text)), h("td", {}, row.source), h("td", {}, row.note));
+  return h("tr", {}, h("th", { scope: "row" }, row.network), [row.parameters === null ? "–" : short(row.parameters), row.macs === null ? "–" : short(row.macs), share(row.top1), share(row.top5)].map((text) => h("td", { class: "number" }, text)), h("td", {}, row.source), h("td", {}, note(row)));
 }
