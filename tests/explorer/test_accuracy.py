@@ -78,8 +78,8 @@ def spaced(told) -> str:
 def test_on_a_phone_no_number_of_an_axis_is_written_over_another(visit):
     page = visit("/accuracy", width=390)
     boxes = page.locator(".scatter text").evaluate_all(
-        "(texts) => texts.filter((text) => /\\u00a0[MG]$/.test(text.textContent)).map((text) => text.getBoundingClientRect())"
-        ".map((box) => [box.left, box.right])"
+        "(texts) => texts.filter((text) => /\\u00a0[MG]$/.test(text.textContent))"
+        ".map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.right])"
     )
     assert len(boxes) >= 3
     assert all(left > right for (_, right), (left, _) in itertools.pairwise(sorted(boxes)))

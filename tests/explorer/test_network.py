@@ -92,7 +92,7 @@ def test_the_keyboard_opens_and_tells(visit):
     page.get_by_role("button", name=re.compile("^c3 5×5 conv, 16 ReLU")).focus()
     tip = page.locator(".tip:not([hidden])").first
     assert "16×10×10" in tip.inner_text()
-    assert "2.42 k" in tip.inner_text()
+    assert "2.42\u00a0k" in tip.inner_text()
     page = visit("/network?a=resnet18")
     page.get_by_role("button", name=re.compile("^layer2")).focus()
     page.keyboard.press("Enter")

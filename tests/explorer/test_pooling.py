@@ -67,9 +67,9 @@ def test_editing_a_number_changes_both(visit):
 def test_moving_by_a_whole_stride_only_moves_the_outputs(visit):
     page = visit("/pooling?picture=digit&right=0")
     row = page.locator("[data-row=max]")
-    assert "mean change 0 %; 100 % of the values" in row.inner_text()
+    assert "mean change 0 %; 100 % of the values" in row.inner_text().replace("\u00a0", " ")
     page.get_by_label("Pixels to the right").fill("1")
-    page.wait_for_function("() => !document.querySelector('[data-row=max]').innerText.includes('change 0 %')")
+    page.wait_for_function("() => !document.querySelector('[data-row=max]').innerText.includes('change 0\u00a0%')")
     assert row.locator("img").evaluate_all("images => images.every(image => image.complete)")
 
 

@@ -1,6 +1,7 @@
 // Curves over an axis: lines, areas under them, a dot, a moving line. An axis is {low, high, log, ticks, text}.
 
-import { h, readable, s } from "../core/dom.js";
+import { h, s } from "../core/dom.js";
+import { readable } from "../core/numbers.js";
 
 const MARGIN = { top: 12, right: 14, bottom: 28, left: 46 };
 

@@ -1,7 +1,8 @@
 // A plane of numbers in squares: to be edited, to be picked from, or only to be read. Built anew when its shape changes;
 // a step of the window only moves an overlay and changes a few classes, so sliding stays smooth.
 
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { readable } from "../core/numbers.js";
 import { t } from "../core/text.js";
 
 export class NumberGrid {

@@ -1,6 +1,7 @@
 // A network drawn with its tensors to scale: width and depth of a slab are the image's, its thickness the channels.
 
 import { s } from "../core/dom.js";
+import { localised } from "../core/labels.js";
 import { t } from "../core/text.js";
 import { GAP, layered } from "./layers.js";
 
@@ -188,7 +189,7 @@ function words(node, box, name) {
   const line = (text, y, type = "") => s("text", { x: box.middle, y, class: type, "text-anchor": "middle" }, text);
   const below = box.y + box.thick;
   if (SIGNS.has(node.type)) return node.follows.length ? line(node.follows.join(" · "), below + 15, "soft") : null;
-  const first = node.type === "input" ? t("network.input") : node.module ? [s("tspan", { class: "strong" }, `${name} `), node.label] : node.label;
+  const first = node.type === "input" ? t("network.input") : node.module ? [s("tspan", { class: "strong" }, `${name} `), localised(node.label)] : localised(node.label);
   return [
     s("text", { x: box.middle, y: below + 16, "text-anchor": "middle", class: node.module ? "" : "strong" }, first),
     node.follows.length ? line(node.follows.join(" · "), below + 31, "soft") : null,

@@ -137,12 +137,12 @@ function labels(points, box) {
   const taken = points.map(({ at }) => [at[0] - 7, at[1] - 7, at[0] + 7, at[1] + 7]);
   return points.map((point) => {
     const [px, py] = point.at;
-    const wide = point.label.length * 7.1;
+    const wide = point.label.length * 7.6;
     const places = [["start", px + 11, py + 4], ["end", px - 11, py + 4], ["middle", px, py - 13], ["middle", px, py + 21], ["start", px + 9, py - 9], ["end", px - 9, py - 9], ["start", px + 9, py + 17], ["end", px - 9, py + 17]];
     for (const [anchor, tx, ty] of places) {
       const left = { start: tx, middle: tx - wide / 2, end: tx - wide }[anchor];
       const area = [left, ty - 12, left + wide, ty + 4];
-      const inside = area[0] > box.left && area[2] < box.right + 18 && area[1] > box.top - 12 && area[3] < box.bottom;
+      const inside = area[0] > box.left && area[2] < box.right + MARGIN.right - 4 && area[1] > box.top - 12 && area[3] < box.bottom;
       if (!inside || taken.some((other) => area[0] < other[2] && area[2] > other[0] && area[1] < other[3] && area[3] > other[1])) continue;
       taken.push(area);
       return s("text", { class: point.tone, x: tx, y: ty, "text-anchor": anchor }, point.label);

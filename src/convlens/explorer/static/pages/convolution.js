@@ -2,7 +2,8 @@
 
 import { Newest, post } from "../core/api.js";
 import { picturePicker } from "../core/controls.js";
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { readable } from "../core/numbers.js";
 import { choice, integer, pair, planes, real, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NumberGrid } from "../draw/grid.js";

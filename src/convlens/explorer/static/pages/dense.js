@@ -2,7 +2,8 @@
 
 import { get, Newest, post } from "../core/api.js";
 import { button, copyLink, slider } from "../core/controls.js";
-import { bytes, grouped, h, readable, short } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { bytes, grouped, percent, short } from "../core/numbers.js";
 import { integer } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Curves } from "../draw/curves.js";
@@ -126,7 +127,6 @@ class Shifts {
     if (answer.state !== "done") return;
     this.#networks = answer.networks;
     const shifts = answer.networks[0].at_shifts.map((_, shift) => shift);
-    const percent = (value) => `${readable(100 * value, 3)} %`;
     this.table.replaceChildren(h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("dense.network")), h("th", { scope: "col" }, t("dense.parameters")), shifts.map((shift) => h("th", { scope: "col" }, t("dense.pixels", { count: shift }))))),
       h("tbody", {}, answer.networks.map((network) => h("tr", { "data-network": network.name }, h("th", { scope: "row" }, network.name), h("td", { class: "number" }, grouped(network.parameters)), network.at_shifts.map((value) => h("td", { class: "number" }, percent(value))))))));
@@ -136,7 +136,7 @@ class Shifts {
   fit() {
     if (!this.#networks || this.result.hidden) return;
     const shifts = this.#networks[0].at_shifts.map((_, shift) => shift);
-    this.curves.axes({ low: 0, high: shifts.at(-1), ticks: shifts, text: (value) => t("dense.pixels", { count: value }) }, { low: 0, high: 1.02, ticks: [0, 0.25, 0.5, 0.75, 1], text: (value) => `${100 * value} %` });
+    this.curves.axes({ low: 0, high: shifts.at(-1), ticks: shifts, text: (value) => t("dense.pixels", { count: value }) }, { low: 0, high: 1.02, ticks: [0, 0.25, 0.5, 0.75, 1], text: percent });
     this.curves.lines(this.#networks.map((network) => ({ xs: shifts, ys: network.at_shifts, tone: network.name === "mlp" ? "kernel" : "output" })));
   }
 }

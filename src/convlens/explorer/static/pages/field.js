@@ -2,7 +2,9 @@
 
 import { get, Newest } from "../core/api.js";
 import { button, copyLink, picturePicker, toggle } from "../core/controls.js";
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { percent, readable } from "../core/numbers.js";
+import { localised } from "../core/labels.js";
 import { flag, integer, real, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Player } from "../draw/player.js";
@@ -50,7 +52,7 @@ export async function show(root, { settings, signal, notify }) {
   const step = () => {
     if (!answer) return;
     const layer = answer.layers[player.step];
-    title.textContent = [layer.id, [layer.label, ...layer.follows].filter(Boolean).join(" · ")].filter(Boolean).join(" — ");
+    title.textContent = [layer.id, [localised(layer.label), ...layer.follows].filter(Boolean).join(" · ")].filter(Boolean).join(" — ");
     mapTitle.textContent = t("field.mapOf", { size: layer.map.join("×") });
     picture.draw({ image: answer.image, source: `/api/pictures/${settings.get("picture")}`, layer, before: answer.layers.slice(0, player.step) });
     map.draw(layer);
@@ -69,7 +71,6 @@ export async function show(root, { settings, signal, notify }) {
     const query = { network: settings.get("network"), layer: layer.id, across: settings.get("across"), down: settings.get("down") };
     return measuring.run((ending) => get("/field/effective", query, ending), (found) => {
       picture.heat(found);
-      const percent = (value) => `${(100 * value).toFixed(1)} %`;
       measured.textContent = t(found.trained ? "field.measured" : "field.measuredInitial", { images: found.images, inside: percent(found.inside), area: percent(found.area) });
     }).catch((error) => (measured.textContent = error.message));
   };
@@ -108,6 +109,5 @@ function described(layer, image) {
 function share(layer, [height, width]) {
   if (!layer.rows || !layer.columns) return "–";
   const area = (layer.rows[1] - layer.rows[0] + 1) * (layer.columns[1] - layer.columns[0] + 1);
-  const percent = (100 * area) / (height * width);
-  return `${percent < 1 ? percent.toPrecision(2) : percent.toFixed(0)} %`;
+  return percent(area / (height * width), 2);
 }

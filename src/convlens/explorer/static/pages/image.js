@@ -2,7 +2,8 @@
 
 import { get, Newest, post } from "../core/api.js";
 import { button, copyLink, picturePicker, segments } from "../core/controls.js";
-import { grouped, h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { grouped, readable } from "../core/numbers.js";
 import { choice, integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NumberGrid } from "../draw/grid.js";
@@ -104,8 +105,8 @@ function normalised(answer, whole, settings) {
     h("th", { scope: "row", class: `of-${name}` }, t(`image.channel.${name}`)),
     h("td", {}, answer.value[channel]),
     h("td", {}, `${answer.value[channel]} / 255 = ${readable(answer.scaled[channel])}`),
-    h("td", {}, `(${readable(answer.scaled[channel])} − ${whole.mean[channel]}) / ${whole.std[channel]} = `, h("b", {}, readable(answer.normalised[channel]))),
-    h("td", {}, `(${bracketed(answer.normalised[channel])}·${whole.std[channel]} + ${whole.mean[channel]})·255 ≈ `, h("b", {}, answer.restored[channel])));
+    h("td", {}, `(${readable(answer.scaled[channel])} − ${readable(whole.mean[channel])}) / ${readable(whole.std[channel])} = `, h("b", {}, readable(answer.normalised[channel]))),
+    h("td", {}, `(${bracketed(answer.normalised[channel])}·${readable(whole.std[channel])} + ${readable(whole.mean[channel])})·255 ≈ `, h("b", {}, answer.restored[channel])));
   const after = whole.channels.map((name, channel) => `${t(`image.channel.${name}`)}: ${statistics(whole.after[channel])}`).join(" · ");
   return h("div", {},
     h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("image.normal") }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, whole.channels.map(line)))),

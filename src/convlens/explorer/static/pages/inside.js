@@ -2,7 +2,9 @@
 
 import { get, Newest } from "../core/api.js";
 import { button, copyLink, picturePicker } from "../core/controls.js";
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { localised } from "../core/labels.js";
+import { percent, readable } from "../core/numbers.js";
 import { choice, integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { colourTable, decoded, drawMap } from "../draw/maps.js";
@@ -29,7 +31,7 @@ export async function show(root, context) {
   const bars = h("ol", { class: "bars" });
   const softmax = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("inside.softmax") });
   const state = h("p", { class: "quiet-text" });
-  const layers = h("div", { class: "layers", role: "group", "aria-label": t("inside.layers") });
+  const layers = h("div", { class: "layers", role: "group", tabindex: "0", "aria-label": t("inside.layers") });
   const maps = new MapsCard(context);
   context.placed = (position) => maps.place(position);
   const unit = unitCard(context);
@@ -107,8 +109,7 @@ export async function show(root, context) {
 export const subject = (settings) => ({ network: settings.get("network"), picture: settings.get("picture") });
 
 function bar({ label, probability }) {
-  const percent = `${(100 * probability).toFixed(probability < 0.1 ? 2 : 1)} %`;
-  return h("li", {}, h("span", { class: "bar-label" }, label), h("span", { class: "bar-track" }, h("span", { class: "bar-fill", vars: { "--part": probability } })), h("span", { class: "bar-value" }, percent));
+  return h("li", {}, h("span", { class: "bar-label" }, label), h("span", { class: "bar-track" }, h("span", { class: "bar-fill", vars: { "--part": probability } })), h("span", { class: "bar-value" }, percent(probability)));
 }
 
 /** e^(score - largest) over the sum of all of them, class by class. */
@@ -122,7 +123,7 @@ function softmaxRows({ largest, sum, rows }) {
 
 function layerButton(layer, settings) {
   return h("button", { type: "button", value: layer.id, class: `layer type-${layer.type}`, onclick: () => settings.set({ layer: layer.id, channel: 0, row: -1, column: -1 }) },
-    h("span", { class: "layer-name" }, layer.id), h("span", {}, layer.label), layer.follows.length ? h("span", {}, layer.follows.join(" · ")) : null, h("span", { class: "layer-shape" }, layer.shape.join("×")));
+    h("span", { class: "layer-name" }, layer.id), h("span", {}, localised(layer.label)), layer.follows.length ? h("span", {}, layer.follows.join(" · ")) : null, h("span", { class: "layer-shape" }, layer.shape.join("×")));
 }
 
 function chooser(settings, listed, signal) {

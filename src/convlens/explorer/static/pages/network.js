@@ -2,7 +2,9 @@
 
 import { get, Newest } from "../core/api.js";
 import { button, copyLink } from "../core/controls.js";
-import { bytes, grouped, h, short } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { localised } from "../core/labels.js";
+import { bytes, grouped, percent, readable, short } from "../core/numbers.js";
 import { integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NetworkDrawing, scaleOf } from "../draw/network.js";
@@ -44,7 +46,7 @@ export async function show(root, { settings, signal, notify }) {
     layout,
   );
   layout.append(columns, h("aside", { class: "network-aside" },
-    h("section", { class: "card" }, h("h2", {}, t("network.totals")), totals),
+    h("section", { class: "card" }, h("h2", {}, t("network.totals")), totals, h("p", { class: "quiet-text" }, t("network.peak"))),
     h("section", { class: "card" }, h("h2", {}, t("network.legend")), legend())));
   const follow = () => [columns, layout].forEach((each) => each.classList.toggle("two", settings.get("b") !== ""));
   settings.on(["b"], follow, signal);
@@ -84,7 +86,7 @@ class Side {
     this.tip.hidden = !node;
     if (!node) return;
     const name = node.type === "input" ? t("network.input") : node.id;
-    this.tip.replaceChildren(h("h3", {}, name), h("p", { class: "quiet-text" }, [node.label, ...node.follows].filter(Boolean).join(" · ")), h("dl", { class: "facts" }, facts(this.graph, node)));
+    this.tip.replaceChildren(h("h3", {}, name), h("p", { class: "quiet-text" }, [localised(node.label), ...node.follows].filter(Boolean).join(" · ")), h("dl", { class: "facts" }, facts(this.graph, node)));
     const [card, box] = [this.element.getBoundingClientRect(), place.getBoundingClientRect()];
     const fits = box.right - card.left + 12 + this.tip.offsetWidth < card.width;
     this.tip.style.left = `${fits ? box.right - card.left + 12 : Math.max(8, Math.min(box.left - card.left - 12 - this.tip.offsetWidth, card.width - this.tip.offsetWidth - 8))}px`;
@@ -146,7 +148,7 @@ function sideControl(settings, signal) {
 const known = (value, show = grouped) => (value === null ? t("network.unknown") : show(value));
 
 function facts(graph, node) {
-  const share = (value, total) => (value === null || !total ? "" : ` (${((100 * value) / total).toFixed(1)} %)`);
+  const share = (value, total) => (value === null || !total ? "" : ` (${percent(value / total)})`);
   const pairs = [
     ["shape", node.shape.join("×")],
     ["parameters", known(node.parameters, short) + share(node.parameters, graph.totals.parameters)],
@@ -162,7 +164,7 @@ function totalsTable(graphs) {
   const [first, second] = graphs;
   return h("div", { class: "table-scroll" }, h("table", {},
     second ? h("thead", {}, h("tr", {}, h("td", {}), graphs.map((graph) => h("th", { scope: "col" }, graph.name)), h("th", { scope: "col" }, t("network.ratio")))) : null,
-    h("tbody", {}, rows.map(([name, show]) => h("tr", {}, h("th", { scope: "row" }, t(`network.fact.${name}`)), graphs.map((graph) => h("td", { class: "number" }, show(graph.totals[name]))), second ? h("td", { class: "number" }, `${(first.totals[name] / second.totals[name]).toPrecision(3)}×`) : null)),
+    h("tbody", {}, rows.map(([name, show]) => h("tr", {}, h("th", { scope: "row" }, t(`network.fact.${name}`)), graphs.map((graph) => h("td", { class: "number" }, show(graph.totals[name]))), second ? h("td", { class: "number" }, `${readable(first.totals[name] / second.totals[name], 3)}×`) : null)),
     graphs.some((graph) => Object.keys(graph.not_counted).length) ? h("tr", {}, h("th", { scope: "row" }, t("network.notCounted")), graphs.map((graph) => h("td", {}, Object.keys(graph.not_counted).join(", ") || "–"))) : null)));
 }
 

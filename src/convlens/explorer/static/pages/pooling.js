@@ -2,7 +2,8 @@
 
 import { Newest, post } from "../core/api.js";
 import { button, copyLink, picturePicker, slider, stepper, toggle } from "../core/controls.js";
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { percent, readable } from "../core/numbers.js";
 import { flag, integer, planes, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NumberGrid } from "../draw/grid.js";
@@ -159,7 +160,6 @@ function movedCard(settings, signal, notify) {
 function movedRow(row) {
   const name = row.name === "picture" ? t("pooling.picture") : t(`pooling.${row.name}`);
   const images = ["before", "after", "difference"].map((key) => h("figure", {}, h("img", { src: `data:image/png;base64,${row[key]}`, alt: `${name}: ${t(`pooling.shown.${key}`)}` }), h("figcaption", {}, t(`pooling.shown.${key}`))));
-  const percent = (part) => `${readable(100 * part, 3)} %`;
   return h("div", { class: "moved-row", "data-row": row.name },
     h("p", {}, h("b", {}, `${name} ${row.size.join("×")}`), " · ", h("span", { class: "quiet-text" }, t("pooling.change", { change: percent(row.change), same: percent(row.same) }))),
     h("div", { class: "triple" }, images));

@@ -2,7 +2,8 @@
 
 import { get, Newest, post } from "../core/api.js";
 import { button, copyLink, segments, select } from "../core/controls.js";
-import { h, readable } from "../core/dom.js";
+import { h } from "../core/dom.js";
+import { readable } from "../core/numbers.js";
 import { choice, integer, row } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Curves, range, ticks } from "../draw/curves.js";

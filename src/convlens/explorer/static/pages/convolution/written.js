@@ -1,6 +1,7 @@
 // A step's sum and the output size, written out with their numbers.
 
-import { grouped, h, readable } from "../../core/dom.js";
+import { h } from "../../core/dom.js";
+import { grouped, readable } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 
 /** One line for every row of the kernel, then the total. */

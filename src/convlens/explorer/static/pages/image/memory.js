@@ -1,6 +1,7 @@
 // The same numbers in two orders: channels together for each pixel, or each channel as a plane of its own.
 
-import { grouped, h } from "../../core/dom.js";
+import { h } from "../../core/dom.js";
+import { grouped } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 
 const SHOWN = 6; // pixels of each strip

@@ -2,7 +2,8 @@
 
 import { get, Newest } from "../../core/api.js";
 import { button } from "../../core/controls.js";
-import { h, readable } from "../../core/dom.js";
+import { h } from "../../core/dom.js";
+import { readable } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 
 export function favouritesCard(context) {

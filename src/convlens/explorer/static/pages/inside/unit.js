@@ -1,7 +1,8 @@
 // The arithmetic of one unit, stage by stage, with the network's own numbers, and how closely it is reproduced.
 
 import { get, Newest } from "../../core/api.js";
-import { h, readable, s } from "../../core/dom.js";
+import { h, s } from "../../core/dom.js";
+import { readable, scientific } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 import { NumberGrid } from "../../draw/grid.js";
 import { colourTable, decoded, drawMap } from "../../draw/maps.js";
@@ -24,7 +25,7 @@ export function unitCard(context) {
       const same = answer.difference <= answer.allowed;
       const written = answer.stages.every((stage) => stage.kind !== "other");
       verdict.classList.toggle("good", same && written);
-      verdict.textContent = t(!written ? "inside.partly" : same ? "inside.same" : "inside.differs", { value: exact(answer.value), again: exact(answer.again), difference: small(answer.difference), allowed: small(answer.allowed) });
+      verdict.textContent = t(!written ? "inside.partly" : same ? "inside.same" : "inside.differs", { value: exact(answer.value), again: exact(answer.again), difference: scientific(answer.difference), allowed: scientific(answer.allowed) });
       context.placed?.(answer.position);
     }).catch((error) => context.notify(error.message));
   };
@@ -32,13 +33,6 @@ export function unitCard(context) {
 }
 
 const exact = (value) => readable(value, 8);
-/** 2.8e-8 as 2.8·10⁻⁸. */
-function small(value) {
-  if (value === 0) return "0";
-  const [digits, power] = value.toExponential(1).split("e");
-  return `${digits}·10${[...power.replace("+", "")].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("")}`;
-}
-
 function stageItem(stage, where) {
   const draw = { convolution: sum, linear: sum, norm, activation, add: pair, mul: pair, pool, mean, copy, other }[stage.kind];
   return h("li", { class: `stage-item stage-${stage.kind}` }, h("h3", {}, t(`inside.stage.${stage.kind}`)), draw(stage, where));

@@ -1,6 +1,6 @@
 // A signal to be drawn by hand: with the pointer, or with the keyboard, sample by sample.
 
-import { readable } from "../../core/dom.js";
+import { readable } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 import { Curves } from "../../draw/curves.js";
 
