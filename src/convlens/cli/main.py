@@ -23,6 +23,7 @@ BROKEN_PIPE = 141
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("convlens.cli.demo:demo", "Why convolve? Measured on handwritten digits."),
     "networks": ("convlens.cli.networks:networks", "List the networks, or show one."),
+    "weights": ("convlens.cli.weights:weights", "List published weights and where they are, or fetch some."),
     "inspect": ("convlens.cli.inspect:inspect", "Look into a network: sizes, costs, memory, receptive fields."),
     "compare": ("convlens.cli.compare:compare", "Put networks side by side, stage by stage."),
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def networks(
-    pattern: str | None = None, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+    pattern: str | None = None,
+    *,
+    weights: Annotated[bool, Parameter(negative="")] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """List the networks of the catalogue, or show one with all that is published about it.
 
@@ -19,25 +22,38 @@ def networks(
 
     Args:
         pattern: A name, a part of names, or a pattern such as vgg*_bn; every network when left out.
-        json_: Print JSON: a list of cards, or one card for a full name.
+        weights: List their published weights instead: what is here, what a package has, what is downloaded.
+        json_: Print JSON: a list of cards, or one card for a full name; with --weights a list of weights.
     """
     from convlens.networks import card, names
 
+    if weights:
+        from convlens.cli.weights import list_weights
+
+        list_weights(matching(pattern), as_json=json_)
+        return
     if pattern in names():
         one = card(str(pattern))
         print(json.dumps(_to_dict(one), ensure_ascii=False, indent=2)) if json_ else _show(one)
         return
-    cards = [card(name) for name in _matching(pattern)]
+    cards = [card(name) for name in matching(pattern)]
     if json_:
         print(json.dumps([_to_dict(sheet) for sheet in cards], ensure_ascii=False, indent=2))
     else:
         _show_table(cards)
 
 
-def _matching(pattern: str | None) -> list[str]:
+def matching(pattern: str | None) -> list[str]:
+    """The name that was given in full, else those that match a pattern or hold it; all for None.
+
+    Raises:
+        UnknownNameError: none does.
+    """
     from convlens.errors import unknown_name
     from convlens.networks import names
 
+    if pattern in names():
+        return [str(pattern)]
     wanted = (pattern or "*").lower()
     found = [name for name in names() if fnmatchcase(name, wanted) or wanted in name]
     if not found:
