@@ -241,12 +241,12 @@ def test_the_loader_gives_soft_labels_that_follow_the_step():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"shift": 1.5}, "shift=1.5; give a number from 0 to 0.99"),
-        ({"crop_scale": (0.5, 0.2)}, r"crop_scale=\(0.5, 0.2\); give two numbers above 0, the smaller one first"),
+        ({"shift": 1.5}, "shift is 1.5; use 0 to 0.99"),
+        ({"crop_scale": (0.5, 0.2)}, r"crop_scale is \(0.5, 0.2\); use two numbers above 0, the smaller one first"),
         ({"crop_scale": (0.5, 2.0)}, "a crop keeps at most 1.0 of the area"),
         ({"policy": "trivail"}, "unknown augmentation policy 'trivail'; did you mean trivial"),
-        ({"hue": 0.7}, "hue=0.7; give a number from 0 to 0.5"),
-        ({"mixup": -1}, "mixup=-1; give a number from 0"),
+        ({"hue": 0.7}, "hue is 0.7; use 0 to 0.5"),
+        ({"mixup": -1}, "mixup is -1; use 0 to 100"),
     ],
 )
 def test_values_out_of_range_are_refused(how, message):

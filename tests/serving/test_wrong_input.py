@@ -38,14 +38,14 @@ def test_a_host_that_is_not_here(run, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("port", 70_000, "port is 70000; use 1 to 65535"),
+        ("port", 70_000, "port is 70000; use 0 to 65535, 0 for a free one"),
         ("workers", 0, "workers is 0; use at least 1"),
         ("threads", 0, "threads is 0"),
         ("batch", 0, "batch is 0"),
         ("queue", 0, "queue is 0"),
         ("max_body_mb", 0, "max_body_mb is 0; use more than 0"),
         ("timeout_s", float("nan"), "timeout_s is nan"),
-        ("max_delay_ms", -1, "max_delay_ms is -1; use 0 or more"),
+        ("max_delay_ms", -1, "max_delay_ms is -1; use at least 0"),
         ("max_files", 1000, "raise queue or lower max_files"),
         ("log_level", "inof", "did you mean info"),
     ],

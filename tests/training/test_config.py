@@ -50,13 +50,16 @@ def test_a_misspelt_setting_is_answered_with_the_nearest():
         ({"epochs": "3"}, "epochs is '3'; use a whole number"),
         ({"epochs": True}, "epochs is True; use a whole number"),
         ({"batch": -1}, "batch is -1; use at least 1"),
-        ({"lr": 0}, "lr is 0.0; use a number above 0"),
+        ({"lr": 0}, "lr is 0.0; use 1e-12 to 1e.06, such as 0.001"),
+        ({"lr": 1e30}, "lr is 1e.30; use 1e-12 to 1e.06, such as 0.001"),
+        ({"repeats": 101}, "repeats is 101; use 1 to 100"),
+        ({"weight_decay": float("inf")}, "weight_decay is inf; use at least 0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"optimizer": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd"),
         ({"size": "32"}, "size is '32'"),
         ({"size": [1, 2, 3]}, "size is"),
-        ({"size": 0}, r"size is \(0, 0\); use one or two whole numbers"),
-        ({"warmup": 1.2}, "warmup is 1.2; use a share"),
+        ({"size": 0}, r"size is \(0, 0\); use 1 to 65536, in pixels"),
+        ({"warmup": 1.2}, "warmup is 1.2; use 0 to 1"),
         ({"data": ""}, "no data to train on"),
     ],
 )
@@ -77,6 +80,20 @@ def test_a_file_of_settings_that_is_none(tmp_path):
         read_settings(file)
     file.write_text("")
     assert read_settings(file) == {}
+
+
+@pytest.mark.parametrize("number", ["1e-3", "1.0e-3", "1E-3", "0.001", "10e-4", ".1e-2", "+1e-3"])
+def test_a_number_is_a_number_however_it_is_written(tmp_path, number):
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"data: digits\nlr: {number}\nname: e3\n")
+    assert TrainConfig.from_dict(read_settings(file)).lr == 0.001
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("epochs: 3\nlr: 0.1\nepochs: 30\n")
+    with pytest.raises(ConvlensError, match="'epochs' stands twice; keep one.*line 3"):
+        read_settings(file)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", "a\\b"])

@@ -1,3 +1,4 @@
+import math
 import re
 
 import pytest
@@ -16,6 +17,15 @@ def test_the_interval_is_around_the_mean_and_nothing_without_spread(values):
     assert mean == pytest.approx(sum(values) / len(values))
     same = student_interval([values[0]] * 3)
     assert same[1] == pytest.approx(same[2], abs=1e-6)
+
+
+@pytest.mark.parametrize(("values", "factor"), [(2, 12.7062), (5, 2.7764), (12, 2.2010), (30, 2.0452), (121, 1.9799)])
+def test_the_interval_is_as_wide_as_students_table_says(values, factor):
+    rates = [0.9, *[1.0] * (values - 1)]
+    mean, low, high = student_interval(rates)
+    error = math.sqrt(sum((rate - mean) ** 2 for rate in rates) / (values - 1) / values)
+    assert (high - mean) / error == pytest.approx(factor, abs=1e-4)
+    assert (mean - low) / error == pytest.approx(factor, abs=1e-4)
 
 
 def test_seeds_make_a_run_each_and_an_interval(tmp_path, capsys):

@@ -5,9 +5,18 @@ from typing import Literal
 
 from convlens.data.dataset import Dataset
 from convlens.errors import ConvlensError, unknown_name
+from convlens.ranges import Range, check_ranges
 
 SMALL_IMAGE = 64  # up to this side an image is shifted; above it, crops of random size are taken
 POLICIES = ("trivial", "rand")
+_RANGES = {
+    "shift": Range(0, 0.99),
+    "rand_operations": Range(0, 10),
+    "rand_magnitude": Range(0, 30),
+    **dict.fromkeys(("brightness", "contrast", "saturation", "erasing"), Range(0, 1)),
+    "hue": Range(0, 0.5),
+    **dict.fromkeys(("mixup", "cutmix"), Range(0, 100)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +66,12 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, pair in (("crop_scale", self.crop_scale or (1.0, 1.0)), ("crop_ratio", self.crop_ratio)):
             if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
-                raise ConvlensError(f"augmentation: {name}={pair}; give two numbers above 0, the smaller one first")
+                raise ConvlensError(f"augmentation: {name} is {pair}; use two numbers above 0, the smaller one first")
         if self.crop_scale and self.crop_scale[1] > 1:
-            raise ConvlensError(f"augmentation: crop_scale={self.crop_scale}; a crop keeps at most 1.0 of the area")
+            raise ConvlensError(f"augmentation: crop_scale is {self.crop_scale}; a crop keeps at most 1.0 of the area")
         if self.policy is not None and self.policy not in POLICIES:
             raise unknown_name("augmentation policy", self.policy, POLICIES)
-        for name, value, highest in (
-            ("shift", self.shift, 0.99),
-            ("rand_operations", self.rand_operations, 10),
-            ("rand_magnitude", self.rand_magnitude, 30),
-            ("brightness", self.brightness, 1.0),
-            ("contrast", self.contrast, 1.0),
-            ("saturation", self.saturation, 1.0),
-            ("hue", self.hue, 0.5),
-            ("erasing", self.erasing, 1.0),
-            ("mixup", self.mixup, 100.0),
-            ("cutmix", self.cutmix, 100.0),
-        ):
-            if not 0 <= value <= highest:
-                raise ConvlensError(f"augmentation: {name}={value}; give a number from 0 to {highest}")
+        check_ranges(self, _RANGES, of="augmentation")
 
     @classmethod
     def usual_for(cls, dataset: Dataset, size: tuple[int, int]) -> "Augmentation":

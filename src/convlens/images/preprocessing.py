@@ -163,9 +163,11 @@ class Preprocessing:
         """Read what `save` wrote."""
         import yaml
 
+        from convlens.plain_yaml import read_yaml
+
         try:
             text = Path(path).read_text(encoding="utf-8")
-            values = json.loads(text) if _is_json(path) else yaml.safe_load(text)
+            values = json.loads(text) if _is_json(path) else read_yaml(text)
         except OSError as error:
             raise ConvlensError(f"{path} cannot be opened: {error.strerror}") from None
         except (ValueError, yaml.YAMLError) as error:

@@ -5,8 +5,15 @@ from pathlib import Path
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.processors import available_processors
+from convlens.ranges import Range, check_ranges
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_RANGES = {
+    "port": Range(0, 65_535, "0 for a free one"),
+    **dict.fromkeys(("workers", "threads", "batch", "queue", "max_files", "top"), Range(1)),
+    **dict.fromkeys(("max_body_mb", "max_megapixels", "timeout_s", "upload_timeout_s"), Range(0, open_below=True)),
+    **dict.fromkeys(("max_delay_ms", "drain_delay_s"), Range(0)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +64,7 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ConvlensError(f"port is {self.port}; use 1 to 65535, or 0 for a free one")
-        for name, least in (("workers", 1), ("queue", 1), ("max_files", 1), ("top", 1)):
-            if (value := getattr(self, name)) < least:
-                raise ConvlensError(f"{name} is {value}; use at least {least}")
-        for name in ("threads", "batch"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConvlensError(f"{name} is {value}; use at least 1")
-        for name in ("max_body_mb", "max_megapixels", "timeout_s", "upload_timeout_s"):
-            if not (value := getattr(self, name)) > 0:
-                raise ConvlensError(f"{name} is {value}; use more than 0")
-        for name in ("max_delay_ms", "drain_delay_s"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ConvlensError(f"{name} is {value}; use 0 or more")
+        check_ranges(self, _RANGES)
         if self.max_files > self.queue:
             raise ConvlensError(
                 f"max_files is {self.max_files} and queue is {self.queue}: a full request would never fit; "

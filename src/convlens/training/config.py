@@ -5,6 +5,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from convlens.errors import ConvlensError, unknown_name
+from convlens.ranges import Range, check_ranges
 
 Optimizer = Literal["sgd", "adamw", "lamb"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -112,11 +113,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for entry in fields(self):
             object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
-        for name, (lowest, highest, meaning) in _RANGES.items():
-            value = getattr(self, name)
-            values = value if isinstance(value, tuple) else (value,)
-            if value is not None and not all(lowest <= number <= highest for number in values):
-                raise ConvlensError(f"{name} is {value!r}; use {meaning}")
+        check_ranges(self, _RANGES)
         if self.name is not None and ("/" in self.name or "\\" in self.name or self.name in (".", "..")):
             raise ConvlensError(
                 f"name is {self.name!r}; use the name of one folder, and --runs for the folder above it"
@@ -160,36 +157,35 @@ class TrainConfig:
         return cls(**dict(values))
 
 
-_INFINITE = float("inf")
-_RANGES: dict[str, tuple[float, float, str]] = {
-    "size": (1, 65_536, "one or two whole numbers of pixels of at least 1"),
-    "channels": (1, 3, "3 for RGB or 1 for gray"),
-    "dropout": (0, 0.99, "a probability from 0 to below 1"),
-    "epochs": (1, _INFINITE, "at least 1"),
-    "batch": (1, _INFINITE, "at least 1"),
-    "lr": (1e-12, 1e6, "a number above 0, such as 0.001"),
-    "weight_decay": (0, _INFINITE, "0 or more"),
-    "warmup": (0, 1, "a share from 0 to 1"),
-    "label_smoothing": (0, 0.99, "a share from 0 to below 1"),
-    "clip_norm": (0, _INFINITE, "0 or more"),
-    "jitter": (0, 1, "a share from 0 to 1"),
-    "mixup": (0, 100, "0 or a number above it, such as 0.2"),
-    "cutmix": (0, 100, "0 or a number above it, such as 1.0"),
-    "erasing": (0, 1, "a share from 0 to 1"),
-    "repeats": (1, 100, "at least 1"),
-    "ema": (0, 0.999999, "0, or a decay below 1 such as 0.999"),
-    "accumulate": (1, 65_536, "at least 1"),
-    "freeze_epochs": (0, _INFINITE, "0 or more"),
-    "layer_decay": (0.01, 1, "a number above 0, at most 1"),
-    "teacher_share": (0, 1, "a share from 0 to 1"),
-    "temperature": (0.1, 100, "a number above 0, such as 2"),
-    "patience": (0, _INFINITE, "0 or more"),
-    "seed": (0, 2**63 - 1, "a whole number from 0 to 2^63 - 1"),
-    "threads": (1, 4096, "at least 1"),
-    "workers": (0, 1024, "0 or more"),
-    "max_bad": (0, 1, "a share from 0 to 1"),
-    "checkpoint_seconds": (0, _INFINITE, "0 or more"),
-    "checkpoint_steps": (0, _INFINITE, "0 or more"),
+_RANGES: dict[str, Range] = {
+    "size": Range(1, 65_536, "in pixels"),
+    "channels": Range(1, 3, "3 for RGB or 1 for gray"),
+    "dropout": Range(0, 0.99),
+    "epochs": Range(1),
+    "batch": Range(1),
+    "lr": Range(1e-12, 1e6, "such as 0.001"),
+    "weight_decay": Range(0),
+    "warmup": Range(0, 1),
+    "label_smoothing": Range(0, 0.99),
+    "clip_norm": Range(0),
+    "jitter": Range(0, 1),
+    "mixup": Range(0, 100, "such as 0.2"),
+    "cutmix": Range(0, 100, "such as 1.0"),
+    "erasing": Range(0, 1),
+    "repeats": Range(1, 100),
+    "ema": Range(0, 0.999999, "such as 0.999"),
+    "accumulate": Range(1, 65_536),
+    "freeze_epochs": Range(0),
+    "layer_decay": Range(0.01, 1, "such as 0.75"),
+    "teacher_share": Range(0, 1),
+    "temperature": Range(0.1, 100, "such as 2"),
+    "patience": Range(0),
+    "seed": Range(0, 2**63 - 1),
+    "threads": Range(1, 4096),
+    "workers": Range(0, 1024),
+    "max_bad": Range(0, 1),
+    "checkpoint_seconds": Range(0),
+    "checkpoint_steps": Range(0),
 }
 
 

@@ -5,8 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from convlens import networks
 from convlens.errors import ConvlensError, unknown_name
+from convlens.plain_yaml import read_yaml
 from convlens.training.config import TrainConfig
 
 RECIPES = ("scratch", "finetune", "strong")
@@ -37,10 +40,8 @@ def settle(given: Mapping[str, Any]) -> TrainConfig:
 def read_recipe(name: str) -> dict[str, Any]:
     """Read a recipe by its name or the path of its file."""
     if name in RECIPES:
-        import yaml
-
         text = files("convlens.training").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
-        settings: dict[str, Any] = yaml.safe_load(text)
+        settings: dict[str, Any] = read_yaml(text)
         return settings
     if Path(name).suffix.lower() in (".yaml", ".yml"):
         return read_settings(name)
@@ -53,10 +54,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Raises:
         ConvlensError: if the file is missing or holds no mapping of settings.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConvlensError(f"{path} cannot be read: {error.strerror}; give a YAML file of training settings") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

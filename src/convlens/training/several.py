@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from statistics import fmean, stdev
 from typing import Any
 
 from convlens import runs
@@ -10,9 +11,6 @@ from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 from convlens.training.progress import Watcher
 from convlens.training.train import Outcome, start
-
-# Student's t for a 95 % interval, by degrees of freedom
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +65,10 @@ def student_interval(values: Sequence[float]) -> tuple[float, float, float]:
     >>> tuple(round(x, 3) for x in student_interval([0.9, 1.0]))
     (0.95, 0.315, 1.585)
     """
-    count = len(values)
-    mean = sum(values) / count
-    deviation = sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    factor = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else 1.96
-    spread = factor * deviation / sqrt(count)
+    from scipy.stats import t  # here, because importing it takes longer than convlens --help
+
+    mean = fmean(values)
+    spread = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
     return mean, mean - spread, mean + spread
 
 
