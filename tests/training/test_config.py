@@ -92,7 +92,7 @@ def test_a_number_is_a_number_however_it_is_written(tmp_path, number):
 def test_a_key_that_stands_twice_is_refused(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("epochs: 3\nlr: 0.1\nepochs: 30\n")
-    with pytest.raises(ConvlensError, match="'epochs' stands twice; keep one.*line 3"):
+    with pytest.raises(ConvlensError, match=r"'epochs' stands twice; keep one.*line 3"):
         read_settings(file)
 
 
