@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from convlens import data, evaluation
+from convlens.errors import ConvlensError
 from convlens.evaluation.figures import Bars, Curves, Matrix, save_png
 from convlens.evaluation.report import Section, evaluation_sections, thumbnail, write_report
 
@@ -17,11 +18,18 @@ BARS = Bars(name="bars", title="Bars", x_label="x", y_label="y", labels=["a", "b
 
 @pytest.mark.parametrize("drawing", [CURVES, MATRIX, BARS], ids=lambda drawing: drawing.name)
 def test_a_figure_is_drawn_twice(drawing, tmp_path):
-    path = save_png(drawing, tmp_path)
+    path = save_png(drawing, tmp_path / "pictures" / "drawn.png")
     with Image.open(path) as picture:
         assert picture.size == (768, 576)
         assert len(np.unique(np.asarray(picture.convert("L")))) > 10
     assert drawing.plotly()["layout"]["title"]["text"] == drawing.title
+
+
+def test_a_figure_is_a_png_file_and_no_folder(tmp_path):
+    assert save_png(CURVES, tmp_path / "Loss.PNG").is_file()
+    with pytest.raises(ConvlensError, match=r"the figure is '.*loss\.jpg'; give a file name that ends in \.png"):
+        save_png(CURVES, tmp_path / "loss.jpg")
+    assert [path.name for path in tmp_path.iterdir()] == ["Loss.PNG"]
 
 
 def test_names_of_classes_cannot_break_out_of_the_page(tmp_path):
@@ -60,7 +68,9 @@ def test_an_evaluation_becomes_sections_with_thumbnails_of_its_mistakes():
 def test_class_names_are_shown_as_they_are_whatever_their_script(tmp_path):
     matrix = Matrix(name="confusion", title="Confusion", labels=["&amp;<b>", "猫"], counts=[[3, 1], [0, 2]])
     assert matrix.plotly()["data"][0]["x"] == ["&amp;amp;&lt;b&gt;", "猫"]
-    assert save_png(matrix, tmp_path).exists()  # a warning about what the font lacks would be an error here
+    assert save_png(
+        matrix, tmp_path / "confusion.png"
+    ).exists()  # a warning about what the font lacks would be an error here
 
 
 def test_there_is_no_epoch_one_and_a_half():

@@ -1,16 +1,13 @@
 """`convlens train`: its flags are the fields of `TrainConfig`."""
 
-import inspect
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from convlens.training.config import TrainConfig, default_of, field_types
+from convlens.cli.train_options import given_settings, takes_settings
+from convlens.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from convlens.runs import RunFolder
@@ -36,13 +33,10 @@ def train(
     exactly where it was cut, even after a power failure.
     """
     from convlens.training.progress import choose_watcher
-    from convlens.training.settings import read_settings, settle
+    from convlens.training.settings import settle
     from convlens.training.train import go_on, start
 
-    settings = (read_settings(config) if config else {}) | {k: v for k, v in given.items() if v is not None}
-    if data is not None:
-        settings["data"] = data
-
+    settings = given_settings(data, config, given)
     if seeds != 1 and not resume:
         return _train_several(settle(settings), seeds, quiet, json_)
     watcher = choose_watcher(quiet)
@@ -96,53 +90,13 @@ def _say_what_next(folder: "RunFolder") -> None:
     print(f"predict   convlens predict {quote(str(folder.path))} IMAGES")
 
 
-def _signature() -> inspect.Signature:
-    """The command's parameters: those of the file and the run, then one a field of the configuration."""
-    types = field_types()
-    about_data = str(TrainConfig.__dataclass_fields__["data"].metadata["help"])
-    own = [
+takes_settings(
+    train,
+    [
         ("config", Path | None, None, "YAML file of settings, with the same names as the flags."),
         ("resume", Path | None, None, "Run folder to go on with."),
-        (
-            "seeds",
-            int,
-            1,
-            "Train so often, with seeds from --seed on; mean and 95 % interval are given. [default: 1]",
-        ),
+        ("seeds", int, 1, "Train so often, with seeds from --seed on; gives mean and 95 % interval. [default: 1]"),
         ("quiet", bool, False, "Print nothing but errors."),
         ("json_", bool, False, "Print the result as JSON; progress goes to the error stream."),
-    ]
-    settings = [(f.name, types[f.name] | None, None, _help(f)) for f in fields(TrainConfig) if f.name != "data"]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                "data",
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=None,
-                annotation=Annotated[str | None, Parameter(help=about_data)],
-            ),
-            *(
-                inspect.Parameter(name, keyword, default=default, annotation=_option(name, kind, text))
-                for name, kind, default, text in [*own, *settings]
-            ),
-        ],
-        return_annotation=int,
-    )
-
-
-def _option(name: str, kind: Any, text: str) -> Any:
-    if name == "size":  # one number stands for a square
-        kind = tuple[int, int] | int | None
-    if name in ("quiet", "json_"):
-        return Annotated[kind, Parameter(name=f"--{name.strip('_')}", help=text, negative=())]
-    return Annotated[kind, Parameter(help=text, negative_iterable=())]
-
-
-def _help(entry: Any) -> str:
-    default = default_of(entry)
-    return str(entry.metadata["help"]) + (f" [default: {default}]" if default is not None else "")
-
-
-train.__signature__ = _signature()  # type: ignore[attr-defined]
-train.__annotations__ = {name: p.annotation for name, p in _signature().parameters.items()} | {"return": int}
+    ],
+)

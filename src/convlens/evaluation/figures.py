@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convlens import files
+from convlens.errors import ConvlensError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,15 +182,29 @@ class Bars:
         axes.tick_params(axis="x", rotation=45 if max(map(len, self.labels)) > 3 else 0, labelsize=8)
 
 
-def save_png(drawing: Drawing, folder: Path) -> Path:
-    """Write `folder/<name>.png`, whole or not at all."""
+def check_png(path: Path) -> None:
+    """Say before the work that a figure could not be written to a path.
+
+    Raises:
+        ConvlensError: a path with another suffix than .png.
+    """
+    if path.suffix.lower() != ".png":
+        raise ConvlensError(f"the figure is {str(path)!r}; give a file name that ends in .png")
+
+
+def save_png(drawing: Drawing, path: Path) -> Path:
+    """Write a PNG file, whole or not at all.
+
+    Raises:
+        ConvlensError: a path with another suffix than .png.
+    """
+    check_png(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.8), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     drawing.draw(axes)
     axes.set_title(drawing.title)
-    path = folder / f"{drawing.name}.png"
     with files.replacing(path) as temporary, warnings.catch_warnings():
         # class names may be in any script; what the font lacks becomes boxes here, and is whole in the page
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

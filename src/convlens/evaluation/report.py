@@ -56,7 +56,7 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
     content = environment.from_string(template).render(title=title, sections=sections, plotly=_plotly_script())
     for section in sections:
         for drawing in section.drawings:
-            save_png(drawing, path.parent / "figures")
+            save_png(drawing, path.parent / "figures" / f"{drawing.name}.png")
     files.write_text(path, content)
 
 

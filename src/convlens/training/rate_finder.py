@@ -1,25 +1,34 @@
 """The learning rate range test (Smith 2017, section 3.3): raise the rate until the loss explodes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
 from convlens.evaluation.figures import Curves
 from convlens.training.config import TrainConfig
 from convlens.training.material import gather
 from convlens.training.optimisers import make_optimizer, set_rate
+from convlens.training.speed.numerics import threads_of
 
-_SMOOTHING = 0.9  # of the loss, so that one batch decides nothing
-_EXPLODED = 4  # times the smallest loss
+_MEMORY = 0.9  # of the running mean that says when to stop
+_EXPLODED = 4  # times the smallest running mean
+_WINDOW = 0.25  # decades: the deviation of the bell that smooths the loss, so that no single batch decides anything
+_SKIPPED = 0.1  # of the steps at the start, where the network has not begun to learn
+_CERTAIN = 5  # a fall must be so many times what chance moves the smoothed loss by
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateSweep:
-    """Rates and the smoothed loss at each; `suggestion` is where it fell fastest, `largest` where it was smallest."""
+    """Rates and the loss at each, smoothed over a quarter of a decade to both sides.
+
+    `suggestion` is the rate at which the loss fell fastest, `largest` the one at which it was smallest.
+    """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
@@ -58,7 +67,8 @@ def find_rate(
         on_progress: called with how many steps are done and how many there are.
 
     Raises:
-        ConvlensError: a range without an inside, or a loss that is no number from the start.
+        ConvlensError: a range without an inside, a loss that is no number from the start, or a loss from which no rate
+            can be read: it does not fall, or it falls fastest at an end of the range.
     """
     if not 0 < lowest < highest or steps < 10:
         raise ConvlensError(
@@ -68,8 +78,8 @@ def find_rate(
     network, optimizer = material.network.train(), make_optimizer(material.network, config)
     rates: list[float] = []
     losses: list[float] = []
-    average = 0.0
-    with torch.random.fork_rng(devices=[]):
+    average, smallest = 0.0, math.inf
+    with threads_of(config.threads or torch.get_num_threads()), torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         batches = (batch for epoch in count() for batch in material.train_loader.epoch(epoch, device=material.device))
         for step, batch in zip(range(steps), batches, strict=False):
@@ -77,25 +87,59 @@ def find_rate(
             set_rate(optimizer, rate)
             targets = batch.labels if batch.soft_labels is None else batch.soft_labels
             loss = material.step(network, optimizer, batch.images, targets, config.accumulate).item()
-            average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
-            smoothed = average / (1 - _SMOOTHING ** (step + 1))
-            if not math.isfinite(smoothed) or (losses and smoothed > _EXPLODED * min(losses)):
+            average = _MEMORY * average + (1 - _MEMORY) * loss
+            running = average / (1 - _MEMORY ** (step + 1))
+            if not math.isfinite(running) or running > _EXPLODED * smallest:
                 break
+            smallest = min(smallest, running)
             rates.append(rate)
-            losses.append(smoothed)
+            losses.append(loss)
             if on_progress:
                 on_progress(step + 1, steps)
-    if len(losses) < 5:
-        raise ConvlensError(f"the loss explodes at once; lower the first rate, which is {lowest}")
-    return _read(rates, losses)
+    if len(losses) < 10:
+        raise ConvlensError(f"the loss explodes at once; lower the first rate, which is {lowest:g}")
+    return read_sweep(rates, losses)
 
 
-def _read(rates: list[float], losses: list[float]) -> RateSweep:
-    smallest = losses.index(min(losses))
-    falls = [losses[i] - losses[i + 1] for i in range(max(1, smallest))]
+def read_sweep(rates: Sequence[float], losses: Sequence[float]) -> RateSweep:
+    """Read a rate off the losses of a sweep.
+
+    Args:
+        rates: rising by the same factor from each to the next.
+        losses: of the batch at each rate.
+
+    Raises:
+        ConvlensError: the loss does not fall, or it falls fastest at an end of the range.
+    """
+    window = max(1.0, _WINDOW * (len(rates) - 1) / math.log10(rates[-1] / rates[0]))  # in steps
+    smooth, noise = _smoothed(np.asarray(losses), window)
+    first = round(_SKIPPED * len(rates))
+    smallest = first + int(smooth[first:].argmin())
+    between = f"from {rates[0]:.1e} to {rates[-1]:.1e}"
+    if smooth[first] - smooth[smallest] < _CERTAIN * noise:
+        raise ConvlensError(
+            f"the loss does not clearly fall {between} (it goes from {smooth[first]:.2f} to {smooth[smallest]:.2f}, and "
+            f"chance moves it by {noise:.2f}); take more steps, a larger batch or other rates"
+        )
+    slopes = np.gradient(smooth)[first : smallest + 1]
+    steepest = first + int(slopes.argmin())
+    if steepest == first:
+        raise ConvlensError(f"the loss falls fastest at the start, {between}; lower the first rate")
+    if steepest + window >= len(rates):
+        raise ConvlensError(f"the loss falls fastest at the end, {between}; raise the last rate")
     return RateSweep(
         rates=tuple(rates),
-        losses=tuple(losses),
-        suggestion=rates[falls.index(max(falls))],
+        losses=tuple(smooth.tolist()),
+        suggestion=rates[steepest],
         largest=rates[smallest],
     )
+
+
+def _smoothed(raw: NDArray[np.float64], window: float) -> tuple[NDArray[np.float64], float]:
+    """The loss without the noise of the batches, and the standard error that is left in it."""
+    from scipy.ndimage import gaussian_filter1d  # here, because importing it takes longer than convlens --help
+
+    before = raw[: max(10, len(raw) // 3)]
+    noise = float(np.diff(before).std() / math.sqrt(2)) / math.sqrt(2 * math.sqrt(math.pi) * window)
+    # the explosion at the end is cut off, or the bell would carry it back to smaller rates
+    return gaussian_filter1d(np.minimum(raw, 1.2 * np.median(before)), window, mode="nearest"), noise
