@@ -45,7 +45,7 @@ def test_the_start_of_the_sweep_is_not_believed():
     [
         (curve(falls_at=1e3), "does not clearly fall"),
         (curve(falls_at=1.0, explodes_at=9), "falls fastest at the end.*raise the last rate"),
-        (curve(falls_at=1e-6, width=2, noise=0.01), "falls fastest at the start.*lower the first rate"),
+        (curve(falls_at=1e-6, width=1, noise=0.01), "falls fastest at the start.*lower the first rate"),
     ],
 )
 def test_a_sweep_that_shows_no_rate_is_refused(losses, said):

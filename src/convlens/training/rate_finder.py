@@ -123,7 +123,7 @@ def read_sweep(rates: Sequence[float], losses: Sequence[float]) -> RateSweep:
         )
     slopes = np.gradient(smooth)[first : smallest + 1]
     steepest = first + int(slopes.argmin())
-    if steepest == first:
+    if steepest < first + window:
         raise ConvlensError(f"the loss falls fastest at the start, {between}; lower the first rate")
     if steepest + window >= len(rates):
         raise ConvlensError(f"the loss falls fastest at the end, {between}; raise the last rate")
