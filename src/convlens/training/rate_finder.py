@@ -118,7 +118,7 @@ def read_sweep(rates: Sequence[float], losses: Sequence[float]) -> RateSweep:
     between = f"from {rates[0]:.1e} to {rates[-1]:.1e}"
     if smooth[first] - smooth[smallest] < _CERTAIN * noise:
         raise ConvlensError(
-            f"the loss does not clearly fall {between} (it goes from {smooth[first]:.2f} to {smooth[smallest]:.2f}, and "
+            f"the loss does not clearly fall {between} (from {smooth[first]:.2f} to {smooth[smallest]:.2f}, and "
             f"chance moves it by {noise:.2f}); take more steps, a larger batch or other rates"
         )
     slopes = np.gradient(smooth)[first : smallest + 1]
