@@ -60,7 +60,7 @@ def _pick(output, at):
 
 
 def measure(net, shape, places=(2, 3), at=(), step=1):
-    """For every `step`-th unit of the output map the rows and columns with a gradient, as {unit: (rows, columns)}."""
+    """For every `step`-th unit of the output map the rows and columns with a gradient, as {unit: (runs, runs)}."""
     net = positive(net)
     x = (torch.rand((1, *shape), dtype=torch.float64) * 0.5 + 0.25).requires_grad_()
     with Positive():
@@ -73,24 +73,25 @@ def measure(net, shape, places=(2, 3), at=(), step=1):
         unit = tuple(int(each) for each in np.unravel_index(number, tuple(sums.shape)))
         (grad,) = torch.autograd.grad(sums[unit], x, retain_graph=True)
         hit = (grad.abs() > 1e-300).any(0).any(0)
-        found[unit] = tuple(_hull(hit.any(other)) for other in (1, 0))
+        found[unit] = tuple(runs(hit.any(other)) for other in (1, 0))
     return found
 
 
-def _hull(mask):
-    where = mask.nonzero().flatten().tolist()
-    return (where[0], where[-1]) if where else None
+def runs(mask):
+    """The intervals in which a mask is set: ((2, 4), (7, 7))."""
+    edges = np.diff(np.concatenate([[False], mask.numpy(), [False]]).astype(int))
+    return tuple(zip(np.flatnonzero(edges > 0).tolist(), (np.flatnonzero(edges < 0) - 1).tolist(), strict=True))
 
 
 @pytest.fixture
 def agrees():
-    """Assert that the analytic region of every unit is the measured one."""
+    """Assert that the analytic region of every unit is the measured one, row by row."""
     from convlens.anatomy import inspect
 
     def check(net, shape, places=(2, 3), at=(), name="", step=1):
         sheet = inspect(net.eval(), shape)
         measured = measure(net, shape, places, at, step)
-        analytic = {unit: sheet.receptive_field(name, unit).axes for unit in measured}
+        analytic = {unit: sheet.receptive_field(name, unit).runs for unit in measured}
         wrong = {unit: (analytic[unit], measured[unit]) for unit in measured if analytic[unit] != measured[unit]}
         assert not wrong, f"{len(wrong)} of {len(measured)} units differ: {dict(list(wrong.items())[:3])}"
         return sheet

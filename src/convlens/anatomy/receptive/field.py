@@ -13,9 +13,8 @@ from functools import reduce
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Free, Indices, Span
+from convlens.anatomy.receptive.span import Array, Free, Mask, Span, hull, own_positions
 from convlens.anatomy.receptive.taps import Taps
 
 Layout = tuple[tuple[int, ...], ...]
@@ -35,17 +34,17 @@ class Term:
 
     def settled(self) -> "Term | None":
         """An element that looks nowhere along one axis looks nowhere along any; None if no element looks anywhere."""
-        masks = [span.first > span.last for span in self.spans.values()]
+        masks = [span.empty() for span in self.spans.values()]
         if not any(mask.any() for mask in masks):
             return self
         nowhere = squeezed_mask(reduce(np.logical_or, masks))
         if nowhere.all():
             return None
-        return self.mapped(lambda span: closed_span(span, nowhere))
+        return self.mapped(lambda span: span.closed(nowhere, pattern=False))
 
     def size(self) -> int:
         """Elements of its arrays."""
-        return sum(span.first.size for span in self.spans.values())
+        return sum(span.seen.size for span in self.spans.values())
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,10 @@ class Field:
         terms = tuple(term.mapped(change) for term in self.terms)
         return replace(self, layout=self.layout if layout is None else layout, terms=terms)
 
+    def singles(self) -> "Field":
+        """The same field with one factor in every dimension."""
+        return reduce(Field.single, range(len(self.layout)), self)
+
     def settled(self) -> "Field":
         """Elements that look nowhere along one axis, made to look nowhere at all."""
         terms = tuple(term for term in (each.settled() for each in self.terms) if term is not None)
@@ -95,15 +98,16 @@ class Field:
         if not self.terms:
             return Field(dense(shape))
 
-        def hull(span: Span) -> Span:
-            one = [1] * len(shape)
-            return Span(np.full(one, span.first.min()), np.full(one, span.last.max()), None, "bounded")
+        def whole(span: Span) -> Span:
+            seen = hull(span.seen, tuple(range(span.seen.ndim - 1)))
+            return Span(seen.reshape([1] * len(shape) + [-1]), None, "bounded")
 
-        return Field(dense(shape), tuple(term.mapped(hull) for term in self.terms), self.bounds | {reason})
+        return Field(dense(shape), tuple(term.mapped(whole) for term in self.terms), self.bounds | {reason})
 
     def varies(self, factors: Sequence[int]) -> bool:
         """Whether elements that differ only along these factors may look at different places."""
-        return any(_varies(span, factors) for term in self.terms for span in term.spans.values())
+        spans = [span for term in self.terms for span in term.spans.values()]
+        return any(span.seen.shape[factor] > 1 for span in spans for factor in factors)
 
     # Shapes
 
@@ -139,6 +143,11 @@ class Field:
         order = [each % len(self.layout) for each in order]
         factors = [factor for dimension in order for factor in self.factors(dimension)]
         return self.mapped(lambda span: span.permuted(factors), tuple(self.layout[each] for each in order))
+
+    def transposed(self) -> "Field":
+        """The last two dimensions exchanged."""
+        rank = len(self.layout)
+        return self.permuted([*range(rank - 2), rank - 1, rank - 2])
 
     def unsqueezed(self, dimension: int) -> "Field":
         """One more dimension of size 1 before `dimension`."""
@@ -207,6 +216,23 @@ class Field:
         width = taps.bounded()[0].shape[1]
         return found.mapped(lambda span: span.windowed(factor, taps), (*layout, (width,))).settled()
 
+    def compressed(self) -> "Field":
+        """The same field with length 1 wherever the arrays turn out not to vary."""
+        return self.mapped(_compress)
+
+
+def _compress(span: Span) -> Span:
+    seen, free = _shortened(span.seen), span.free
+    return replace(span, seen=seen, free=free and replace(free, reach=_shortened(free.reach, free.factor)))
+
+
+def _shortened(array: Array, besides: int = -1) -> Array:
+    for axis in range(array.ndim - 1):
+        if array.shape[axis] > 1 and axis != besides:
+            head = array.take([0], axis=axis)
+            array = head if bool((array == head).all()) else array
+    return array
+
 
 def dense(shape: Sequence[int]) -> Layout:
     """One factor for each dimension."""
@@ -219,9 +245,8 @@ def source(number: int, shape: tuple[int, ...], axes: Sequence[int]) -> Field:
     for axis in axes:
         form = [1] * len(shape)
         form[axis] = shape[axis]
-        own = np.arange(shape[axis], dtype=np.int32).reshape(form)
-        zero = np.zeros([1] * len(shape), dtype=np.int32)
-        spans[axis] = Span(own, own, Free(zero, zero, axis, 1))
+        own = own_positions(shape[axis]).reshape([*form, -1])
+        spans[axis] = Span(own, Free(np.zeros([1] * len(shape) + [2], dtype=np.int32), axis, 1), "", frozenset([axis]))
     return Field(dense(shape), (Term(number, spans),))
 
 
@@ -272,7 +297,7 @@ def _add(terms: list[Term], new: Term) -> None:
 
 def union_size(one: Term, other: Term) -> int:
     """Elements of the arrays of the union of two terms."""
-    shapes = ((span.first.shape, other.spans[axis].first.shape) for axis, span in one.spans.items())
+    shapes = ((span.seen.shape, other.spans[axis].seen.shape) for axis, span in one.spans.items())
     return sum(prod(np.broadcast_shapes(*pair)) for pair in shapes)
 
 
@@ -360,15 +385,11 @@ class _Walk:
         self.sizes[place : place + 2] = [major * minor]
 
 
-def _varies(span: Span, factors: Sequence[int]) -> bool:
-    return any(span.first.shape[factor] > 1 or span.last.shape[factor] > 1 for factor in factors)
-
-
 def _unfree(span: Span, factor: int, word: str) -> Span:
     return span.lost(word) if span.free is not None and span.free.factor == factor else span
 
 
-def squeezed_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def squeezed_mask(mask: Mask) -> Mask:
     """The mask with length 1 along every axis where it does not vary."""
     for axis in range(mask.ndim):
         if mask.shape[axis] > 1:
@@ -376,15 +397,3 @@ def squeezed_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             if bool((mask == head).all()):
                 mask = head
     return mask
-
-
-def closed_span(span: Span, nowhere: NDArray[np.bool_]) -> Span:
-    """The span of elements some of which look nowhere."""
-    own = span.first > span.last
-    if own.shape == nowhere.shape and np.array_equal(own, nowhere):
-        return span
-    return replace(span, first=_put(span.first, nowhere, NOWHERE_FIRST), last=_put(span.last, nowhere, NOWHERE_LAST))
-
-
-def _put(array: Indices, mask: NDArray[np.bool_], value: np.int32) -> Indices:
-    return np.where(mask, value, array)

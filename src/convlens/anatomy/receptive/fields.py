@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.field import Field
 from convlens.anatomy.receptive.fixed import without_fixed
 from convlens.anatomy.receptive.reading import Map, checked_unit, each, everywhere, in_order, map_of, pattern, region
@@ -60,7 +61,7 @@ class ReceptiveFields:
         return ReceptiveField(
             at=at,
             unit=place,
-            axes=region(places, place, source, axes),
+            runs=region(places, place, source, axes),
             image=image,
             size=each(patterns, "size"),
             stride=None if word else each(patterns, "stride"),
@@ -79,11 +80,11 @@ class ReceptiveFields:
         places: Map = map_of(found)
         return [everywhere(places, source, axis) for axis in self._axes(source)[0]]
 
-    def _axes(self, source: int) -> tuple[list[int], tuple[int, ...]]:
+    def _axes(self, source: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if not 0 <= source < len(self.graph.inputs):
             raise ConvlensError(f"input {source} does not exist; there are {len(self.graph.inputs)}, counted from 0")
         shape = self.graph.tensors[self.graph.inputs[source]].shape
-        axes = list(range(2, len(shape)))
+        axes = image_axes(self.graph, source)
         if not axes:
             raise ConvlensError(f"an input of shape {shape} has no rows and columns, so nothing has a receptive field")
         return axes, tuple(shape[axis] for axis in axes)

@@ -8,12 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from convlens.anatomy.receptive.field import Field, Term, closed_span, squeezed_mask
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Span
-
-Mask = NDArray[np.bool_]  # of the tensor's rank, of length 1 where nothing varies
+from convlens.anatomy.receptive.field import Field, Term, squeezed_mask
+from convlens.anatomy.receptive.span import Mask, Span
 
 MINUS_INFINITY, ZERO = -1, -2  # sources
 VALUES = {MINUS_INFINITY: float("-inf"), ZERO: 0.0}
@@ -33,7 +30,7 @@ def has_fixed(found: Field) -> bool:
 
 def fixed_at(found: Field, value: int) -> Mask | None:
     """Which elements are fixed at one of `VALUES`; None if none is."""
-    masks = [span.first <= span.last for term in found.terms if term.source == value for span in term.spans.values()]
+    masks = [~span.empty() for term in found.terms if term.source == value for span in term.spans.values()]
     if not masks:
         return None
     whole: Mask = np.logical_or.reduce([np.broadcast_to(mask, found.sizes) for mask in masks]).reshape(found.shape)
@@ -43,9 +40,7 @@ def fixed_at(found: Field, value: int) -> Mask | None:
 def closed(found: Field, mask: Mask) -> Field:
     """The field after the masked elements became constants."""
     mask = squeezed_mask(mask)
-    for axis in range(len(found.layout)):
-        found = found.single(axis)
-    return found.mapped(lambda span: closed_span(span, mask)).settled()
+    return found.singles().mapped(lambda span: span.closed(mask, pattern=True)).settled()
 
 
 def fixed(found: Field, mask: Mask | None, value: int) -> Field:
@@ -53,9 +48,9 @@ def fixed(found: Field, mask: Mask | None, value: int) -> Field:
     if mask is None or not mask.any():
         return found
     found = closed(found, mask)
-    first = np.where(mask, np.int32(0), NOWHERE_FIRST)
-    last = np.where(mask, np.int32(0), NOWHERE_LAST)
-    return replace(found, terms=(*found.terms, Term(value, {0: Span(first, last, None, "fixed")})))
+    return replace(
+        found, terms=(*found.terms, Term(value, {0: Span(mask[..., None].astype(np.uint64), None, "fixed")}))
+    )
 
 
 def either(*masks: Mask | None) -> Mask | None:

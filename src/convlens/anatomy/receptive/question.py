@@ -8,7 +8,8 @@ import torch
 from convlens.anatomy.costs import Call
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, dense, union
-from convlens.anatomy.receptive.fixed import VALUES, Mask, fixed_at, mask_of, without_fixed
+from convlens.anatomy.receptive.fixed import VALUES, fixed_at, mask_of, without_fixed
+from convlens.anatomy.receptive.span import Mask
 from convlens.graph import Graph, Operation, Ref
 
 

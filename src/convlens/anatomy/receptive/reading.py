@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from convlens.anatomy.receptive.field import Field
 from convlens.anatomy.receptive.result import Each, Interval
-from convlens.anatomy.receptive.span import Free, Indices, Span, free_union
+from convlens.anatomy.receptive.span import Bits, Free, Span, ends, free_union, hull, members
 from convlens.errors import ConvlensError
+
+Ends = NDArray[np.int32]  # first or last position of every unit
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,12 @@ _USUAL = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}
 
 
 def _place_dimensions(found: Field) -> tuple[int, ...]:
-    """The usual dimensions along which every axis of the image moves that moves at all.
-
-    Joined branches with different fields make channels differ too, so an axis may vary along more than its places.
-    """
+    """The usual dimensions along which every axis of the image moves that moves at all."""
     rank = len(found.layout)
     moving: list[set[int]] = []
     for term in found.terms:
         for span in term.spans.values():
-            factors = {span.free.factor} if span.free is not None else set(_varying(span))
+            factors = span.along or _varying(span)
             moving.append({d for d in range(rank) if factors & set(found.factors(d))})
     moving = [dimensions for dimensions in moving if dimensions]
     if rank < 4 and not moving:
@@ -61,8 +60,8 @@ def _place_dimensions(found: Field) -> tuple[int, ...]:
     return tuple(sorted(set().union(*moving) - {0})) if moving else usual[0] if usual else ()
 
 
-def _varying(span: Span) -> list[int]:
-    return [axis for axis, length in enumerate(span.first.shape) if length > 1 or span.last.shape[axis] > 1]
+def _varying(span: Span) -> frozenset[int]:
+    return frozenset(axis for axis in range(span.seen.ndim - 1) if span.seen.shape[axis] > 1)
 
 
 def _factored_by_axes(found: Field, dimension: int) -> bool:
@@ -93,38 +92,42 @@ def checked_unit(found: Map, shape: tuple[int, ...], unit: Sequence[int] | None,
     return tuple(index % length for index, length in zip(given, places, strict=True))
 
 
-def region(found: Map, unit: tuple[int, ...], source: int, axes: Sequence[int]) -> tuple[Interval | None, ...]:
-    """First and last index along each input axis for one unit, over all its channels."""
-    intervals: list[Interval | None] = []
+def region(found: Map, unit: tuple[int, ...], source: int, axes: Sequence[int]) -> tuple[tuple[Interval, ...], ...]:
+    """For each input axis the runs of positions that one unit looks at, over all its channels."""
+    answers = []
     for axis in axes:
-        spans = [term.spans[axis] for term in found.field.terms if term.source == source]
-        first = min((int(_at(span.first, found.places, unit).min()) for span in spans), default=1)
-        last = max((int(_at(span.last, found.places, unit).max()) for span in spans), default=0)
-        intervals.append((first, last) if first <= last else None)
-    return tuple(intervals)
+        seen: set[int] = set()
+        for term in found.field.terms:
+            if term.source == source:
+                part = _at(term.spans[axis].seen, found.places, unit)
+                single = members(part).reshape(-1, 64 * part.shape[-1])
+                seen.update(np.flatnonzero(single.any(0)).tolist())
+        answers.append(_runs(sorted(seen)))
+    return tuple(answers)
 
 
-def _at(array: Indices, places: tuple[int, ...], unit: tuple[int, ...]) -> Indices:
-    key: list[int | slice] = [slice(None)] * array.ndim
+def _runs(positions: list[int]) -> tuple[Interval, ...]:
+    starts = [each for number, each in enumerate(positions) if not number or positions[number - 1] < each - 1]
+    stops = [each for number, each in enumerate(positions) if [each + 1] != positions[number + 1 : number + 2]]
+    return tuple(zip(starts, stops, strict=True))
+
+
+def _at(seen: Bits, places: tuple[int, ...], unit: tuple[int, ...]) -> Bits:
+    key: list[int | slice] = [slice(None)] * seen.ndim
     for factor, index in zip(places, unit, strict=True):
-        key[factor] = index if array.shape[factor] > 1 else 0
-    return np.asarray(array[tuple(key)])
+        key[factor] = index if seen.shape[factor] > 1 else 0
+    return np.asarray(seen[tuple(key)])
 
 
-def everywhere(found: Map, source: int, axis: int) -> tuple[Indices, Indices]:
-    """First and last index along one input axis for every unit of the map."""
-    lows, highs = [], []
+def everywhere(found: Map, source: int, axis: int) -> tuple[Ends, Ends]:
+    """First and last index along one input axis for every unit of the map; 1 and 0 for one that looks nowhere."""
     others = tuple(factor for factor in range(len(found.field.sizes)) if factor not in found.places)
-    order = [*found.places, *others]
-    for term in found.field.terms:
-        if term.source == source:
-            span = term.spans[axis]
-            inner = tuple(range(len(found.places), len(order)))
-            lows.append(np.broadcast_to(span.first.transpose(order).min(axis=inner), found.shape))
-            highs.append(np.broadcast_to(span.last.transpose(order).max(axis=inner), found.shape))
-    if not lows:
+    seen = [hull(term.spans[axis].seen, others) for term in found.field.terms if term.source == source]
+    if not seen:
         return np.ones(found.shape, dtype=np.int32), np.zeros(found.shape, dtype=np.int32)
-    return np.minimum.reduce(lows), np.maximum.reduce(highs)
+    first, last = ends(reduce(np.bitwise_or, seen).transpose([*found.places, *others, seen[0].ndim - 1]))
+    first, last = (each.reshape(each.shape[: len(found.places)]) for each in (first, last))
+    return np.broadcast_to(first, found.shape), np.broadcast_to(last, found.shape)
 
 
 @dataclass(frozen=True)
@@ -150,14 +153,12 @@ def pattern(found: Map, source: int, axis: int, length: int) -> Pattern:
     if free is None:
         return Pattern(largest, None, None, word or "uneven")
     own = free.factor
-    others = tuple(each for each in range(free.first.ndim) if each != own)
-    first, last = free.first.min(axis=others), free.last.max(axis=others)
+    others = tuple(each for each in range(free.reach.ndim - 1) if each != own)
+    free = Free(free.reach.max(axis=others), 0, free.advance).shrunk()
+    first, last = -free.reach[:, 0], free.reach[:, 1]
     size = int((last - first).max()) + 1
-    if len(set(zip((first - first[0]).tolist(), (last - last[0]).tolist(), strict=True))) > 1 or len(first) > 1:
-        shrunk = Free(first, last, 0, free.advance).shrunk()
-        if shrunk.phases > 1:
-            return Pattern(size, None, None, "uneven")
-        first, last, free = shrunk.first, shrunk.last, shrunk
+    if free.phases > 1:
+        return Pattern(size, None, None, "uneven")
     if not _holds(found, own, (low, high), (int(first[0]), int(last[0])), free.advance, length):
         return Pattern(size, None, None, "uneven")
     return Pattern(size, abs(free.advance), (int(first[0]) + int(last[0])) / 2, "")
@@ -186,7 +187,7 @@ def in_order(found: Map, source: int, axes: Sequence[int]) -> bool:
 
 
 def _holds(
-    found: Map, factor: int, bounded: tuple[Indices, Indices], free: tuple[int, int], advance: int, length: int
+    found: Map, factor: int, bounded: tuple[Ends, Ends], free: tuple[int, int], advance: int, length: int
 ) -> bool:
     """Whether the pattern gives the true region of every unit whose region lies inside the image."""
     along = found.places.index(factor)

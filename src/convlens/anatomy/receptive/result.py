@@ -41,8 +41,9 @@ class ReceptiveField:
     Attributes:
         at: the module or operation asked about.
         unit: the unit's place in the map.
-        axes: for each axis of the input the first and last index, inclusive and clipped to the image; None where the
-            unit depends on nothing.
+        runs: for each axis of the input the rows that can influence the unit, as intervals of neighbours, inclusive
+            and clipped to the image: one where every row between the first and the last counts, several where there
+            are holes, as a dilated kernel leaves them, none where the unit depends on nothing.
         image: size of the input along these axes.
         size: extent along each axis on an image without borders; where there is no such pattern, of the largest region.
         stride: distance on the image between neighbouring units; None where the map is not regular.
@@ -58,7 +59,7 @@ class ReceptiveField:
 
     at: str
     unit: tuple[int, ...]
-    axes: tuple[Interval | None, ...]
+    runs: tuple[tuple[Interval, ...], ...]
     image: tuple[int, ...]
     size: Each | None
     stride: Each | None
@@ -68,6 +69,16 @@ class ReceptiveField:
     bounds: tuple[str, ...] = ()
     gateless: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
     whole: "ReceptiveField | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def axes(self) -> tuple[Interval | None, ...]:
+        """For each axis of the input the first and last index, inclusive; None where the unit depends on nothing."""
+        return tuple((runs[0][0], runs[-1][1]) if runs else None for runs in self.runs)
+
+    @property
+    def holes(self) -> bool:
+        """Whether there are rows or columns between the first and the last that cannot influence the unit."""
+        return any(len(runs) > 1 for runs in self.runs)
 
     @property
     def rows(self) -> Interval | None:
@@ -91,8 +102,8 @@ class ReceptiveField:
 
     @property
     def exact(self) -> bool:
-        """Whether every row and column of the region can influence the unit, and no other."""
-        return not self.bounds
+        """Whether every row and column from the first to the last can influence the unit, and no other."""
+        return not self.bounds and not self.holes
 
     @property
     def is_global(self) -> bool:
@@ -115,6 +126,7 @@ class ReceptiveField:
             "regular": self.regular,
             "word": self.word,
             "exact": self.exact,
+            "runs": [[list(each) for each in runs] for runs in self.runs],
             "bounds": list(self.bounds),
         }
         if self.gateless is not None:
@@ -123,13 +135,22 @@ class ReceptiveField:
 
     def __str__(self) -> str:
         told = f"{self.at or 'output'} {self.unit}: {self._told()}"
-        return told if self.exact else f"{told}\nbounded from above, not exact, because of {', '.join(self.bounds)}"
+        return f"{told}\nbounded from above, not exact, because of {', '.join(self.bounds)}" if self.bounds else told
 
     def _told(self) -> str:
         where = f"rows {_words(self.rows)}, columns {_words(self.columns)}" if len(self.axes) > 1 else str(self.axes)
-        text = f"{'' if self.exact else 'at most '}{where} of {'×'.join(map(str, self.image))}; size {self.size}"
+        text = f"{'at most ' if self.bounds else ''}{where} of {'×'.join(map(str, self.image))}; size {self.size}"
         text += f", stride {self.stride}, offset {self.offset}" if self.regular else f", not regular ({self.word})"
+        text += f"\nwith holes: {self._listed()}" if self.holes else ""
         return f"{text}\nwithout gates: {self.gateless._told()}" if self.gateless is not None else text
+
+    def _listed(self) -> str:
+        names = ["rows", "columns"] if len(self.runs) == 2 else [f"axis {i}" for i in range(len(self.runs))]
+        return "; ".join(
+            f"{name} {', '.join(str(a) if a == b else f'{a}–{b}' for a, b in runs)}"
+            for name, runs in zip(names, self.runs, strict=True)
+            if len(runs) > 1
+        )
 
 
 def _words(interval: Interval | None) -> str:

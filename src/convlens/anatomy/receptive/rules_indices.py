@@ -13,16 +13,15 @@ import torch
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, dense, union
-from convlens.anatomy.receptive.fixed import closed
+from convlens.anatomy.receptive.picking import flat_places, placed
 from convlens.anatomy.receptive.question import Question
-from convlens.anatomy.receptive.rules_shapes import compressed, replayed
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
+from convlens.anatomy.receptive.rules_shapes import replayed
+from convlens.anatomy.receptive.span import Bits, Span
 from convlens.graph import Ref
 from convlens.graph.operators import Pool
 
 Rule = Callable[[Question], Field | list[Field]]
 _ROUNDING = 1e-5  # of a position in pixels; nearer to a tie than this, float32 may decide otherwise
-Hull = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def index_select(q: Question) -> Field:
@@ -48,14 +47,19 @@ def index(q: Question) -> Field:
         pick = picks[axis]
         if pick is not None and pick.ndim == 1:
             return found.along(axis, taps.listed(found.shape[axis], pick.numpy()))
-    return replayed(found, q.size(), lambda array: array[tuple(slice(None) if p is None else p for p in picks)])
+    return replayed(
+        found,
+        found.shape,
+        lambda array: array[tuple(slice(None) if p is None else p for p in picks)],
+        q.operation.target,
+    )
 
 
 def gather(q: Question) -> Field:
     """Elements picked along one axis by a tensor of the same rank; any along it if the input decides."""
     found, axis, positions = q.field(0), q.argument(1), q.value(2)
     if positions is not None:
-        return replayed(found, q.size(), lambda array: array.gather(axis, positions))
+        return replayed(found, found.shape, lambda array: array.gather(axis, positions), q.operation.target)
     parts = [q.field(2)] if q.field(2).terms else []
     return q.as_bound(_union(q, [*parts, _anywhere(found, axis, q.size())]))
 
@@ -80,23 +84,19 @@ def _union(q: Question, parts: list[Field]) -> Field:
 
 def scatter(q: Question) -> Field:
     """Elements put to the places along one axis that an index tensor names, instead of what is there or added to it."""
-    kept, axis, positions = q.field(0), q.argument(1), q.value(2)
-    placed = q.field(3) if q.has_tensor(3) else Field(())
+    kept, axis, positions = q.field(0), q.named("dim"), q.value(2)
+    new = q.field(3) if q.has_tensor(3) else Field(())
     adding = "add" in q.operation.kind or "reduce" in q.operation.kind
     if positions is None:
-        parts = [_anywhere(placed, axis, q.size())] if placed.terms else []
+        parts = [_anywhere(new, axis, q.size())] if new.terms else []
         return q.as_bound(_union(q, [kept, *parts, _anywhere(q.field(2), axis, q.size())]))
-    whole = torch.arange(prod(q.size())).view(q.size())
-    cut = whole[tuple(slice(0, size) for size in positions.shape)]
-    places = cut + (positions - _own(positions.shape, axis)) * whole.stride(axis)
-    if placed.terms:
-        for each in range(len(placed.layout)):
-            if placed.shape[each] != positions.shape[each]:
-                front = taps.window(
-                    placed.shape[each], positions.shape[each], kernel=1, stride=1, padding=0, dilation=1
-                )
-                placed = placed.along(each, front)
-    return _placed(q, kept, placed, places, adding=adding)
+    whole = torch.from_numpy(flat_places(q.size()))
+    corner = whole[tuple(slice(0, size) for size in positions.shape)]
+    places = corner + (positions - _own(positions.shape, axis)) * whole.stride(axis)
+    for each, (length, count) in enumerate(zip(new.shape, positions.shape, strict=False)):
+        if length != count:
+            new = new.along(each, taps.window(length, count, kernel=1, stride=1, padding=0, dilation=1))
+    return _placed(q, kept, new, places, adding=adding)
 
 
 def _own(shape: torch.Size, axis: int) -> torch.Tensor:
@@ -107,76 +107,40 @@ def _own(shape: torch.Size, axis: int) -> torch.Tensor:
 
 def index_put(q: Question) -> Field:
     """Elements put to the places that index tensors name."""
-    kept, placed = q.field(0), q.field(2)
     try:
         picks = q.values(1)
     except LookupError:
         return q.bounded()
-    whole = torch.arange(prod(q.size())).view(q.size())
+    whole = torch.from_numpy(flat_places(q.size()))
     places = whole[tuple(slice(None) if pick is None else pick for pick in picks)]
-    return _placed(q, kept, placed, places, adding=bool(q.argument(3, False)))
+    return _placed(q, q.field(0), q.field(2), places, adding=bool(q.named("accumulate", False)))
 
 
 def index_add(q: Question) -> Field:
     """Slices put to (index_copy) or added at (index_add) the positions along one axis that an index tensor names."""
-    axis, positions = q.argument(1), q.value(2)
+    positions = q.value(2)
     if positions is None:
         return q.bounded()
-    whole = torch.arange(prod(q.size())).view(q.size())
-    places = whole.index_select(axis, positions.reshape(-1))
+    places = torch.from_numpy(flat_places(q.size())).index_select(q.named("dim"), positions.reshape(-1))
     return _placed(q, q.field(0), q.field(3), places, adding="add" in q.operation.kind)
 
 
-def _placed(q: Question, kept: Field, placed: Field, places: torch.Tensor, *, adding: bool) -> Field:
-    """The field after elements of `placed` went to flat `places` of its shape; several at one place are united."""
-    made = q.size()
-    flat = places.reshape(-1)
-    hit = np.bincount(flat.numpy(), minlength=prod(made)).reshape(made)
-    parts = [kept.broadcast(made)] if kept.terms else []
-    if parts and not adding:
-        parts = [closed(parts[0], hit > 0)]
-    if placed.terms:
-        parts.append(_laid(placed.broadcast(tuple(places.shape)), flat, made))
-    found = union(parts, made)
+def _placed(q: Question, kept: Field, new: Field, places: torch.Tensor, *, adding: bool) -> Field:
+    """The field after elements of `new` went to flat `places` of its shape; several at one place are united."""
+    found = placed(kept, new, places.numpy(), q.size(), adding=adding, reason=q.operation.target)
     # one of several stays, and torch does not say which
-    several = bool(placed.terms) and not adding and bool((hit > 1).any())
+    several = bool(new.terms) and not adding and len(torch.unique(places)) < places.numel()
     return q.as_bound(found) if several else found
-
-
-def _laid(found: Field, flat: torch.Tensor, made: tuple[int, ...]) -> Field:
-    """The hull of the elements that go to each place."""
-    for axis in range(len(found.layout)):
-        found = found.single(axis)
-
-    def lay(array: Indices, nowhere: np.int32, how: str) -> Indices:
-        numbers = torch.from_numpy(np.array(np.broadcast_to(array, found.shape))).reshape(-1)
-        laid = torch.full((prod(made),), int(nowhere), dtype=torch.int32)
-        laid.scatter_reduce_(0, flat, numbers.to(torch.int32), how)
-        return np.asarray(laid.numpy()).reshape(made)
-
-    terms = tuple(
-        term.mapped(
-            lambda span: Span(
-                lay(span.first, NOWHERE_FIRST, "amin"), lay(span.last, NOWHERE_LAST, "amax"), None, "placed"
-            )
-        )
-        for term in found.terms
-    )
-    again = Field(dense(made), terms, found.bounds)
-    for axis in range(len(made)):
-        again = compressed(again, axis)
-    return again.settled()
 
 
 def max_unpool(q: Question) -> Field:
     """Each value goes back to where the maximum was; if the input decides that, to any place of its window."""
-    found, made = q.field(0), q.size()
-    places = q.value(1)
-    sides = len(q.argument(2))
-    if places is not None:
+    found, made, positions = q.field(0), q.size(), q.value(1)
+    sides = len(q.named("output_size"))
+    if positions is not None:
         plane = prod(made[-sides:])
         lead = torch.arange(prod(made[:-sides])).view(*made[:-sides], *([1] * sides)) * plane
-        return _placed(q, Field(()), found, places.long() + lead, adding=False)
+        return _placed(q, Field(()), found, positions.long() + lead, adding=False)
     given = union([each for each in (found, q.field(1)) if each.terms], q.shape(0))
     pool = _pool_of(q, sides)
     if pool is None:
@@ -290,37 +254,24 @@ def _cubic(share: torch.Tensor) -> torch.Tensor:
 
 
 def _sample(found: Field, sides: list[_Side], made: tuple[int, ...]) -> Field:
-    """The hull over the taps of all axes; the arrays of the field are read as the tensor itself would be."""
-    for axis in range(len(found.layout)):
-        found = found.single(axis)
-    batch = torch.arange(made[0]).view(-1, *([1] * (len(made) - 2)))
+    """The union over the taps of all axes; the arrays of the field are read as the tensor itself would be."""
+    found = found.singles()
+    batch = np.arange(made[0]).reshape(-1, *([1] * (len(made) - 2)))
+    axes = [0, *range(2, len(made))]
 
-    def read(array: Indices, nowhere: np.int32, hull: Hull) -> Indices:
-        laid = np.broadcast_to(array, (found.shape[0], array.shape[1], *found.shape[2:]))
-        channels_last = torch.from_numpy(np.array(laid)).movedim(1, -1)
-        seen = []
+    def read(seen: Bits) -> Bits:
+        channels_last = np.moveaxis(seen, 1, -2)
+        some = np.zeros((*made[:1], *made[2:], *channels_last.shape[-2:]), dtype=np.uint64)
         for choice in np.ndindex(*(side.read.shape[-1] for side in sides)):
             taps_of = list(zip(sides, choice, strict=True))
-            taken = channels_last[(batch, *(side.positions[..., k] for side, k in taps_of))].movedim(-1, 1)
-            counts = reduce(torch.logical_and, [side.read[..., k] for side, k in taps_of])
-            seen.append(torch.where(counts.unsqueeze(1), taken, int(nowhere)))
-        return np.asarray(reduce(hull, seen).numpy(), dtype=np.int32)
+            places = [batch, *(side.positions[..., k].numpy() for side, k in taps_of)]
+            key = tuple(np.minimum(each, seen.shape[axis] - 1) for each, axis in zip(places, axes, strict=True))
+            counts = reduce(torch.logical_and, [side.read[..., k] for side, k in taps_of]).numpy()
+            some |= np.where(counts[..., None, None], channels_last[key], np.uint64(0))
+        return np.moveaxis(some, -2, 1)
 
-    terms = tuple(
-        term.mapped(
-            lambda span: Span(
-                read(span.first, NOWHERE_FIRST, torch.minimum),
-                read(span.last, NOWHERE_LAST, torch.maximum),
-                None,
-                "sampled",
-            )
-        )
-        for term in found.terms
-    )
-    again = Field(dense(made), terms, found.bounds)
-    for axis in range(1, len(made)):
-        again = compressed(again, axis)
-    return again.settled()
+    terms = tuple(term.mapped(lambda span: Span(read(span.seen), None, "sampled", span.along)) for term in found.terms)
+    return Field((*dense(made[:1]), found.layout[1], *dense(made[2:])), terms, found.bounds).settled().compressed()
 
 
 def embedding(q: Question) -> Field:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from convlens.anatomy.receptive.field import Field, union
-from convlens.anatomy.receptive.fixed import MINUS_INFINITY, VALUES, ZERO, Mask, closed, either, fixed, mask_of
+from convlens.anatomy.receptive.fixed import MINUS_INFINITY, VALUES, ZERO, closed, either, fixed, mask_of
 from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.span import Mask
 from convlens.graph import Ref
 from convlens.graph.structure import refs
 
@@ -131,7 +132,7 @@ def _follows_places(found: Field) -> bool:
         for span in term.spans.values():
             if span.free is not None:
                 return True
-            varying = [axis for axis, length in enumerate(span.first.shape) if length > 1]
+            varying = [factor for factor in range(span.seen.ndim - 1) if span.seen.shape[factor] > 1]
             if any(not _is_channel(found, factor) for factor in varying):
                 return True
     return False

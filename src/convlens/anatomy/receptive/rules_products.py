@@ -1,59 +1,55 @@
 """Rules for what mixes whole axes: products, attention, sums, sorting, Fourier transforms."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
-from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, Mask, closed, fixed
+from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, fixed
 from convlens.anatomy.receptive.question import Question
-from convlens.anatomy.receptive.rules_shapes import compressed
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
+from convlens.anatomy.receptive.span import Mask, Span, members, packed
 
-_MOST = 1 << 26  # elements that may be laid out for a masked product
+_MOST = 1 << 28  # bits that may be laid out for a masked product
 Rule = Callable[[Question], Field | list[Field]]
 
 
 def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
     """Row i of the left and column j of the right, whole, reach element (i, j), but for what meets a fixed 0."""
-    left, right = q.field(first), q.field(first + 1)
-    closed_left, closed_right = q.fixed(first, ZERO), q.fixed(first + 1, ZERO)
     parts = []
-    if left.terms:
-        if closed_right is not None and closed_right.shape[-1] == 1:  # whole rows of the right are 0
-            left = closed(left, np.swapaxes(closed_right, -1, -2))
-        part = left.reduced([-1])
-        parts.append(part if closed_right is None or closed_right.shape[-1] == 1 else q.as_bound(part))
-    if right.terms:
-        parts.append(right.reduced([-2]) if closed_left is None else chosen(q, right, ~closed_left))
+    for number, flipped in ((first, True), (first + 1, False)):
+        found, blocked = q.field(number), q.fixed(first + (number == first), ZERO)
+        if found.terms and blocked is None:
+            parts.append(found.reduced([-1 if flipped else -2]))
+        elif found.terms and blocked is not None and flipped:  # (L · R)ᵀ = Rᵀ · Lᵀ
+            parts.append(chosen(q, found.transposed(), ~np.swapaxes(blocked, -1, -2), made[-1]).transposed())
+        elif blocked is not None and found.terms:
+            parts.append(chosen(q, found, ~blocked, made[-2]))
     return union(parts, made)
 
 
-def chosen(q: Question, found: Field, allowed: Mask) -> Field:
+def chosen(q: Question, found: Field, allowed: Mask, rows: int) -> Field:
     """For each row i of `allowed` (…, I, J) the union over those j of the field (…, J, D) that it allows."""
-    for axis in range(len(found.layout)):
-        found = found.single(axis)
+    found = found.singles()
     steps = found.shape[-2]
     allowed = np.broadcast_to(allowed, (*allowed.shape[:-1], steps))
-    rows = q.size()[-2]
-    largest = max(prod(np.broadcast_shapes(allowed.shape[:-2], each.first.shape[:-2])) for each in _spans(found))
-    if largest * allowed.shape[-2] * steps * found.shape[-1] > _MOST:
+    many = max(_batch(allowed, each) * each.seen[..., :1, :, :].size for each in _spans(found))
+    if many * 64 * steps > _MOST:
         return q.as_bound(found.reduced([-2], size=rows))
 
-    def pick(array: Indices, nowhere: np.int32) -> Indices:
-        wide = np.broadcast_to(array, (*array.shape[:-2], steps, array.shape[-1]))
-        return np.where(allowed[..., None], wide[..., None, :, :], nowhere)
-
     def change(span: Span) -> Span:
-        first, last = pick(span.first, NOWHERE_FIRST).min(-2), pick(span.last, NOWHERE_LAST).max(-2)
-        return Span(first, last, None, "masked")
+        single = members(np.broadcast_to(span.seen, (*span.seen.shape[:-3], steps, *span.seen.shape[-2:])))
+        flat = single.reshape(*single.shape[:-2], -1).astype(np.float32)  # (…, J, D · positions)
+        hits = allowed.astype(np.float32) @ flat > 0
+        return Span(packed(hits.reshape(*hits.shape[:-1], *single.shape[-2:])), None, "masked", span.along)
 
-    made = found.mapped(change, (*found.layout[:-2], (rows,), found.layout[-1])).settled()
-    for axis in range(len(made.layout)):
-        made = compressed(made, axis)
-    return made
+    return found.mapped(change, (*found.layout[:-2], (rows,), found.layout[-1])).settled().compressed()
+
+
+def _batch(allowed: Mask, span: Span) -> int:
+    return prod(np.broadcast_shapes(allowed.shape[:-2], span.seen.shape[:-3]))
 
 
 def _spans(found: Field) -> list[Span]:
@@ -125,7 +121,9 @@ def attention(q: Question) -> list[Field]:
         if q.named("is_causal", False):
             parts.append(_earlier(found, made[-2], steps))
         elif blocked is not None:
-            parts.append(chosen(q, found, ~blocked.reshape((1,) * (len(made) - blocked.ndim) + blocked.shape)))
+            parts.append(
+                chosen(q, found, ~blocked.reshape((1,) * (len(made) - blocked.ndim) + blocked.shape), made[-2])
+            )
         else:
             parts.append(found.reduced([-2]))
     if place is not None and q.field(place).terms:
@@ -150,14 +148,9 @@ def cumulative_field(found: Field, axis: int) -> Field:
 
 
 def _accumulated(span: Span, factor: int) -> Span:
-    if span.first.shape[factor] == 1 and span.last.shape[factor] == 1:
+    if span.seen.shape[factor] == 1:
         return span
-    return Span(
-        np.minimum.accumulate(span.first, axis=factor),
-        np.maximum.accumulate(span.last, axis=factor),
-        None,
-        "cumulative",
-    )
+    return replace(span.lost("cumulative"), seen=np.bitwise_or.accumulate(span.seen, axis=factor))
 
 
 def cumulative(q: Question) -> Field:

@@ -9,8 +9,9 @@ import torch
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, Term, dense, union
+from convlens.anatomy.receptive.picking import flat_places, picked
 from convlens.anatomy.receptive.question import Question
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Indices, Span
+from convlens.anatomy.receptive.span import Array, Span, unites
 
 Rule = Callable[[Question], Field | list[Field]]
 
@@ -181,7 +182,7 @@ def joined(parts: Sequence[Field], axis: int, made: tuple[int, ...]) -> Field:
         placed.append(_placed(part, axis, start, made))
         start += part.shape[axis]
     found = union(placed, made)
-    return replace(compressed(found, axis), bounds=bounds)
+    return replace(found.compressed(), bounds=bounds)
 
 
 def _gathered(parts: Sequence[Field], axis: int) -> list[Field]:
@@ -215,27 +216,21 @@ def _chained(parts: Sequence[Field], axis: int) -> Field:
 
 
 def _chain(spans: Sequence[Span], factor: int, lengths: Sequence[int]) -> Span:
-    first = _concatenated([span.first for span in spans], factor, lengths)
-    last = _concatenated([span.last for span in spans], factor, lengths)
-    frees = [span.free for span in spans]
+    seen = _concatenated([span.seen for span in spans], factor, lengths)
+    along = frozenset().union(*(span.along for span in spans))
     word = next((span.word for span in spans if span.word), "")
-    known = [free for free in frees if free is not None]
-    if len(known) < len(frees) or any(free.factor == factor for free in known):
-        return Span(first, last, None, word or "pieces")
-    rates = {(free.factor, free.advance / free.phases) for free in known}
-    if len(rates) > 1:
-        return Span(first, last, None, "misaligned branches")
+    known = [span.free for span in spans if span.free is not None]
+    if len(known) < len(spans) or any(free.factor == factor for free in known):
+        return Span(seen, None, word or "pieces", along)
+    if len({(free.factor, free.advance / free.phases) for free in known}) > 1:
+        return Span(seen, None, "misaligned branches", along)
     phases = lcm(*(free.phases for free in known))
     known = [free.tiled(phases) for free in known]
-    free = replace(
-        known[0],
-        first=_concatenated([each.first for each in known], factor, lengths),
-        last=_concatenated([each.last for each in known], factor, lengths),
-    )
-    return Span(first, last, free)
+    free = replace(known[0], reach=_concatenated([each.reach for each in known], factor, lengths))
+    return Span(seen, free, "", along)
 
 
-def _concatenated(arrays: Sequence[Indices], factor: int, lengths: Sequence[int]) -> Indices:
+def _concatenated(arrays: Sequence[Array], factor: int, lengths: Sequence[int]) -> Array:
     """Arrays one after another along `factor`; left at length 1 if they all say the same."""
     if all(array.shape[factor] == 1 and np.array_equal(array, arrays[0]) for array in arrays):
         return arrays[0]
@@ -260,43 +255,19 @@ def _placed(part: Field, axis: int, start: int, made: tuple[int, ...]) -> Field:
 
 
 def _place(span: Span, factor: int, length: int, start: int, total: int) -> Span:
-    def wide(array: Indices, value: np.int32) -> Indices:
+    def wide(array: Array) -> Array:
         shape = list(array.shape)
-        shape[factor] = length
-        before, after = list(shape), list(shape)
-        before[factor], after[factor] = start, total - start - length
-        middle = np.broadcast_to(array, shape)
-        return np.concatenate([np.full(before, value), middle, np.full(after, value)], axis=factor)
+        shape[factor] = total
+        result = np.full(shape, unites(array)[1])
+        result[(slice(None),) * factor + (slice(start, start + length),)] = array
+        return result
 
     free, word = span.free, span.word
     if free is not None and free.factor == factor:
         free, word = None, "pieces"
     elif free is not None:
-        free = replace(free, first=wide(free.first, NOWHERE_FIRST), last=wide(free.last, NOWHERE_LAST))
-    return Span(wide(span.first, NOWHERE_FIRST), wide(span.last, NOWHERE_LAST), free, word)
-
-
-def compressed(found: Field, axis: int) -> Field:
-    """Arrays that turn out not to vary along an axis, shortened to length 1."""
-    for factor in found.factors(axis):
-        found = found.mapped(lambda span, factor=factor: _compress(span, factor))  # type: ignore[misc]
-    return found
-
-
-def _compress(span: Span, factor: int) -> Span:
-    first, last = _constant(span.first, factor), _constant(span.last, factor)
-    if first is None or last is None:
-        return span
-    free = span.free
-    if free is not None and free.factor != factor:
-        low, high = _constant(free.first, factor), _constant(free.last, factor)
-        free = replace(free, first=low, last=high) if low is not None and high is not None else free
-    return replace(span, first=first, last=last, free=free)
-
-
-def _constant(array: Indices, factor: int) -> Indices | None:
-    head = array.take([0], axis=factor)
-    return head if array.shape[factor] == 1 or bool((array == head).all()) else None
+        free = replace(free, reach=wide(free.reach))
+    return Span(wide(span.seen), free, word, span.along)
 
 
 def unfold(q: Question) -> Field:
@@ -382,26 +353,9 @@ def channel_shuffle(q: Question) -> Field:
     )
 
 
-def replayed(found: Field, made: tuple[int, ...], move: Callable[[torch.Tensor], torch.Tensor]) -> Field:
-    """Let torch move the numbers of the field as it moves the tensor's own; there is no free pattern afterwards."""
-    for axis in range(len(found.layout)):
-        found = found.single(axis)
-
-    def moved(array: Indices) -> Indices:
-        whole = torch.from_numpy(np.array(np.broadcast_to(array, found.shape)))
-        return np.asarray(move(whole).numpy(), dtype=np.int32).reshape(made)
-
-    terms = tuple(
-        Term(
-            term.source,
-            {axis: Span(moved(span.first), moved(span.last), None, "picked") for axis, span in term.spans.items()},
-        )
-        for term in found.terms
-    )
-    again = Field(dense(made), terms, found.bounds)
-    for axis in range(len(made)):
-        again = compressed(again, axis) if made[axis] > 1 else again
-    return again
+def replayed(found: Field, shape: tuple[int, ...], move: Callable[[torch.Tensor], torch.Tensor], reason: str) -> Field:
+    """Let torch move the numbers of the elements as it moves the elements; there is no free pattern afterwards."""
+    return picked(found, move(torch.from_numpy(flat_places(shape))).numpy(), reason)
 
 
 def copy(q: Question) -> Field:

@@ -1,186 +1,205 @@
-"""Where along one axis of the input each element of a tensor looks: the first and last index, element by element.
+"""Where along one axis of the input each element of a tensor looks: a set of positions, element by element.
 
-Arrays have one dimension for each *factor* of the tensor's shape (see `field`) and length 1 where nothing varies. An
-element that looks nowhere has `first > last`. Beside the true, clipped numbers a span may carry the *free* pattern,
-what they would be on an image without borders: along one factor they repeat every few positions, each time `advance`
-further on.
+A set is a row of bits, in 64-bit words; the union of two is `|`. Beside these true, clipped sets a span may carry the
+*free* pattern, what first and last position would be on an image without borders: along one factor they repeat every
+few elements, each time `advance` further on. Both are arrays with one dimension for each *factor* of the tensor's shape
+(see `field`), of length 1 where nothing varies, and one more for the words or for the two ends; so whatever moves
+elements about does the same to both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlens.anatomy.receptive.taps import Taps
 
-Indices = NDArray[np.int32]
-NOWHERE_FIRST, NOWHERE_LAST = np.int32(2**29), np.int32(-(2**29))
+Bits = NDArray[np.uint64]  # (*factors, words)
+Reach = NDArray[np.int32]  # (*factors, 2): minus the first position, and the last; the union of two is the maximum
+Mask = NDArray[np.bool_]  # (*factors)
+Array = NDArray[Any]
+_FAR = np.int32(-(2**29))  # both ends of what looks nowhere
+_OUT = np.array([-1, 1], dtype=np.int32)  # one position further on, for both ends
+
+
+def own_positions(length: int) -> Bits:
+    """The sets {0}, {1}, … of an axis: (length, words)."""
+    bits = np.zeros((length, -(-length // 64)), dtype=np.uint64)
+    place = np.arange(length)
+    bits[place, place // 64] = np.uint64(1) << (place % 64).astype(np.uint64)
+    return bits
+
+
+def ends(seen: Bits) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """First and last position of every set; 1 and 0 of an empty one."""
+    single = members(seen)
+    some = single.any(-1)
+    first, last = single.argmax(-1), single.shape[-1] - 1 - single[..., ::-1].argmax(-1)
+    return np.where(some, first, 1).astype(np.int32), np.where(some, last, 0).astype(np.int32)
+
+
+def members(seen: Bits) -> Mask:
+    """The sets as (…, positions) of True and False."""
+    octets = np.ascontiguousarray(seen.astype("<u8")).view(np.uint8)
+    return np.unpackbits(octets, axis=-1, bitorder="little").astype(np.bool_)
+
+
+def packed(single: Mask) -> Bits:
+    """The sets again, from (…, positions) of True and False, as many as words hold."""
+    octets = np.packbits(single, axis=-1, bitorder="little")
+    return np.ascontiguousarray(octets).view("<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True)
 class Free:
-    """The pattern without borders: `first` and `last` for one period along `factor`, then `advance` further on."""
+    """The pattern without borders: both ends for one period along `factor`, then `advance` further on."""
 
-    first: Indices
-    last: Indices
+    reach: Reach
     factor: int
     advance: int
 
     @property
     def phases(self) -> int:
         """Positions in one period."""
-        return int(self.first.shape[self.factor])
+        return int(self.reach.shape[self.factor])
 
     def tiled(self, phases: int) -> "Free":
         """The same pattern written with a period that is a multiple."""
         times = phases // self.phases
         if times == 1:
             return self
-        return replace(
-            self,
-            first=np.concatenate([self.first + np.int32(i * self.advance) for i in range(times)], self.factor),
-            last=np.concatenate([self.last + np.int32(i * self.advance) for i in range(times)], self.factor),
-            advance=self.advance * times,
-        )
+        parts = [self.reach + _OUT * np.int32(i * self.advance) for i in range(times)]
+        return Free(np.concatenate(parts, self.factor), self.factor, self.advance * times)
 
     def shrunk(self) -> "Free":
         """The same pattern with the shortest period that describes it."""
         for period in range(1, self.phases):
             if self.phases % period or self.advance % (self.phases // period):
                 continue
-            part = slice(0, period)
-            key = tuple(part if axis == self.factor else slice(None) for axis in range(self.first.ndim))
-            short = Free(self.first[key], self.last[key], self.factor, self.advance * period // self.phases)
-            again = short.tiled(self.phases)
-            if np.array_equal(again.first, self.first) and np.array_equal(again.last, self.last):
+            start = self.reach.take(range(period), axis=self.factor)
+            short = Free(start, self.factor, self.advance * period // self.phases)
+            if np.array_equal(short.tiled(self.phases).reach, self.reach):
                 return short
         return self
 
 
 @dataclass(frozen=True)
 class Span:
-    """First and last index along one input axis, and the free pattern; `word` says why there is none."""
+    """The sets along one input axis, and the free pattern.
 
-    first: Indices
-    last: Indices
+    Attributes:
+        seen: for each element the positions that it looks at.
+        free: the pattern without borders; None: there is none, and `word` says why.
+        along: the factors along which an element's place on this axis changes; others, such as channels, may make
+            elements differ too, but are no places.
+    """
+
+    seen: Bits
     free: Free | None
     word: str = ""
+    along: frozenset[int] = frozenset()
+
+    def empty(self) -> Mask:
+        """Which elements look nowhere."""
+        return np.asarray(~self.seen.any(-1))
 
     def lost(self, word: str) -> "Span":
         """The same span without a free pattern."""
-        return replace(self, free=None, word=self.word or word) if self.free else replace(self, word=self.word or word)
+        return replace(self, free=None, word=self.word or word)
+
+    def moved(self, change: Callable[[Array], Array], factor: Callable[[int], int]) -> "Span":
+        """Elements rearranged: the same `change` of both arrays, factor number f becoming `factor(f)`."""
+        free = self.free and Free(change(self.free.reach), factor(self.free.factor), self.free.advance)
+        return Span(change(self.seen), free, self.word, frozenset(map(factor, self.along)))
 
     def reduced(self, factors: Sequence[int], sizes: Sequence[int]) -> "Span":
         """The union over some factors, which stay with length 1."""
         axes = tuple(factors)
-        if not axes:
-            return self
-        first, last = _hull(self.first, self.last, axes)
         free, word = self.free, self.word
         if free is not None and free.factor in axes and sizes[free.factor] > 1:
             free, word = None, "global"
         elif free is not None:
-            others = tuple(axis for axis in axes if axis != free.factor)
-            low, high = _hull(free.first, free.last, others)
-            free = replace(free, first=low, last=high)
-        return Span(first, last, free, word)
+            free = replace(free, reach=hull(free.reach, tuple(axis for axis in axes if axis != free.factor)))
+        gone = {axis for axis in axes if sizes[axis] > 1}
+        return Span(hull(self.seen, axes), free, word, self.along - gone)
 
     def gathered(self, factor: int, taps: Taps) -> "Span":
         """Along `factor`, the union over the taps of each output position."""
-        first, last = _gather(self.first, self.last, factor, taps)
         free, word = self.free, self.word
         if free is not None and free.factor == factor:
             free = _free_gather(free, taps)
             word = word if free is not None else "uneven"
         elif free is not None:
-            low, high = _gather(free.first, free.last, factor, taps)
-            free = replace(free, first=low, last=high)
-        return Span(first, last, free, word)
+            free = replace(free, reach=_gather(free.reach, factor, taps))
+        return Span(_gather(self.seen, factor, taps), free, word, self.along)
 
     def windowed(self, factor: int, taps: Taps) -> "Span":
         """Along `factor`, the taps of each output position side by side, in a new last factor."""
         positions, counts = taps.bounded()
-        first, last = _lay_out(self.first, self.last, factor, positions, counts)
-        free, word = self.free, self.word
+        free = self.free
         if free is not None and free.factor == factor:
             free = _free_windows(free, taps)
         elif free is not None:
-            low, high = _lay_out(free.first, free.last, factor, positions, counts)
-            free = replace(free, first=low, last=high)
-        return Span(first, last, free, word)
+            free = replace(free, reach=_lay_out(free.reach, factor, positions, counts))
+        return Span(_lay_out(self.seen, factor, positions, counts), free, self.word, self.along)
 
     def permuted(self, order: Sequence[int]) -> "Span":
         """Factors in another order."""
-        free = self.free
-        if free is not None:
-            free = replace(
-                free,
-                first=free.first.transpose(order),
-                last=free.last.transpose(order),
-                factor=list(order).index(free.factor),
-            )
-        return replace(self, first=self.first.transpose(order), last=self.last.transpose(order), free=free)
+        order = list(order)
+        return self.moved(lambda array: array.transpose([*order, len(order)]), order.index)
 
     def inserted(self, place: int) -> "Span":
         """One more factor, of length 1, before `place`."""
-        free = self.free
-        if free is not None:
-            free = Free(
-                np.expand_dims(free.first, place),
-                np.expand_dims(free.last, place),
-                free.factor + (free.factor >= place),
-                free.advance,
-            )
-        return replace(self, first=np.expand_dims(self.first, place), last=np.expand_dims(self.last, place), free=free)
+        return self.moved(lambda array: np.expand_dims(array, place), lambda factor: factor + (factor >= place))
 
     def dropped(self, factor: int) -> "Span":
         """Without a factor of length 1."""
-        free, word = self.free, self.word
-        if free is not None and free.factor == factor:
-            free, word = None, word or "global"
-        elif free is not None:
-            free = Free(
-                free.first.squeeze(factor),
-                free.last.squeeze(factor),
-                free.factor - (free.factor > factor),
-                free.advance,
-            )
-        return Span(self.first.squeeze(factor), self.last.squeeze(factor), free, word)
+        span = replace(self, along=self.along - {factor})
+        if span.free is not None and span.free.factor == factor:
+            span = span.lost("global")
+        return span.moved(lambda array: array.squeeze(factor), lambda each: each - (each > factor))
 
     def split(self, factor: int, size: int, minor: int) -> "Span":
         """One factor of `size` as two: `size // minor` and `minor`."""
         if size == minor:
             return self.inserted(factor)
-        first, last = (_split(each, factor, size, minor) for each in (self.first, self.last))
-        free, word = self.free, self.word
+        free = self.free
         if free is not None and free.factor == factor:
             phases = free.phases * minor // gcd(free.phases, minor)
             free = free.tiled(phases)
-            low, high = (_split(each, factor, phases, minor, force=True) for each in (free.first, free.last))
-            free = Free(low, high, factor, free.advance).shrunk()
+            free = Free(_split(free.reach, factor, phases, minor, force=True), factor, free.advance).shrunk()
         elif free is not None:
-            low, high = (_split(each, factor, size, minor) for each in (free.first, free.last))
-            free = Free(low, high, free.factor + (free.factor > factor), free.advance)
-        return Span(first, last, free, word)
+            reach = _split(free.reach, factor, size, minor)
+            free = Free(reach, free.factor + (free.factor > factor), free.advance)
+        along = {each + (each > factor) for each in self.along} | ({factor + 1} if factor in self.along else set())
+        return Span(_split(self.seen, factor, size, minor), free, self.word, frozenset(along))
 
     def merged(self, factor: int, major: int, minor: int) -> "Span":
         """Factors `factor` and `factor + 1`, of those sizes, as one."""
-        first, last = (_merge(each, factor, major, minor) for each in (self.first, self.last))
         free, word = self.free, self.word
         if free is not None:
             free = _free_merge(free, factor, major, minor)
             word = word if free is not None else "flattened"
-        return Span(first, last, free, word)
+        along = frozenset(each - (each > factor) for each in self.along)
+        return Span(_merge(self.seen, factor, major, minor), free, word, along)
 
     def united(self, other: "Span") -> "Span":
         """The union with another span of the same tensor."""
-        first, last = np.minimum(self.first, other.first), np.maximum(self.last, other.last)
+        seen, along = self.seen | other.seen, self.along | other.along
         if self.free is None or other.free is None:
-            return Span(first, last, None, self.word or other.word)
+            return Span(seen, None, self.word or other.word, along)
         free = free_union(self.free, other.free)
-        return Span(first, last, free, "" if free is not None else "misaligned branches")
+        return Span(seen, free, "" if free is not None else "misaligned branches", along)
+
+    def closed(self, mask: Mask, *, pattern: bool) -> "Span":
+        """The span after the masked elements were made to look nowhere, in the pattern too if that is wanted."""
+        free = self.free
+        if pattern and free is not None and mask.shape[free.factor] == 1:
+            free = replace(free, reach=np.where(mask[..., None], _FAR, free.reach))
+        return replace(self, seen=np.where(mask[..., None], np.uint64(0), self.seen), free=free)
 
 
 def free_union(one: Free, other: Free) -> Free | None:
@@ -189,65 +208,62 @@ def free_union(one: Free, other: Free) -> Free | None:
         return None
     phases = one.phases * other.phases // gcd(one.phases, other.phases)
     one, other = one.tiled(phases), other.tiled(phases)
-    return Free(np.minimum(one.first, other.first), np.maximum(one.last, other.last), one.factor, one.advance)
+    return Free(np.maximum(one.reach, other.reach), one.factor, one.advance)
 
 
-def _hull(first: Indices, last: Indices, axes: tuple[int, ...]) -> tuple[Indices, Indices]:
-    varying = tuple(axis for axis in axes if first.shape[axis] > 1 or last.shape[axis] > 1)
-    if not varying:
-        return first, last
-    return first.min(axis=varying, keepdims=True), last.max(axis=varying, keepdims=True)
+def unites(array: Array) -> tuple[np.ufunc, Any]:
+    """How the elements of a span's array are united, and what changes nothing in that."""
+    return (np.bitwise_or, np.uint64(0)) if array.dtype == np.uint64 else (np.maximum, _FAR)
 
 
-def _gather(first: Indices, last: Indices, factor: int, taps: Taps) -> tuple[Indices, Indices]:
+def hull(array: Array, axes: tuple[int, ...]) -> Array:
+    """The union over some factors, which stay with length 1."""
+    varying = tuple(axis for axis in axes if array.shape[axis] > 1)
+    return np.asarray(unites(array)[0].reduce(array, axis=varying, keepdims=True)) if varying else array
+
+
+def _gather(array: Array, factor: int, taps: Taps) -> Array:
     positions, counts = taps.bounded()
-    if first.shape[factor] == 1 and bool(counts.any(axis=1).all()):
-        return first, last
-    first, last = _lay_out(first, last, factor, positions, counts)
-    return first.min(axis=-1), last.max(axis=-1)
+    if array.shape[factor] == 1 and bool(counts.any(axis=1).all()):
+        return array
+    return np.asarray(unites(array)[0].reduce(_lay_out(array, factor, positions, counts), axis=-2))
 
 
-def _lay_out(
-    first: Indices, last: Indices, factor: int, positions: NDArray[np.int64], counts: NDArray[np.bool_]
-) -> tuple[Indices, Indices]:
-    """Read positions (outputs, taps) along `factor`; the taps become a new last axis."""
-    if first.shape[factor] == 1:
+def _lay_out(array: Array, factor: int, positions: NDArray[np.int64], counts: Mask) -> Array:
+    """Read positions (outputs, taps) along `factor`; the taps become a new last factor."""
+    if array.shape[factor] == 1:
         positions = np.zeros_like(positions)
-    first = np.moveaxis(first.take(positions, axis=factor), factor + 1, -1)
-    last = np.moveaxis(last.take(positions, axis=factor), factor + 1, -1)
+    laid = np.moveaxis(array.take(positions, axis=factor), factor + 1, -2)
     if bool(counts.all()):
-        return first, last
-    shape = [1] * first.ndim
-    shape[factor], shape[-1] = counts.shape
-    mask = counts.reshape(shape)
-    return np.where(mask, first, NOWHERE_FIRST), np.where(mask, last, NOWHERE_LAST)
+        return laid
+    return np.where(_beside(counts, factor, laid.ndim), laid, unites(array)[1])
+
+
+def _beside(table: Array, factor: int, rank: int) -> Array:
+    """A table (outputs, taps) in the shape of an array whose last factor is the taps."""
+    shape = [1] * rank
+    shape[factor], shape[-2] = table.shape
+    return table.reshape(shape)
 
 
 def _free_windows(free: Free, taps: Taps) -> Free | None:
-    if taps.period is None:
+    if taps.period is None or taps.period[1] == 0:
         return None
     outputs, inputs = taps.period
-    if inputs == 0:
-        return None
     times = free.phases // gcd(free.phases, abs(inputs))
     positions, counts = taps.read(np.arange(outputs * times), False)
+    laid = _lay_out(free.reach, free.factor, positions % free.phases, counts)
     whole = (positions // free.phases).astype(np.int32) * np.int32(free.advance)
-    first, last = _lay_out(free.first, free.last, free.factor, positions % free.phases, counts)
-    shape = [1] * first.ndim
-    shape[free.factor], shape[-1] = whole.shape
-    shift = whole.reshape(shape)
-    advance = free.advance * inputs * times // free.phases
-    return Free(first + shift, last + shift, free.factor, advance)
+    laid = laid + _beside(whole, free.factor, laid.ndim) * _OUT
+    return Free(laid, free.factor, free.advance * inputs * times // free.phases)
 
 
 def _free_gather(free: Free, taps: Taps) -> Free | None:
     laid = _free_windows(free, taps)
-    if laid is None:
-        return None
-    return replace(laid, first=laid.first.min(axis=-1), last=laid.last.max(axis=-1)).shrunk()
+    return laid and replace(laid, reach=laid.reach.max(axis=-2)).shrunk()
 
 
-def _split(array: Indices, factor: int, size: int, minor: int, *, force: bool = False) -> Indices:
+def _split(array: Array, factor: int, size: int, minor: int, *, force: bool = False) -> Array:
     shape = list(array.shape)
     if shape[factor] == 1 and not force:
         return np.expand_dims(array, factor)
@@ -255,7 +271,7 @@ def _split(array: Indices, factor: int, size: int, minor: int, *, force: bool = 
     return array.reshape(shape)
 
 
-def _merge(array: Indices, factor: int, major: int, minor: int) -> Indices:
+def _merge(array: Array, factor: int, major: int, minor: int) -> Array:
     shape = list(array.shape)
     if shape[factor] == 1 and shape[factor + 1] == 1:
         return array.squeeze(factor)
@@ -267,14 +283,11 @@ def _merge(array: Indices, factor: int, major: int, minor: int) -> Indices:
 
 def _free_merge(free: Free, factor: int, major: int, minor: int) -> Free | None:
     if free.factor == factor:
-        low, high = (_merge(each, factor, free.phases, minor) for each in (free.first, free.last))
-        if low.shape[factor] == 1 and minor > 1:  # one phase, the same for all of the minor factor
-            low, high = (np.repeat(each, minor, axis=factor) for each in (low, high))
-        return Free(low, high, factor, free.advance)
+        reach = _merge(free.reach, factor, free.phases, minor)
+        if reach.shape[factor] == 1 and minor > 1:  # one phase, the same for all of the minor factor
+            reach = np.repeat(reach, minor, axis=factor)
+        return Free(reach, factor, free.advance)
     if free.factor == factor + 1:
-        if major > 1:
-            return None
-        low, high = (each.squeeze(factor) for each in (free.first, free.last))
-        return Free(low, high, factor, free.advance)
-    low, high = (_merge(each, factor, major, minor) for each in (free.first, free.last))
-    return Free(low, high, free.factor - (free.factor > factor), free.advance)
+        return None if major > 1 else Free(free.reach.squeeze(factor), factor, free.advance)
+    reach = _merge(free.reach, factor, major, minor)
+    return Free(reach, free.factor - (free.factor > factor), free.advance)

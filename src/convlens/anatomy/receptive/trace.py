@@ -3,22 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import torch
-
-from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes, taps
+from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes
+from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.constants import Constants
-from convlens.anatomy.receptive.field import Field, Term, dense, source, union, union_size
-from convlens.anatomy.receptive.fixed import has_fixed, without_fixed
+from convlens.anatomy.receptive.field import Field, dense, source, union
 from convlens.anatomy.receptive.question import Question
-from convlens.anatomy.receptive.rules_shapes import replayed
-from convlens.anatomy.receptive.span import NOWHERE_FIRST, NOWHERE_LAST, Free, Indices, Span
+from convlens.anatomy.receptive.writes import looked_at, overwritten, unviewed
 from convlens.graph import Graph, ModuleCall, Operation, Tensor
 from convlens.graph.operators import is_pointwise
 from convlens.graph.structure import refs
 
-_MOST = 1 << 24  # elements of a union that may be written out
-_RESHAPES = frozenset(["view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze", "alias", "detach"])
 RULES = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
 RULES |= {**rules_pointwise.RULES, **rules_indices.RULES}
 # These only move elements, so that what is known of single ones moves with them.
@@ -59,10 +53,11 @@ class Trace:
             self.returned[call.index] = {index: self.fields[index] for index in found if index in self.fields}
 
     def _first(self, tensor: Tensor) -> Field:
-        if tensor.role != "input" or len(tensor.shape) < 3:
+        if tensor.role != "input":
             return Field(dense(tensor.shape))
         number = self.graph.inputs.index(tensor.index)
-        return source(number, tensor.shape, range(2, len(tensor.shape)))
+        axes = image_axes(self.graph, number)
+        return source(number, tensor.shape, axes) if axes else Field(dense(tensor.shape))
 
     def _know(self, tensor: Tensor, found: Field) -> None:
         self.fields[tensor.index] = found
@@ -141,7 +136,7 @@ class Trace:
             self._know(new, found)
             return
         whole = self._holder(old)
-        if whole is None or whole.index == old.index or _covers(whole, old):
+        if whole is None or whole.index == old.index or whole.nbytes == old.nbytes:
             self._written[new.storage] = new.index
         else:
             self.fields[whole.index] = self._lifted(whole, old, found)
@@ -189,7 +184,7 @@ class Trace:
             return
         whole = self.graph.tensors[holder]
         producer = self.graph.operations[tensor.producer] if tensor.producer is not None else None
-        if _covers(whole, tensor) or producer is None or not producer.inputs:
+        if whole.nbytes == tensor.nbytes or producer is None or not producer.inputs:
             self.fields[index] = looked_at(self.fields[holder], whole, tensor)
             return
         outer = next((old for old, new in producer.writes if new == index), producer.inputs[0])
@@ -202,197 +197,3 @@ class Trace:
             self.fields[index] = self.fields[outer]
         else:
             self.fields[index] = self._answers(producer)[producer.outputs.index(index)]
-
-
-def _covers(whole: Tensor, part: Tensor) -> bool:
-    return whole.nbytes == part.nbytes
-
-
-def cut(whole: Tensor, part: Tensor) -> list[slice] | None:
-    """The slices of `whole` that `part` is; None if it is no such cut."""
-    if len(whole.shape) != len(part.shape) or not whole.shape:
-        return None
-    order = sorted(range(len(whole.shape)), key=lambda axis: (-whole.stride[axis], -whole.shape[axis]))
-    rest, starts = part.offset - whole.offset, [0] * len(whole.shape)
-    for axis in order:
-        if whole.shape[axis] > 1 and whole.stride[axis]:
-            starts[axis], rest = divmod(rest, whole.stride[axis])
-    slices = []
-    for axis, (size, stride) in enumerate(zip(part.shape, part.stride, strict=True)):
-        step = 1 if size == 1 else stride // max(whole.stride[axis], 1)
-        if size > 1 and (whole.stride[axis] == 0 or stride % whole.stride[axis] or step < 1):
-            return None
-        if starts[axis] + (size - 1) * step >= whole.shape[axis]:
-            return None
-        slices.append(slice(starts[axis], starts[axis] + (size - 1) * step + 1, step))
-    return slices if rest == 0 else None
-
-
-def looked_at(found: Field, whole: Tensor, part: Tensor) -> Field:
-    """The field of `part`, a view of the storage that `whole` fills."""
-    if whole.shape == part.shape and whole.stride == part.stride:
-        return found
-    slices = cut(whole, part)
-    if slices is None and _in_order(whole) and _in_order(part) and _covers(whole, part):
-        return found.viewed(part.shape)
-    if slices is None:
-        return _strided(found, whole, part)
-    for axis, each in enumerate(slices):
-        if part.shape[axis] != whole.shape[axis]:
-            length, step = whole.shape[axis], each.step
-            window = taps.window(length, part.shape[axis], kernel=1, stride=step, padding=-each.start, dilation=1)
-            found = found.along(axis, window)
-    return found
-
-
-def _in_order(tensor: Tensor) -> bool:
-    """Whether the elements lie in memory in the order of the indices."""
-    expected = 1
-    for size, stride in zip(reversed(tensor.shape), reversed(tensor.stride), strict=True):
-        if size > 1 and stride != expected:
-            return False
-        expected *= size
-    return True
-
-
-def unviewed(operation: Operation, base: Field, outer: Tensor, part: Tensor, new: Field) -> Field:
-    """The field of `outer` after `part`, which `operation` took as a view of it, was overwritten with `new`."""
-    if operation.kind in ("permute", "transpose", "t"):
-        order = list(range(len(outer.shape)))
-        if operation.kind == "permute":
-            order = [each % len(order) for each in operation.arguments[1]]
-        elif len(order) > 1:
-            one, other = (0, 1) if operation.kind == "t" else operation.arguments[1:3]
-            order[one], order[other] = order[other], order[one]
-        return new.permuted([order.index(axis) for axis in range(len(order))])
-    if operation.kind == "select":
-        axis = operation.arguments[1] % len(outer.shape)
-        shape = (*outer.shape[:axis], 1, *outer.shape[axis + 1 :])
-        part = replace(part, shape=shape, stride=outer.stride)
-        return overwritten(base, outer, part, new.unsqueezed(axis))
-    if part.numel == outer.numel and operation.kind in _RESHAPES:
-        return new.viewed(outer.shape)
-    return overwritten(base, outer, part, new)
-
-
-def _one_term(found: Field) -> Field:
-    """The same field with the union of its terms written out, if it takes no more than a few million elements."""
-    if len(found.terms) < 2 or len({term.source for term in found.terms}) > 1:
-        return found
-    first, *others = found.terms
-    for other in others:
-        if union_size(first, other) > _MOST:
-            return found
-        first = Term(first.source, {axis: span.united(other.spans[axis]) for axis, span in first.spans.items()})
-    return replace(found, terms=(first,))
-
-
-def _strided(found: Field, whole: Tensor, part: Tensor) -> Field:
-    """Any view at all: the numbers laid out as the storage is, and looked at with the strides of the view."""
-
-    def look(array: torch.Tensor) -> torch.Tensor:
-        flat = torch.zeros(array.numel(), dtype=array.dtype)
-        flat.as_strided(whole.shape, whole.stride, 0).copy_(array)
-        return flat.as_strided(part.shape, part.stride, part.offset - whole.offset)
-
-    return replayed(found, part.shape, look)
-
-
-def overwritten(base: Field, whole: Tensor, part: Tensor, new: Field) -> Field:
-    """The field of `whole` after the part of it that `part` looks at was overwritten with `new`."""
-    bounds = base.bounds | new.bounds
-    if has_fixed(base) or has_fixed(new):  # they are not followed through a write to a part
-        bounds |= {"an in-place write among masked numbers"}
-        base, new = without_fixed(base), without_fixed(new)
-    base, new = _one_term(base), _one_term(new)
-    slices = cut(whole, part)
-    if slices is None or len(base.terms) > 1 or len(new.terms) > 1:
-        return _either(base, new, whole, "an in-place write that is no slice")
-    for axis in range(len(whole.shape)):
-        base, new = base.single(axis), new.single(axis)
-    old_term, new_term = (each.terms[0] if each.terms else None for each in (base, new))
-    pattern = new_term or old_term
-    if pattern is None:
-        return base
-    if old_term is not None and new_term is not None and old_term.source != new_term.source:
-        return _either(base, new, whole, "an in-place write from another input")
-    partial = [axis for axis in range(len(whole.shape)) if part.shape[axis] != whole.shape[axis]]
-    spans = {}
-    for axis in pattern.spans:
-        before = old_term.spans[axis] if old_term else _nowhere(len(whole.shape))
-        after = new_term.spans[axis] if new_term else _nowhere(len(whole.shape))
-        spans[axis] = _put(before, after, slices, partial, whole.shape, part.shape)
-    result = Field(dense(whole.shape), (Term(pattern.source, spans),), bounds).settled()
-    for axis in range(len(whole.shape)):
-        result = rules_shapes.compressed(result, axis)
-    return result
-
-
-def _either(base: Field, new: Field, whole: Tensor, reason: str) -> Field:
-    """A bound after a write to places that are not followed: each element may be any old or any new one."""
-    return union([each.whole(whole.shape, reason) for each in (base, new)], whole.shape)
-
-
-def _nowhere(rank: int) -> Span:
-    shape = [1] * rank
-    return Span(np.full(shape, NOWHERE_FIRST), np.full(shape, NOWHERE_LAST), None, "nowhere")
-
-
-def _put(
-    before: Span, after: Span, slices: list[slice], partial: list[int], whole: tuple[int, ...], part: tuple[int, ...]
-) -> Span:
-    first = _assign(before.first, after.first, slices, partial, whole, part)
-    last = _assign(before.last, after.last, slices, partial, whole, part)
-    free = _free_after_write(before, after, slices, partial, whole, part)
-    return Span(first, last, free, "" if free is not None else "pieces")
-
-
-def _assign(
-    base: Indices,
-    new: Indices,
-    slices: list[slice],
-    partial: list[int],
-    whole: tuple[int, ...],
-    part: tuple[int, ...],
-    skip: int | None = None,
-) -> Indices:
-    shape, key = list(np.broadcast_shapes(base.shape, _outer(new, partial, whole, skip))), []
-    for axis in range(len(whole)):
-        key.append(slices[axis] if axis in partial and axis != skip else slice(None))
-    result = np.array(np.broadcast_to(base, shape))
-    result[tuple(key)] = new
-    del part
-    return result
-
-
-def _outer(new: Indices, partial: list[int], whole: tuple[int, ...], skip: int | None) -> list[int]:
-    return [whole[axis] if axis in partial and axis != skip else size for axis, size in enumerate(new.shape)]
-
-
-def _free_after_write(
-    before: Span, after: Span, slices: list[slice], partial: list[int], whole: tuple[int, ...], part: tuple[int, ...]
-) -> Free | None:
-    """The pattern that holds in most of the map: that of the larger piece along the axis it runs on."""
-    new, old = after.free, before.free
-    if new is not None and new.factor in partial:
-        axis = new.factor
-        if 2 * part[axis] <= whole[axis] or slices[axis].step != 1:
-            return old
-        shift = taps.shifted(part[axis], whole[axis], slices[axis].start, "constant")
-        new = Span(new.first, new.last, new).gathered(axis, shift).free
-    if new is None:
-        return old if old is not None and any(2 * part[a] <= whole[a] for a in partial) else None
-    if old is not None and old.factor in partial and 2 * part[old.factor] <= whole[old.factor]:
-        return old
-    others = [axis for axis in partial if axis != new.factor]
-    if not others or old is None:
-        return new
-    if old.factor != new.factor or old.advance != new.advance or old.phases != new.phases:
-        return new if all(2 * part[axis] > whole[axis] for axis in others) else None
-    if all(2 * part[axis] > whole[axis] for axis in others):
-        return new
-    return replace(
-        new,
-        first=_assign(old.first, new.first, slices, others, whole, part, new.factor),
-        last=_assign(old.last, new.last, slices, others, whole, part, new.factor),
-    )
