@@ -1,4 +1,4 @@
-"""YAML as people write it: `1e-3` is a number, and a key that stands twice is a mistake."""
+"""YAML as people write it: `1e-3` is a number, a key that stands twice is a mistake, and nothing in it multiplies."""
 
 import re
 from collections.abc import Hashable
@@ -12,11 +12,15 @@ _FLOAT = re.compile(
 )
 
 
+_DEEPEST = 40
+
+
 def read_yaml(text: str | bytes) -> Any:
     """Read plain values; no objects are made and no code runs.
 
     Raises:
-        yaml.YAMLError: what is no YAML, or a mapping in which a key stands twice.
+        yaml.YAMLError: what is no YAML, is too deep, has an alias, or a mapping in which a key stands twice.
+        ValueError: a value that YAML knows and Python does not, such as the 30th of February.
 
     >>> read_yaml("lr: 1e-3")
     {'lr': 0.001}
@@ -27,11 +31,24 @@ def read_yaml(text: str | bytes) -> Any:
 class _Loader(yaml.SafeLoader):
     """The safe loader, with numbers as in YAML 1.2 and each key once."""
 
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        # ten lines of aliases to aliases stand for more values than fit into memory
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="it has an alias; write it out", problem_mark=self.get_mark())
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(problem="it is too deep", problem_mark=self.get_mark())
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, yaml.Node] = {}
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key!r} stands twice; keep one", problem_mark=key_node.start_mark)

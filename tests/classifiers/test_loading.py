@@ -1,3 +1,4 @@
+import io
 import shutil
 import zipfile
 from importlib import util
@@ -10,6 +11,7 @@ from convlens.artifacts import FORMATS, manifest
 from convlens.artifacts.manifest import ArtifactError
 from convlens.errors import ConvlensError
 from convlens.predicting import rank, runtimes
+from convlens.untrusted.pickles import seal_archive
 
 ALL = tuple(FORMATS)
 
@@ -128,10 +130,13 @@ def test_openvino_weights_that_are_damaged_or_missing(artifacts, tmp_path):
         convlens.load(tmp_path / path.name)
 
 
-@pytest.mark.parametrize("classes", ["5", '["a", "b"]'])
-def test_classes_that_do_not_fit_the_network(run, classes):
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [("5", "has an entry 'classes' that cannot be: 5"), ('["a", "b"]', "does not name one class for each output")],
+)
+def test_classes_that_do_not_fit_the_network(run, classes, message):
     strings = run.export("safetensors").manifest.to_strings() | {"convlens.classes": classes}
-    with pytest.raises(ArtifactError, match=r"net\.onnx does not name one class for each output"):
+    with pytest.raises(ArtifactError, match=rf"net\.onnx {message}"):
         manifest.Manifest.from_strings(strings, "net.onnx")
 
 
@@ -172,10 +177,12 @@ def test_onnx_of_somebody_else(tmp_path):
 
 def test_a_pickle_in_an_archive_is_not_opened(artifacts, tmp_path):
     path = tmp_path / "evil.pt2"
-    with zipfile.ZipFile(artifacts("torch")) as source, zipfile.ZipFile(path, "w") as target:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(artifacts("torch")) as source, zipfile.ZipFile(buffer, "w") as target:
         for entry in source.namelist():
             content = b"cos\nsystem\n" if entry.endswith("sample_inputs/model.pt") else source.read(entry)
             target.writestr(entry, content)
+    path.write_bytes(seal_archive(buffer.getvalue()))
     with pytest.raises(ArtifactError, match=r"holds a pickle .* it was not opened"):
         convlens.load(path)
 

@@ -92,8 +92,10 @@ def test_open_decodes_a_large_jpeg_smaller_and_sees_the_same(tmp_path):
     [
         ({"size": (8, 8), "resize": 10}, r"resize=10 without a crop does not give size=\(8, 8\); use crop='center'"),
         ({"size": (0, 8)}, r"size=\(0, 8\); give two whole numbers"),
+        ({"size": (8, 10**6)}, r"size=\(8, 1000000\); use sides of at most 16,384"),
+        ({"size": (8, 8), "resize": 10**6, "crop": "center"}, "use a shorter side of 1 to 16,384"),
         ({"size": (8,)}, r"size=\(8,\); give two whole numbers"),
-        ({"size": (8, 8), "resize": 0, "crop": "center"}, "resize=0; use a shorter side of at least 1"),
+        ({"size": (8, 8), "resize": 0, "crop": "center"}, "resize=0; use a shorter side of 1 to 16,384"),
         ({"size": (8, 8), "mean": (0.5,)}, r"mean=\(0.5,\); give one number a channel, 3"),
         ({"size": (8, 8), "std": (0.5, 0.0, 0.5)}, r"std=.*; every one must be above 0"),
         ({"size": (8, 8), "channels": 2}, "channels=2; use 3 for RGB or 1 for gray"),
@@ -121,7 +123,7 @@ def test_an_image_of_another_kind_is_refused():
         ("size: [8, 8]\nmeen: [0]\n", "unknown preprocessing key 'meen'; did you mean mean"),
         ("size: [8, 8]\nmean: [0.5, 0.5, 0.5]\n", "std is missing"),
         ("[1, 2]\n", "holds no preprocessing"),
-        ("size: [8, 8\n", "cannot be parsed"),
+        ("size: [8, 8\n", "cannot be read"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, text, message):
@@ -159,3 +161,10 @@ def test_lists_are_as_good_as_tuples():
 def test_an_image_without_pixels_is_refused():
     with pytest.raises(ImageError, match=r"\(0, 5, 3\)"):
         IMAGENET.apply(np.zeros((0, 5, 3), np.uint8))
+
+
+def test_a_strip_is_not_enlarged_to_terabytes():
+    strip = np.zeros((1, 30_000, 3), np.uint8)
+    how = Preprocessing(size=(224, 224), mean=(0.5,) * 3, std=(0.5,) * 3, resize=256, crop="center")
+    with pytest.raises(ImageError, match=r"1 × 30000 pixels, 256 × 7,680,000 after the resize to 256; cut it"):
+        how.apply(strip)

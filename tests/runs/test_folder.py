@@ -114,3 +114,39 @@ def test_metrics_are_one_row_an_epoch_in_both_files(folder):
 def test_the_description_can_be_replaced(folder):
     changed = folder.write_description(replace(folder.description, result={"epochs": 2}))
     assert runs.open_folder(folder.path).description == changed.description
+
+
+def test_one_changed_byte_of_the_weights_is_noticed_wherever_it_is(folder):
+    path = folder.weights_path("best")
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for place in (0, 9, 8 + header // 2, 8 + header, len(whole) // 2, len(whole) - 1):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(runs.RunError, match=r"best\.safetensors"):
+            folder.load_network()
+    path.write_bytes(whole)
+    folder.load_network()
+
+
+def test_weights_without_a_digest_are_refused(folder):
+    from safetensors.torch import save_file
+
+    save_file(folder.build_network().state_dict(), folder.weights_path("best"))
+    with pytest.raises(runs.RunError, match="not sealed by convlens"):
+        folder.load_network()
+
+
+def test_surplus_tensors_in_the_weights_are_refused(folder):
+    state = folder.build_network().state_dict() | {"surplus.weight": torch.zeros(3)}
+    save_weights(state, folder.weights_path("best"))
+    for look in (folder.load_network, lambda: runs.open_folder(folder.path)):
+        with pytest.raises(runs.RunError, match=r"surplus\.weight is 3 in the file and missing in the network"):
+            look()
+
+
+def test_a_description_that_multiplies_is_not_read(folder):
+    (folder.path / "run.yaml").write_text("a: &a [1, 1]\nb: [*a, *a]\n")
+    with pytest.raises(runs.RunError, match="alias"):
+        runs.open_folder(folder.path)

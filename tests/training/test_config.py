@@ -76,7 +76,7 @@ def test_a_file_of_settings_that_is_none(tmp_path):
     with pytest.raises(ConvlensError, match="holds no settings"):
         read_settings(file)
     file.write_text("epochs: [3")
-    with pytest.raises(ConvlensError, match="cannot be understood"):
+    with pytest.raises(ConvlensError, match="cannot be read"):
         read_settings(file)
     file.write_text("")
     assert read_settings(file) == {}

@@ -196,7 +196,7 @@ def test_the_checkpoint_needs_no_pickled_code_and_says_when_it_is_truncated(fini
     whole = finished.checkpoint_path.read_bytes()
     for size in (0, 10, len(whole) // 2, len(whole) - 1):
         cut.write_bytes(whole[:size])
-        with pytest.raises(ConvlensError, match="truncated or of another training"):
+        with pytest.raises(ConvlensError, match="is damaged, incomplete or not sealed"):
             load_checkpoint(cut, {"network": finished.build_network()}, torch.device("cpu"))
 
 

@@ -11,6 +11,7 @@ from convlens.artifacts.probes import Probe, onnx_probe
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine, Precision
 from convlens.predicting.tensor_names import INPUT, OUTPUT
+from convlens.untrusted.sealing import seal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +31,7 @@ def save(model: Any, path: Path, manifest: Manifest) -> None:
     """Write the model with its manifest, preprocessing inside if the manifest says so."""
     whole = onnx_preprocessing.attach(model, manifest.preprocessing) if manifest.preprocessing_inside else model
     onnx_graph.set_strings(whole, manifest.to_strings())
-    path.write_bytes(whole.SerializeToString())
+    path.write_bytes(seal(whole.SerializeToString()))
 
 
 def read(path: Path) -> tuple[Any, Manifest]:

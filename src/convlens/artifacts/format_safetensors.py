@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlens.artifacts.manifest import ArtifactError, Manifest
+from convlens.artifacts.manifest import PREFIX, ArtifactError, Manifest
 from convlens.artifacts.probes import Probe
+from convlens.artifacts.sealed import read_sealed
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Engine, Precision, TorchEngine
+from convlens.untrusted.reading import UntrustedFileError
+from convlens.untrusted.sealing import NAME
+from convlens.untrusted.tensors import load_tensors, read_texts, write_sealed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,23 +32,17 @@ def translate(network: "nn.Module", _preprocessing: Preprocessing, precision: Pr
 
 def save(model: Any, path: Path, manifest: Manifest) -> None:
     """Write the weights with the manifest as metadata."""
-    from safetensors.torch import save_file
-
-    save_file(model, path, metadata=manifest.to_strings())
+    path.write_bytes(write_sealed(model, manifest.to_strings(), f"{PREFIX}{NAME}"))
 
 
 def read(path: Path) -> tuple[Any, Manifest]:
     """Read what `save` wrote."""
-    from safetensors import SafetensorError, safe_open
-
+    content = read_sealed(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            manifest = Manifest.from_strings(file.metadata() or {}, str(path))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ArtifactError(f"{path} is truncated or no safetensors file ({reason}); export it again") from None
-    return tensors, manifest
+        manifest = Manifest.from_strings(read_texts(content, path), str(path))
+        return load_tensors(content, path), manifest
+    except UntrustedFileError as error:
+        raise ArtifactError(str(error)) from None
 
 
 def engine(model: Any, manifest: Manifest, _runtime: str, threads: int) -> Engine:

@@ -1,16 +1,19 @@
 """What an artifact says about itself: classes, preprocessing, network, run, licence of weights, precision, proof."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Precision
+from convlens.untrusted.sealing import BLANK, NAME
 
-FORMAT = 1
+FORMAT = 2
 PREFIX = "convlens."
+_LARGEST_SIDE = 16_384
+_MOST_CLASSES = 1_000_000
 
 
 class ArtifactError(ConvlensError):
@@ -53,7 +56,7 @@ class Manifest:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
         texts = {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-        return {f"{PREFIX}format": str(FORMAT)} | texts
+        return {f"{PREFIX}format": str(FORMAT)} | texts | {f"{PREFIX}{NAME}": BLANK}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Manifest":
@@ -72,10 +75,10 @@ class Manifest:
                 f"{where} says neither its classes nor its preprocessing, so it is no artifact of convlens; "
                 "make one with convlens export"
             )
-        if not found.isdigit() or int(found) > FORMAT:
+        if not (found.isascii() and found.isdecimal() and len(found) < 10 and int(found) <= FORMAT):
             raise ArtifactError(
-                f"{where} was written by a newer Convlens (artifact format {found}, this one reads up to {FORMAT}); "
-                "upgrade convlens, or export again with this version"
+                f"{where} was written by a newer Convlens (artifact format {found[:40]!r}, this one reads up to "
+                f"{FORMAT}); upgrade convlens, or export again with this version"
             )
         try:
             known = [
@@ -84,11 +87,55 @@ class Manifest:
             values = {entry.name: json.loads(strings[PREFIX + entry.name]) for entry in known}
         except KeyError as error:
             raise ArtifactError(f"{where} lacks the entry {error.args[0]!r}; export it again") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{where} cannot be understood ({error}); export it again") from None
-        classes = values["classes"]
-        if not isinstance(classes, list) or len(classes) != values["network"].get("classes", len(classes)):
+        wrong = [name for name, value in values.items() if not _KINDS[name](value)]
+        if wrong:
+            shown = str(values[wrong[0]])[:60]
+            raise ArtifactError(f"{where} has an entry {wrong[0]!r} that cannot be: {shown}; export it again")
+        if len(values["classes"]) != values["network"]["classes"]:
             raise ArtifactError(f"{where} does not name one class for each output of its network; export it again")
-        values["classes"] = tuple(classes)
-        values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+        try:
+            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+        except ConvlensError as error:
+            raise ArtifactError(f"{where}: {error}") from None
+        values["classes"] = tuple(values["classes"])
         return cls(**values)
+
+
+def _is_network(value: Any) -> bool:
+    """Whether it is what `networks.create` takes."""
+    if not isinstance(value, dict) or set(value) != {"name", "classes", "channels", "size", "dropout"}:
+        return False
+    sizes = value["size"]
+    whole = isinstance(sizes, list) and len(sizes) == 2 and all(_is_count(side, _LARGEST_SIDE) for side in sizes)
+    return (
+        isinstance(value["name"], str)
+        and _is_count(value["classes"], _MOST_CLASSES)
+        and value["channels"] in (1, 3)
+        and isinstance(value["dropout"], int | float | None)
+        and whole
+    )
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "network": _is_network,
+    "classes": lambda value: isinstance(value, list) and all(isinstance(label, str) for label in value),
+    "preprocessing": _is_object,
+    "preprocessing_inside": lambda value: isinstance(value, bool),
+    "precision": lambda value: value in ("float32", "bfloat16", "int8"),
+    "card": _is_object,
+    "run": _is_object,
+    "weights_licence": lambda value: isinstance(value, str),
+    "versions": _is_object,
+    "proof": _is_object,
+    "choice": _is_object,
+}

@@ -2,10 +2,12 @@
 
 import ast
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.artifacts.manifest import ArtifactError
+from convlens.artifacts.sealed import read_sealed
 from convlens.predicting.tensor_names import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 # 18 is the first in which Resize can average over the pixels that it merges, as Pillow does.
 OPSET = 18
+MOST_NUMBERS = 2**30  # of one value for one image: a hundred times the largest of a published network at 1,024 pixels
 _SCOPES = "pkg.torch.onnx.name_scopes"  # the modules around a node, outermost first, and its own name
 
 
@@ -55,19 +58,50 @@ def read(path: str | Path) -> Any:
     """Read an ONNX file.
 
     Raises:
-        ArtifactError: it is truncated or no ONNX file.
+        ArtifactError: it is damaged, no ONNX file, or holds what no network of convlens does.
     """
     import onnx
 
+    content = read_sealed(Path(path))
     try:
-        model = onnx.load_model_from_string(Path(path).read_bytes())
+        model = onnx.load_model_from_string(content)
+        check_plain(model)
         onnx.checker.check_model(model)
-    except OSError:
-        raise
+        _check_sizes(onnx.shape_inference.infer_shapes(model, data_prop=True))
     except Exception as error:  # protobuf's DecodeError, which has no types, or the checker's
-        reason = " ".join(str(error).split())[:120]
-        raise ArtifactError(f"{path} is truncated or no ONNX file ({reason}); export it again") from None
+        reason = " ".join(str(error).split())[:160]
+        raise ArtifactError(f"{path} is refused, truncated or no ONNX file ({reason}); export it again") from None
     return model
+
+
+def check_plain(model: Any) -> None:
+    """Stop unless a model is one graph of ONNX's own operators, with every number inside the file.
+
+    Raises:
+        ValueError: it refers to other files, or has operators of others, functions, or graphs within graphs.
+    """
+    if model.functions or model.training_info:
+        raise ValueError("it defines functions of its own")
+    tensors = [*model.graph.initializer]
+    for sparse in model.graph.sparse_initializer:
+        tensors += [sparse.values, sparse.indices]
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise ValueError(f"it has the operator {node.op_type[:40]!r} of {node.domain[:40]!r}")
+        for attribute in node.attribute:
+            if attribute.HasField("g") or attribute.graphs:
+                raise ValueError(f"the operator {node.op_type[:40]!r} has a graph of its own")
+            tensors += [attribute.t, *attribute.tensors]
+    for tensor in tensors:
+        if tensor.data_location or tensor.external_data:
+            raise ValueError(f"the numbers of {tensor.name[:60]!r} are in another file")
+
+
+def _check_sizes(model: Any) -> None:
+    for value in (*model.graph.value_info, *model.graph.output, *model.graph.input):
+        sides = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+        if prod(sides) > MOST_NUMBERS:
+            raise ValueError(f"the value {value.name[:60]!r} has {prod(sides):,} numbers")
 
 
 def set_strings(model: Any, strings: Mapping[str, str]) -> None:

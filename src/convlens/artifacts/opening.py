@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from convlens.artifacts.formats import format_of
-from convlens.artifacts.manifest import Manifest
+import numpy as np
+
+from convlens.artifacts.formats import FormatModule, format_of
+from convlens.artifacts.manifest import ArtifactError, Manifest
 from convlens.errors import ConvlensError
+from convlens.predicting.engines import Engine
 from convlens.predicting.predictor import Predictor
 from convlens.predicting.runtimes import RUNTIMES, require
 from convlens.processors import default_threads
@@ -23,7 +26,7 @@ def load_artifact(path: Path, *, runtime: str | None = None, threads: int | None
     model, manifest = module.read(path)
     count = threads or default_threads()
     return Predictor(
-        module.engine(model, manifest, chosen, count),
+        _tried(module, model, manifest, chosen, count, path),
         manifest.classes,
         manifest.preprocessing,
         source=str(path),
@@ -32,6 +35,25 @@ def load_artifact(path: Path, *, runtime: str | None = None, threads: int | None
         threads=count,
         facts=_facts(manifest),
     )
+
+
+def _tried(module: FormatModule, model: Any, manifest: Manifest, runtime: str, threads: int, path: Path) -> Engine:
+    """Make the model compute, and see that it takes and gives what its manifest says."""
+    preprocessing = manifest.preprocessing
+    try:
+        engine = module.engine(model, manifest, runtime, threads)
+        answer = engine(np.zeros((1, preprocessing.channels, *preprocessing.size), np.float32))
+    except ConvlensError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    except Exception as error:  # a graph that is no network, which each runtime finds in its own way
+        reason = " ".join(str(error).split())[-160:] or type(error).__name__
+        raise ArtifactError(f"{path} does not run on {runtime} ({reason}); export it again") from None
+    if answer.shape != (1, len(manifest.classes)):
+        raise ArtifactError(
+            f"{path} answers with {answer.shape} for one image and names {len(manifest.classes)} classes; "
+            "export it again"
+        )
+    return engine
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -1,18 +1,23 @@
 """A frozen program as an OpenVINO model: from its ONNX graph, with preprocessing in front, saved as .xml and .bin."""
 
 import hashlib
+import re
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convlens.artifacts.manifest import PREFIX, ArtifactError
-from convlens.artifacts.onnx_graph import modules_of
+from convlens.artifacts.onnx_graph import MOST_NUMBERS, modules_of
+from convlens.artifacts.sealed import read_sealed
 from convlens.images import Preprocessing
 from convlens.predicting.openvino_core import openvino_core
 from convlens.predicting.tensor_names import IMAGE, INPUT, OUTPUT, PREPROCESSING
 from convlens.predicting.untracked import untracked
+from convlens.untrusted.reading import read_whole
+from convlens.untrusted.sealing import seal
 
 _MODES = {"bilinear": "bilinear_pillow", "bicubic": "bicubic_pillow"}
 PLACE = "::"  # between the module that an operation was recorded in and its own name
@@ -103,6 +108,7 @@ def save(model: Any, path: Path, strings: Mapping[str, str], *, halve: bool = Fa
     for key, value in (*strings.items(), (f"{PREFIX}sha256", digest)):
         model.set_rt_info(value, [_ROOM, key.removeprefix(PREFIX)])
     write()
+    path.write_bytes(seal(path.read_bytes()))
 
 
 def read(path: str | Path) -> Any:
@@ -115,15 +121,25 @@ def read(path: str | Path) -> Any:
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise ArtifactError(f"{path} needs {weights.name} beside it, which is missing; copy both files")
-    try:
-        model = openvino_core().read_model(str(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[-120:]
-        raise ArtifactError(f"{path} is truncated or no OpenVINO model ({reason}); export it again") from None
-    wanted = get_strings(model).get(f"{PREFIX}sha256")
-    if wanted is not None and hashlib.sha256(weights.read_bytes()).hexdigest() != wanted:
+    graph, numbers = read_sealed(path), read_whole(weights)
+    digests = re.findall(rb'<sha256 value="(\w+)"', graph)
+    if digests != [hashlib.sha256(numbers).hexdigest().encode()]:
         raise ArtifactError(f"{weights} is truncated or of another model; copy both files again or export again")
+    try:
+        model = openvino_core().read_model(graph, numbers)
+        _check_sizes(model)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[-120:]
+        raise ArtifactError(f"{path} is refused, truncated or no OpenVINO model ({reason}); export it again") from None
     return model
+
+
+def _check_sizes(model: Any) -> None:
+    for node in model.get_ops():
+        for output in node.outputs():
+            sides = [1 if side.is_dynamic else side.get_length() for side in output.get_partial_shape()]
+            if prod(sides) > MOST_NUMBERS:
+                raise ValueError(f"{node.get_friendly_name()[:60]!r} has {prod(sides):,} numbers")
 
 
 def get_strings(model: Any) -> dict[str, str]:

@@ -23,6 +23,7 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+MAX_SIDE = 16_384  # pixels; a million would take terabytes
 # A JPEG is decoded at no less than this many times the wanted size, so that the result stays that of the full image.
 _DECODING_MARGIN = 2
 
@@ -63,8 +64,8 @@ class Preprocessing:
         _check_size("size", self.size)
         if isinstance(self.resize, tuple):
             _check_size("resize", self.resize)
-        elif self.resize is not None and (not _is_whole(self.resize) or self.resize < 1):
-            raise ConvlensError(f"preprocessing: resize={self.resize!r}; use a shorter side of at least 1")
+        elif self.resize is not None and not (_is_whole(self.resize) and 1 <= self.resize <= MAX_SIDE):
+            raise ConvlensError(f"preprocessing: resize={self.resize!r}; use a shorter side of 1 to {MAX_SIDE:,}")
         if self.interpolation not in _RESAMPLING:
             raise unknown_name("interpolation", str(self.interpolation), _RESAMPLING)
         if self.crop not in ("center", None):
@@ -161,16 +162,13 @@ class Preprocessing:
     @classmethod
     def load(cls, path: str | Path) -> "Preprocessing":
         """Read what `save` wrote."""
-        import yaml
-
-        from convlens.plain_yaml import read_yaml
+        from convlens.untrusted.documents import read_document
 
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            values = json.loads(text) if _is_json(path) else read_yaml(text)
+            values = json.loads(Path(path).read_text(encoding="utf-8")) if _is_json(path) else read_document(Path(path))
         except OSError as error:
             raise ConvlensError(f"{path} cannot be opened: {error.strerror}") from None
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConvlensError(f"{path} cannot be parsed: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise ConvlensError(f"{path} holds no preprocessing; write one with Preprocessing.save")
@@ -182,6 +180,11 @@ class Preprocessing:
         height, width = self.resize if isinstance(self.resize, tuple) else _shorter_side(image_HWC.shape, self.resize)
         if image_HWC.shape[:2] == (height, width):
             return image_HWC
+        if height * width > MAX_PIXELS:  # a strip whose shorter side is enlarged
+            raise ImageError(
+                f"the image has {image_HWC.shape[0]} × {image_HWC.shape[1]} pixels, {height:,} × {width:,} after the "
+                f"resize to {self.resize}; cut it to a shape that is less long"
+            )
         picture = Image.fromarray(image_HWC[:, :, 0] if self.channels == 1 else image_HWC)
         resampling = _RESAMPLING[self.interpolation]
         if self.antialias:
@@ -196,6 +199,8 @@ class Preprocessing:
 def _check_size(name: str, size: Any) -> None:
     if not isinstance(size, tuple) or len(size) != 2 or not all(_is_whole(side) and side >= 1 for side in size):
         raise ConvlensError(f"preprocessing: {name}={size!r}; give two whole numbers (height, width)")
+    if max(size) > MAX_SIDE:
+        raise ConvlensError(f"preprocessing: {name}={size!r}; use sides of at most {MAX_SIDE:,}")
 
 
 def _is_whole(value: Any) -> bool:

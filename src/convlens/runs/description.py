@@ -110,7 +110,7 @@ class Description:
             )
         except KeyError as error:
             raise RunError(f"{where} lacks the entry {error.args[0]!r}; copy the run folder again") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, ConvlensError) as error:
             raise RunError(f"{where} cannot be understood ({error}); copy the run folder again") from None
         if len(description.classes) != description.network.classes:
             raise RunError(

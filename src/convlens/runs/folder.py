@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from convlens import files, networks
 from convlens.runs.description import Description, RunError
+from convlens.untrusted.documents import read_document, to_yaml
+from convlens.untrusted.reading import UntrustedFileError
 
 if TYPE_CHECKING:
     import torch
@@ -118,8 +118,7 @@ class RunFolder:
 
     def write_description(self, description: Description) -> "RunFolder":
         """Replace `run.yaml`, whole or not at all, and give the folder that goes with it."""
-        content = yaml.safe_dump(description.to_dict(), sort_keys=False, allow_unicode=True, width=120)
-        files.write_text(self.path / "run.yaml", content)
+        files.write_text(self.path / "run.yaml", to_yaml(description.to_dict()))
         return replace(self, description=description)
 
     def write_metrics(self, history: Sequence[Mapping[str, Any]]) -> None:
@@ -176,10 +175,9 @@ def read_folder(path: str | Path) -> RunFolder:
     if not file.is_file():
         raise RunError(f"{str(path)!r} has no run.yaml, so it is no run; give the folder that convlens train printed")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{file} cannot be read ({reason}); copy the run folder again") from None
+        content = read_document(file)
+    except UntrustedFileError as error:
+        raise RunError(str(error)) from None
     return RunFolder(root, Description.from_dict(content, str(file)))
 
 

@@ -5,31 +5,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import nn
 
 from convlens import files
 from convlens.runs.description import RunError
+from convlens.untrusted.reading import UntrustedFileError
+from convlens.untrusted.tensors import read_sealed, read_shapes, write_sealed
 
 if TYPE_CHECKING:
     from convlens.runs.folder import RunFolder
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Write the tensors of `state` to a safetensors file, whole or not at all."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    files.write_bytes(path, save(tensors))  # by us, so that a full disk is an OSError like any other
+    """Write the tensors of `state` to a safetensors file that carries its digest, whole or not at all."""
+    files.write_bytes(path, write_sealed(state, {}))  # by us, so that a full disk is an OSError like any other
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a safetensors file into `network`.
 
     Raises:
-        RunError: if the file is missing, truncated, or holds other tensors than the network has.
+        RunError: if the file is missing, truncated or changed, or holds other tensors than the network has.
     """
-    _check_shapes(_shapes(path), network, path)
-    network.load_state_dict(load_file(path))
+    _check_there(path)
+    try:
+        tensors = read_sealed(path)
+    except UntrustedFileError as error:
+        raise RunError(str(error)) from None
+    _check_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()}, network, path)
+    network.load_state_dict(tensors)
 
 
 def check_weights(folder: "RunFolder") -> None:
@@ -42,15 +46,16 @@ def check_weights(folder: "RunFolder") -> None:
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    _check_there(path)
+    try:
+        return read_shapes(path)
+    except (UntrustedFileError, OSError) as error:
+        raise RunError(str(error)) from None
+
+
+def _check_there(path: Path) -> None:
     if not path.is_file():
         raise RunError(f"the run has no {path}; copy the run folder again, or finish it with convlens train --resume")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        size = path.stat().st_size
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path} ({size:,} bytes) is truncated or no weights file ({reason}); copy it again") from None
 
 
 def _check_shapes(found: Mapping[str, tuple[int, ...]], network: nn.Module, path: Path) -> None:

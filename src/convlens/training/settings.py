@@ -5,12 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from convlens import networks
 from convlens.errors import ConvlensError, unknown_name
 from convlens.plain_yaml import read_yaml
 from convlens.training.config import TrainConfig
+from convlens.untrusted.documents import read_document
 
 RECIPES = ("scratch", "finetune", "strong")
 
@@ -55,11 +54,9 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         ConvlensError: if the file is missing or holds no mapping of settings.
     """
     try:
-        content = read_yaml(Path(path).read_text(encoding="utf-8"))
+        content = read_document(Path(path))
     except OSError as error:
         raise ConvlensError(f"{path} cannot be read: {error.strerror}; give a YAML file of training settings") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConvlensError(f"{path} cannot be understood: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -1,9 +1,7 @@
 """How far a training is, and the checkpoint that holds all of it."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,9 @@ import torch
 
 from convlens import files
 from convlens.runs import RunError
+from convlens.untrusted.pickles import load_pickle, write_sealed
+from convlens.untrusted.reading import UntrustedFileError, read_whole
+from convlens.untrusted.sealing import check_seal
 
 _FORMAT = 1
 
@@ -49,11 +50,9 @@ class State:
 
 
 def save_checkpoint(path: Path, state: State, parts: Mapping[str, Any]) -> None:
-    """Write the state and the state dicts of `parts`, whole or not at all; `torch.load(weights_only=True)` reads it."""
+    """Write the state and the state dicts of `parts`, whole or not at all, with its digest."""
     content = {"format": _FORMAT, "state": asdict(state), **{name: part.state_dict() for name, part in parts.items()}}
-    buffer = BytesIO()  # written by us, so that a full disk is an OSError like any other
-    torch.save(content, buffer)
-    files.write_bytes(path, buffer.getvalue())
+    files.write_bytes(path, write_sealed(content))  # by us, so that a full disk is an OSError like any other
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Any], device: torch.device) -> State:
@@ -63,12 +62,16 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any], device: torch.device) 
         RunError: if the file is truncated or belongs to another network or optimiser.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        stored = read_whole(path)
+        check_seal(stored, path)
+        content = load_pickle(stored, path, device)
         if content["format"] != _FORMAT:
             raise RunError(f"{path} has format {content['format']!r}, not {_FORMAT}; use the Convlens that wrote it")
         for name, part in parts.items():
             part.load_state_dict(content[name])
         return State(**content["state"])
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+    except UntrustedFileError as error:
+        raise RunError(str(error)) from None
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is truncated or of another training ({reason}); copy the run folder again") from None

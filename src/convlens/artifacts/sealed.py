@@ -1,0 +1,26 @@
+"""The bytes of an artifact, read once and compared with their seal before anything looks into them."""
+
+from pathlib import Path
+
+from convlens.artifacts.manifest import PREFIX, ArtifactError
+from convlens.untrusted.reading import UntrustedFileError, read_whole
+from convlens.untrusted.sealing import check_seal
+
+
+def read_sealed(path: Path) -> bytes:
+    """Read a file that convlens wrote.
+
+    Raises:
+        ArtifactError: it is no artifact, or a byte of it has changed.
+    """
+    try:
+        content = read_whole(path)
+        if PREFIX.rstrip(".").encode() not in content:
+            raise ArtifactError(
+                f"{path} says neither its classes nor its preprocessing, so it is no artifact of convlens; "
+                "make one with convlens export"
+            )
+        check_seal(content, path)
+    except UntrustedFileError as error:
+        raise ArtifactError(str(error)) from None
+    return content

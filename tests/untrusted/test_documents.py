@@ -1,0 +1,83 @@
+import os
+
+import pytest
+import torch
+
+from convlens.plain_yaml import read_yaml
+from convlens.untrusted.documents import read_document, to_yaml
+from convlens.untrusted.pickles import load_pickle, write_sealed
+from convlens.untrusted.reading import UntrustedFileError, read_whole
+from convlens.untrusted.sealing import BLANK, check_seal, seal
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [1]\nb: *a\n", "alias"),
+        ("a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", "alias"),
+        ("[" * 5000, "too deep"),
+        ("- " * 5000, "too deep"),
+        ("a: 1\na: 2\n", "'a' stands twice"),
+        ("!!python/object/apply:os.system ['true']\n", "constructor"),
+        ("date: 2026-02-30\n", "day"),
+        ("a: [1", "expected"),
+        ("\x00", "special characters"),
+    ],
+)
+def test_yaml_that_nobody_writes_is_one_line(tmp_path, text, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(UntrustedFileError, match=message) as caught:
+        read_document(path)
+    assert "\n" not in str(caught.value)
+    assert "run.yaml" in str(caught.value)
+
+
+def test_what_is_used_twice_is_written_twice_and_read_again():
+    shared = [1, 2]
+    content = {"b": shared, "a": {"c": shared}, "é": None}
+    assert read_yaml(to_yaml(content)) == content
+    assert "é" in to_yaml(content)
+    assert list(read_yaml(to_yaml(content))) == ["b", "a", "é"]
+
+
+def test_a_document_larger_than_any(tmp_path):
+    path = tmp_path / "run.yaml"
+    with path.open("wb") as file:
+        file.truncate(20_000_000)
+    with pytest.raises(UntrustedFileError, match="20,000,000 bytes, more than 10,000,000"):
+        read_document(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UntrustedFileError, match="no regular file"):
+            read_whole(path)
+
+
+def test_a_seal_holds_for_the_whole_file():
+    content = seal(f"before seal={BLANK} after".encode())
+    check_seal(content, "file")
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        with pytest.raises(UntrustedFileError, match="file is damaged"):
+            check_seal(bytes(changed), "file")
+
+
+def test_a_checkpoint_that_asks_for_code(tmp_path):
+    content = write_sealed({"a": torch.ones(2), "b": print})
+    with pytest.raises(UntrustedFileError, match=r"could execute code"):
+        load_pickle(content, "net.pt")
+
+
+def test_a_checkpoint_that_is_packed_is_not_unpacked():
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(10_000_000))
+    with pytest.raises(UntrustedFileError, match="compressed"):
+        load_pickle(buffer.getvalue(), "net.pt")
