@@ -62,7 +62,7 @@ def test_missing_weights_are_named(folder):
 def test_truncated_weights_are_named(folder, size):
     path = folder.weights_path("best")
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(runs.RunError, match=r"best\.safetensors .* truncated"):
+    with pytest.raises(runs.RunError, match=r"best\.safetensors .*truncated"):
         runs.open_folder(folder.path)
 
 
