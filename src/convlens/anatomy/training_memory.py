@@ -1,5 +1,7 @@
 """How many bytes a training step holds at once: the step is run on fake tensors, and a ledger of storages is kept."""
 
+from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,9 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from convlens.anatomy.workspace import backward_workspace, forward_workspace
 from convlens.errors import ConvlensError, unknown_name
+from convlens.graph.isolation import expelled, isolated
+from convlens.graph.nests import leaves
 from convlens.graph.operators import named
 from convlens.graph.record import fake_arguments
-from convlens.graph.stand_in import StandIns, replaced
+from convlens.graph.stand_in import StandIns
 
 # Copies of the parameters that an optimiser keeps between steps.
 COPIES = {"sgd": 1, "sgd without momentum": 0, "adamw": 2, "adam": 2, "rmsprop": 1}
@@ -46,8 +50,9 @@ class TrainingMemory:
 class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storages that are alive, operation by operation."""
 
-    def __init__(self) -> None:
+    def __init__(self, stand_ins: StandIns) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._stand_ins = stand_ins
         self.peak = 0
         self._backward = False
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
@@ -57,6 +62,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def ignore(self, tensors: Any) -> None:
         """Leave out what was there before the step."""
         for tensor in tensors:
+            self._stand_ins.saw(tensor)
             weak = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
             self._before[weak.cdata] = weak
 
@@ -78,9 +84,12 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._bytes -= nbytes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "lift" not in func.__name__:
+            args, kwargs = self._stand_ins.instead((args, kwargs or {}))
         result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, list | tuple) else [result]:
-            if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided:
+        for tensor in leaves(result, torch.Tensor):
+            self._stand_ins.saw(tensor)
+            if tensor.layout is torch.strided:
                 storage = tensor.untyped_storage()
                 weak = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
                 if weak.cdata not in self._before and weak.cdata not in self._alive:
@@ -139,40 +148,29 @@ def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> 
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
         raise ConvlensError(f"{type(module).__name__} has no parameter that requires a gradient, so it is not trained")
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    stand_ins = StandIns(mode)
-    ledger = _Ledger()
-    arguments, named = fake_arguments(module, inputs, {}, mode, stand_ins)
-    with replaced(module, stand_ins, training=True, gradients=True):
-        ledger.ignore([*module.parameters(), *module.buffers(), *_tensors((arguments, named))])
-        saved = _step(module, arguments, named, mode, ledger)
+    stand_ins = StandIns(FakeTensorMode(allow_non_fake_inputs=True))
+    with expelled(stand_ins), isolated(module, stand_ins, inputs, training=True, gradients=True) as tree:
+        done = _step(tree(), inputs, stand_ins)
+    if isinstance(done, str):
+        raise ConvlensError(f"the forward pass of {type(module).__name__} fails in training mode: {done}")
+    saved, peak = done
     gradients = sum(parameter.nbytes for parameter in trained)
-    return TrainingMemory(saved, gradients, COPIES[optimizer] * gradients, ledger.peak)
+    return TrainingMemory(saved, gradients, COPIES[optimizer] * gradients, peak)
 
 
-def _step(module: nn.Module, arguments: Any, named: Any, mode: FakeTensorMode, ledger: _Ledger) -> int:
-    """Forward and backward pass; the bytes alive between them."""
-    with torch.enable_grad(), mode, ledger:
+def _step(module: nn.Module, inputs: Sequence[Any], stand_ins: StandIns) -> tuple[int, int] | str:
+    """Forward and backward pass; the bytes alive between them, and at the most; or why the forward pass fails."""
+    arguments, named = fake_arguments(module, inputs, {}, stand_ins)
+    ledger = _Ledger(stand_ins)
+    ledger.ignore([*module.parameters(), *module.buffers(), *leaves((arguments, named), torch.Tensor)])
+    with torch.enable_grad(), stand_ins.mode, ledger:
         try:
-            output = module(*arguments, **named)
+            output = copy_context().run(module, *arguments, **named)
         except Exception as error:
-            text = " ".join(str(error).split())
-            raise ConvlensError(
-                f"the forward pass of {type(module).__name__} fails in training mode: {text}"
-            ) from error
+            return " ".join(str(error).split()) or type(error).__name__
         saved = ledger.turn()
-        scores = [each for each in _tensors(output) if each.is_floating_point() and each.requires_grad]
+        scores = [each for each in leaves(output, torch.Tensor) if each.is_floating_point() and each.requires_grad]
         del output
         gradients = [torch.ones_like(each) for each in scores]
         torch.autograd.backward(scores, gradients)
-    return saved
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        return [tensor for each in value.values() for tensor in _tensors(each)]
-    if isinstance(value, list | tuple):
-        return [tensor for each in value for tensor in _tensors(each)]
-    return []
+    return saved, ledger.peak

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convlens.errors import ConvlensError
+from convlens.graph.nests import changed, leaves
 from convlens.graph.structure import Graph, Ref
 
 
@@ -44,7 +45,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"{operation.target if operation else 'there was no such step'}; only networks that always do the same "
                 "can be looked into"
             )
-        for index, value in zip(operation.outputs, _tensors(result), strict=False):
+        for index, value in zip(operation.outputs, leaves(result, torch.Tensor), strict=False):
             if index in self._missing:
                 self._see(index, value)
                 self._missing.discard(index)
@@ -143,23 +144,10 @@ def resume(graph: Graph, values: Mapping[int, torch.Tensor], wanted: int) -> tor
     known = {each.index: each.value for each in graph.tensors if each.value is not None} | dict(values)
 
     def real(nest: Any) -> Any:
-        if isinstance(nest, Ref):
-            return known[nest.tensor]
-        if isinstance(nest, dict):
-            return {name: real(each) for name, each in nest.items()}
-        return type(nest)(map(real, nest)) if isinstance(nest, list | tuple) else nest
+        return changed(nest, Ref, lambda ref: known[ref.tensor])
 
     for index in between:
         operation = graph.operations[index]
         result = operation.operator(*real(operation.arguments), **real(operation.keywords))
-        known.update(zip(operation.outputs, _tensors(result), strict=False))
+        known.update(zip(operation.outputs, leaves(result, torch.Tensor), strict=False))
     return known[wanted]
-
-
-def _tensors(nest: Any) -> list[torch.Tensor]:
-    """The tensors in an operator's result, in order."""
-    if isinstance(nest, torch.Tensor):
-        return [nest]
-    if isinstance(nest, list | tuple):
-        return [tensor for each in nest for tensor in _tensors(each)]
-    return []

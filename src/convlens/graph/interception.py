@@ -10,6 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from convlens.graph.nests import changed, leaves, named_leaves
 from convlens.graph.stand_in import StandIns
 from convlens.graph.structure import Failure, Graph, ModuleCall, Operation, Ref, Role, Storage, Tensor, refs
 
@@ -47,7 +48,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Name the tensors among the arguments before the forward pass uses them."""
         positional, named = arguments
         for prefix, value in [*enumerate(positional), *named.items()]:
-            for path, tensor in _leaves(value, str(prefix)):
+            for path, tensor in named_leaves(value, torch.Tensor, str(prefix)):
                 if tensor not in self._index:
                     self._meet(tensor, "input", "input" if path == "0" else f"input:{path}")
 
@@ -64,6 +65,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _meet(self, tensor: torch.Tensor, role: Role, name: str = "", producer: int | None = None) -> int:
         index = len(self.tensors)
+        self.stand_ins.saw(tensor)
         real = self.stand_ins.real(tensor) if role in ("parameter", "buffer", "constant") else None
         self.tensors.append(
             Tensor(
@@ -106,21 +108,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _ref(self, value: Any) -> Any:
         """Replace tensors by references; tensors never seen before are constants that the code brought along."""
-        if isinstance(value, torch.Tensor):
-            return Ref(self._meet_once(value, "constant", ""))
-        if isinstance(value, dict):
-            return {name: self._ref(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            items = [self._ref(each) for each in value]
-            return items if isinstance(value, list) else tuple(items)
-        return value
+        return changed(value, torch.Tensor, lambda tensor: Ref(self._meet_once(tensor, "constant", "")))
 
     # Operators
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Write down what one operator does; in inference mode it is called again outside, to see its parts."""
         arguments, keywords = args, kwargs or {}
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.no_grad(), self:
+                return func(*arguments, **keywords)
         if "lift" not in func.__name__:
-            arguments, keywords = self._fake(arguments), self._fake(keywords)
+            arguments, keywords = self.stand_ins.instead((arguments, keywords))
         if func is torch.ops.aten._local_scalar_dense.default:
             known = self.stand_ins.real(arguments[0])
             if known is not None and known.device.type != "meta":
@@ -133,20 +132,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         except Exception as error:
             self._refused = (error, str(func), named)
             raise
-        if any(True for _ in _leaves(result, "")) or func._schema.is_mutable:
+        if leaves(result, torch.Tensor) or func._schema.is_mutable:
             self._write_down(func, arguments, keywords, (named, named_keywords), result)
         return result
-
-    def _fake(self, value: Any) -> Any:
-        """Replace the real tensors that the module's code brings along by stand-ins."""
-        if isinstance(value, torch.Tensor):
-            return value if isinstance(value, FakeTensor) else self.stand_ins.of(value)
-        if isinstance(value, dict):
-            return {name: self._fake(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            items = [self._fake(each) for each in value]
-            return items if isinstance(value, list) else tuple(items)
-        return value
 
     def _write_down(self, func: Any, arguments: Any, keywords: Any, named: tuple[Any, Any], result: Any) -> None:
         index = len(self.operations)
@@ -154,7 +142,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before = [int(self._index[tensor]) for tensor in written]
         after = [self._meet(tensor, "computed", producer=index) for tensor in written]
         outputs = []
-        for _, tensor in _leaves(result, ""):
+        for tensor in leaves(result, torch.Tensor):
             if any(tensor is each for each in written):
                 outputs.append(int(self._index[tensor]))
             else:
@@ -205,14 +193,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         path = self.paths[module]
         occurrence = self._occurrences.get(path, 0)
         self._occurrences[path] = occurrence + 1
-        self._stack.append(len(self.calls))
         self.calls.append(
             ModuleCall(
                 index=len(self.calls),
                 path=path,
-                kind=type(module).__name__,
+                kind=kind_of(module),
                 occurrence=occurrence,
-                parent=self._stack[-2] if len(self._stack) > 1 else None,
+                parent=self._stack[-1] if self._stack else None,
                 arguments=self._known(arguments),
                 results=None,
                 first=len(self.operations),
@@ -220,6 +207,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 finished=False,
             )
         )
+        self._stack.append(len(self.calls) - 1)
 
     def leave(self, module: nn.Module, results: Any) -> None:
         """Note that `module` ended; inner calls that an exception cut short end with it."""
@@ -233,17 +221,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return
             self.calls[index] = replace(call, last=len(self.operations))
 
-    def _known(self, value: Any) -> Any:
-        """References to the tensors in a nest of containers; other objects are opened if they hold tensors."""
-        if isinstance(value, torch.Tensor):
-            return self._ref(self._fake(value))
-        if isinstance(value, dict):
-            return {name: self._known(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._known(each) for each in value] if isinstance(value, list) else tuple(map(self._known, value))
-        if hasattr(value, "__dataclass_fields__"):
-            return {name: self._known(getattr(value, name, None)) for name in value.__dataclass_fields__}
-        return value
+    def _known(self, value: Any, depth: int = 3) -> Any:
+        """References to the tensors in a nest; other objects are opened `depth` deep, and kept if they hold none."""
+
+        def known(leaf: Any) -> Any:
+            if isinstance(leaf, torch.Tensor):
+                return self._ref(self.stand_ins.instead(leaf))
+            attributes = getattr(leaf, "__dict__", None)
+            if not isinstance(attributes, dict) or isinstance(leaf, nn.Module | type) or callable(leaf):
+                return leaf
+            held = self._known(dict(attributes), depth - 1) if depth else {}
+            return held if any(True for _ in refs(held)) else type(leaf).__name__
+
+        return changed(value, object, known)
 
     # The end
 
@@ -270,7 +260,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             inputs=tuple(tensor.index for tensor in self.tensors if tensor.role == "input"),
             results=came_out,
             outputs=tuple(refs(came_out)),
-            modules={path: type(module).__name__ for module, path in self.paths.items()},
+            modules={path: kind_of(module) for module, path in self.paths.items()},
             aliases=self.aliases,
             parameters=self.parameters,
             buffers=self.buffers,
@@ -278,16 +268,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
 
-def _leaves(value: Any, path: str) -> Any:
-    """Yield (path, tensor) for the tensors in a nest of lists, tuples and dicts."""
-    if isinstance(value, torch.Tensor):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            yield from _leaves(each, f"{path}.{name}")
-    elif isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            yield from _leaves(each, f"{path}.{number}")
+def kind_of(module: nn.Module) -> str:
+    """The name of a module's class, of the one that it was compiled from for a scripted module."""
+    return str(getattr(module, "original_name", "") or type(module).__name__)
 
 
 def _written(func: Any, arguments: Any, keywords: Any) -> list[torch.Tensor]:
@@ -299,5 +282,5 @@ def _written(func: Any, arguments: Any, keywords: Any) -> list[torch.Tensor]:
         value = keywords.get(declared.name) if declared.kwarg_only else None
         if value is None and position < len(arguments):
             value = arguments[position]
-        found.extend(tensor for _, tensor in _leaves(value, "") if not any(tensor is each for each in found))
+        found.extend(tensor for tensor in leaves(value, torch.Tensor) if not any(tensor is each for each in found))
     return found

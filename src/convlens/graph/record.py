@@ -1,8 +1,7 @@
 """Record one forward pass under fake tensors: nothing is computed, nothing is allocated, the module is not changed."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 import torch
@@ -11,8 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from convlens.errors import ConvlensError
 from convlens.graph.interception import Recorder
+from convlens.graph.isolation import expelled, isolated, without_frames
 from convlens.graph.module_calls import watched_calls
-from convlens.graph.stand_in import StandIns, refuse_lazy, replaced
+from convlens.graph.stand_in import StandIns, refuse_lazy
 from convlens.graph.structure import Graph
 
 
@@ -41,42 +41,45 @@ def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None =
     (1, 8, 30, 30)
     """
     refuse_lazy(module)
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    stand_ins = StandIns(mode)
-    arguments, named = fake_arguments(module, inputs, keywords or {}, mode, stand_ins)
+    stand_ins = StandIns(FakeTensorMode(allow_non_fake_inputs=True))
+    with expelled(stand_ins), isolated(module, stand_ins, inputs, keywords, training=training, gradients=False) as tree:
+        return _recorded(tree(), inputs, keywords or {}, stand_ins)
+
+
+def _recorded(module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], stand_ins: StandIns) -> Graph:
+    arguments, named = fake_arguments(module, inputs, keywords, stand_ins)
     recorder = Recorder(module, stand_ins)
     results, error = None, None
-    with replaced(module, stand_ins, training=training, gradients=False), _plainly():
-        recorder.meet_inputs((arguments, named))
-        recorder.meet_state()
-        with torch.no_grad(), mode, recorder, watched_calls(recorder):
-            try:
-                results = module(*arguments, **named)
-            except Exception as failure:
-                error = failure
+    recorder.meet_inputs((arguments, named))
+    recorder.meet_state()
+    with torch.no_grad(), stand_ins.mode, recorder, watched_calls(recorder):
+        try:
+            results = copy_context().run(module, *arguments, **named)
+        except Exception as failure:
+            error = without_frames(failure)
     return recorder.graph((arguments, named), results, error)
 
 
 def fake_arguments(
-    module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], mode: FakeTensorMode, stand_ins: StandIns
+    module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], stand_ins: StandIns
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword arguments with fake tensors in place of sizes and tensors, of the parameters' dtype."""
     dtype = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
-    arguments = tuple(_stand_in(each, mode, stand_ins, dtype) for each in inputs)
-    named = {name: _stand_in(each, mode, stand_ins, dtype) for name, each in keywords.items()}
+    arguments = tuple(_stand_in(each, stand_ins, dtype) for each in inputs)
+    named = {name: _stand_in(each, stand_ins, dtype) for name, each in keywords.items()}
     return arguments, named
 
 
-def _stand_in(value: Any, mode: FakeTensorMode, stand_ins: StandIns, dtype: torch.dtype) -> Any:
+def _stand_in(value: Any, stand_ins: StandIns, dtype: torch.dtype) -> Any:
     """Turn sizes and tensors, however nested, into fake tensors; leave everything else alone."""
     if isinstance(value, torch.Tensor):
         return stand_ins.of(value.detach() if value.requires_grad else value)
     if _is_size(value):
-        return _from_size(tuple(value), mode, dtype)
+        return _from_size(tuple(value), stand_ins.mode, dtype)
     if isinstance(value, Mapping):
-        return {name: _stand_in(each, mode, stand_ins, dtype) for name, each in value.items()}
+        return {name: _stand_in(each, stand_ins, dtype) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        items = [_stand_in(each, mode, stand_ins, dtype) for each in value]
+        items = [_stand_in(each, stand_ins, dtype) for each in value]
         if hasattr(value, "_fields"):
             return type(value)(*items)
         return tuple(items) if isinstance(value, tuple) else items
@@ -94,17 +97,3 @@ def _from_size(size: tuple[int, ...], mode: FakeTensorMode, dtype: torch.dtype) 
         raise ConvlensError(f"input size {size} must be made of positive numbers, such as (3, 224, 224)")
     with mode:
         return torch.empty(size if len(size) > 3 else (1, *size), dtype=dtype, device="cpu")
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Attention step by step instead of in one fused kernel, and failures kept for us to report, not logged."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    fast, silent = torch.backends.mha.get_fastpath_enabled(), logger.disabled
-    torch.backends.mha.set_fastpath_enabled(False)
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        logger.disabled = silent

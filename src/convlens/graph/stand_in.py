@@ -1,7 +1,6 @@
-"""Stand-ins for a module's tensors, and the module put back afterwards exactly as it was."""
+"""Stand-ins for a module's tensors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
 from convlens.errors import ConvlensError
+from convlens.graph.nests import changed
 
 _CPU = torch.device("cpu")
 
@@ -21,6 +21,7 @@ class StandIns:
         self._fakes: dict[int, FakeTensor] = {}
         self._reals: dict[int, torch.Tensor] = {}
         self._kept: list[torch.Tensor] = []  # so that no later tensor gets the identity of one remembered
+        self._seen: list[weakref.ref[torch.Tensor]] = []
 
     def of(self, real: torch.Tensor, *, requires_grad: bool = False) -> Any:
         """The stand-in of `real`: same shape, stride and dtype, on the CPU whatever the device of `real`."""
@@ -31,9 +32,22 @@ class StandIns:
             fake: Any = self._make(real)
         if requires_grad:
             fake = nn.Parameter(fake)
+        for name, value in vars(real).items():  # what the code has noted on its parameters
+            vars(fake).setdefault(name, value)
+        if isinstance(real, nn.Parameter):
+            fake._is_param = True
         self._fakes[id(real)] = fake
         self._reals[id(fake)] = real
         return fake
+
+    def instead(self, nest: Any) -> Any:
+        """A nest with stand-ins in place of the real tensors that the module's code brings along."""
+        return changed(nest, torch.Tensor, self._instead)
+
+    def _instead(self, tensor: torch.Tensor) -> torch.Tensor:
+        while torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # by torch.func: vmap, grad
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+        return tensor if isinstance(tensor, FakeTensor) else self.of(tensor)
 
     def real(self, fake: torch.Tensor) -> torch.Tensor | None:
         """The tensor that `fake` stands for, None if it stands for nothing."""
@@ -44,6 +58,20 @@ class StandIns:
         with unset_fake_temporarily():
             self._reals[id(fake)] = real.clone()
         self._kept.append(fake)
+
+    def saw(self, fake: torch.Tensor) -> None:
+        """Note a fake tensor that the recording made, to know later whether it is gone."""
+        self._seen.append(weakref.ref(fake))
+
+    def forget(self) -> None:
+        """Let go of all tensors."""
+        self._fakes.clear()
+        self._reals.clear()
+        self._kept.clear()
+
+    def alive(self) -> list[torch.Tensor]:
+        """The fake tensors that still exist, whoever holds them."""
+        return [fake for each in self._seen if (fake := each()) is not None]
 
     def _make(self, real: torch.Tensor) -> FakeTensor:
         if real.layout is not torch.strided:
@@ -60,54 +88,3 @@ def refuse_lazy(module: nn.Module) -> None:
             raise ConvlensError(
                 f"parameter {path!r} has no shape yet (a lazy module); run the module once on an input, then inspect it"
             )
-
-
-@contextmanager
-def replaced(module: nn.Module, stand_ins: StandIns, *, training: bool, gradients: bool) -> Iterator[None]:
-    """Put stand-ins in place of all parameters and buffers, set the mode; put everything back at the end.
-
-    What the forward pass stores on its modules is undone too: attributes, and the contents of lists, dicts and sets.
-    """
-    modules = list(module.modules())
-    saved = [(each, dict(each.__dict__), _contents(each)) for each in modules]
-    for each in modules:
-        _swap(each, stand_ins, gradients=gradients)
-        each.training = training
-    try:
-        yield
-    finally:
-        for each, attributes, contents in saved:
-            each.__dict__.clear()
-            each.__dict__.update(attributes)
-            for container, content in contents:
-                _refill(container, content)
-
-
-def _swap(module: nn.Module, stand_ins: StandIns, *, gradients: bool) -> None:
-    for name, parameter in module._parameters.items():
-        if parameter is not None:
-            wanted = gradients and parameter.requires_grad
-            module._parameters[name] = stand_ins.of(parameter, requires_grad=wanted)
-    for name, buffer in module._buffers.items():
-        if buffer is not None:
-            module._buffers[name] = stand_ins.of(buffer)
-
-
-def _contents(module: nn.Module) -> list[tuple[Any, Any]]:
-    """The containers among the module's attributes, each with a copy of what it holds."""
-    found = [value for value in module.__dict__.values() if isinstance(value, dict | list | set)]
-    return [(container, container.copy()) for container in found]
-
-
-def _refill(container: Any, content: Any) -> None:
-    if container == content if not isinstance(container, dict) else _same_items(container, content):
-        return
-    container.clear()
-    if isinstance(container, list):
-        container.extend(content)
-    else:
-        container.update(content)
-
-
-def _same_items(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    return one.keys() == other.keys() and all(one[key] is other[key] for key in one)

@@ -4,12 +4,13 @@ Tensors are in single-assignment form: an operation that writes in place makes a
 an engine may execute the operations in order, and a reader may follow any tensor back to what made it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
 import torch
+
+from convlens.graph.nests import leaves
 
 Role = Literal["input", "parameter", "buffer", "constant", "computed"]
 
@@ -198,13 +199,6 @@ class Graph:
         return table
 
 
-def refs(value: Any) -> Iterator[int]:
-    """Yield the tensors named by the `Ref`s in a nest of lists, tuples and dicts, in order."""
-    if isinstance(value, Ref):
-        yield value.tensor
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from refs(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from refs(item)
+def refs(value: Any) -> list[int]:
+    """The tensors named by the `Ref`s in a nest, in order."""
+    return [each.tensor for each in leaves(value, Ref)]
