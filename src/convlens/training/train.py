@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from convlens import runs
+from convlens.runs.busy import trained_by_us_alone
 from convlens.training.config import TrainConfig
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
@@ -31,15 +32,20 @@ def start(config: TrainConfig, watcher: Watcher) -> Outcome:
     with watcher:
         job, state = prepare(config, watcher.say)
         try:
-            return _train(job, state, watcher)
+            with trained_by_us_alone(job.folder.path):
+                return _train(job, state, watcher)
         except BaseException:
             job.folder.discard()
             raise
 
 
 def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher) -> Outcome:
-    """Go on with an interrupted run, to the same weights that it would have had without the interruption."""
-    with watcher:
+    """Go on with an interrupted run, to the same weights that it would have had without the interruption.
+
+    Raises:
+        RunError: a run that another process is training at the moment.
+    """
+    with watcher, trained_by_us_alone(runs.open_folder(path, weights=False).path):
         return _train(*resume(path, given, watcher.say), watcher)
 
 
@@ -78,6 +84,7 @@ def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
         "top1": done.top1,
         "top1_low": done.top1_low,
         "top1_high": done.top1_high,
+        "guessing": done.guessing,
     }
     result = {**folder.description.result, "held_out": held_out}
     return folder.write_description(replace(folder.description, result=result))
