@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image
 from convlens import data, evaluation
 from convlens.errors import ConvlensError
 from convlens.evaluation.figures import Bars, Curves, Matrix, save_png
-from convlens.evaluation.report import Section, evaluation_sections, thumbnail, write_report
+from convlens.evaluation.report import Section, confusion_figure, evaluation_sections, thumbnail, write_report
 
 HOSTILE = "</script><script>alert(1)</script>"
 
@@ -63,6 +64,40 @@ def test_an_evaluation_becomes_sections_with_thumbnails_of_its_mistakes():
     assert len(sections["The mistakes it is surest of"].thumbnails) == 24
     assert len(sections["Class by class"].rows) == 10
     assert sections["Class by class"].rows[0][1] == "unknown"
+
+
+def test_long_names_of_classes_fit_and_stay_apart(tmp_path):
+    names = [
+        "a bird with a name that nobody can remember, seen in the year " + year for year in ("1901", "1902", "1902b")
+    ]
+    names.append(names[0].replace("nobody", "no one"))
+    matrix = Matrix(name="confusion", title="Confusion", labels=names, counts=np.eye(4, dtype=int).tolist())
+    shown = matrix.plotly()["data"][0]["x"]
+    assert len(set(shown)) == 4
+    assert max(map(len, shown)) <= 28
+    with Image.open(save_png(matrix, tmp_path / "confusion.png")) as picture:
+        dark = np.asarray(picture.convert("L")) < 250
+    assert dark[:, 250:500].any(axis=0).mean() > 0.9  # the matrix has kept its room
+
+
+def test_bars_say_how_many_images_they_are_made_of(tmp_path):
+    bars = Bars(name="b", title="B", x_label="x", y_label="y", labels=["a", "b"], values=[None, 0.5], counts=[0, 1234])
+    assert bars.plotly()["data"][0]["text"] == ["", "1,234"]
+    assert save_png(bars, tmp_path / "b.png").exists()
+
+
+def test_the_report_on_many_classes_is_small_and_shows_what_is_mixed_up_most(tmp_path):
+    digits = data.open_dataset("digits")
+    records = [replace(record, label=f"class {i % 1500}") for i, record in enumerate(digits.records("all"))]
+    birds = replace(digits, classes=tuple(f"class {i}" for i in range(1500)), splits={"test": tuple(records)})
+    p = np.full((len(records), 1500), 1e-6, np.float32)
+    p[np.arange(len(records)), (np.arange(len(records)) + 1) % 1500] = 1
+    done = evaluation.summarise(birds, "test", p)
+    write_report(tmp_path / "report.html", "birds", evaluation_sections(done, birds))
+    empty = tmp_path / "empty.html"
+    write_report(empty, "none", [])
+    assert (tmp_path / "report.html").stat().st_size - empty.stat().st_size < 300_000
+    assert len(confusion_figure(done).labels) == 40
 
 
 def test_class_names_are_shown_as_they_are_whatever_their_script(tmp_path):

@@ -71,10 +71,15 @@ def evaluate(
     return 0
 
 
+_MOST_CLASSES = 40  # in the terminal
+
+
 def _show(done: "Evaluation") -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from convlens.evaluation.verdict import guessing
 
     console = Console()
     for note in done.notes:
@@ -82,17 +87,24 @@ def _show(done: "Evaluation") -> None:
     interval = f"{done.top1_low:.2%} to {done.top1_high:.2%}"
     console.print(f"{done.data}, split {done.split}: {done.images:,} images", highlight=False, markup=False)
     console.print(f"accuracy {done.top1:.2%}  (95 % interval {interval})", highlight=False)
+    if done.is_guessing:
+        console.print(f"no better than guessing: {guessing(done)}", highlight=False, markup=False)
+    top5 = "" if done.top5 is None else f"top 5 {done.top5:.2%}  "
     console.print(
-        f"top 5 {done.top5:.2%}  macro F1 {done.macro_f1:.4f}  log loss {done.log_loss:.4f}  "
+        f"{top5}macro F1 {done.macro_f1:.4f}  log loss {done.log_loss:.4f}  "
         f"calibration error {done.calibration_error:.4f}",
         highlight=False,
     )
+    few = len(done.classes) <= _MOST_CLASSES
     table = Table("class", *(("precision", "recall", "F1", "images")))
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
-        column.justify = "right"
-    for row in done.per_class:
+        column.justify, column.no_wrap = "right", True
+    for row in done.per_class if few else done.worst_classes()[:_MOST_CLASSES]:
         table.add_row(escape(row.label), _share(row.precision), _share(row.recall), _share(row.f1), f"{row.images:,}")
     console.print(table)
+    if not few:
+        console.print(f"the {_MOST_CLASSES} worst of {len(done.classes):,} classes; --json gives all", highlight=False)
     for mistake in done.mistakes[:5]:
         text = f"{mistake.file}: {mistake.label} taken for {mistake.predicted} ({mistake.probability:.1%} sure)"
         console.print(text, highlight=False, markup=False)

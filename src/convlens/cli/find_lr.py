@@ -1,6 +1,7 @@
 """`convlens find-lr`: which learning rate to begin with; its flags are those of `convlens train`."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
@@ -33,8 +34,13 @@ def find_lr(
     if figure:
         check_png(figure)
     settings = given_settings(data, config, given)
+    notes: list[str] = []
     with bar("sweeping", quiet or json_) as on_progress:
-        found = find_rate(settle(settings), lowest=lowest, highest=highest, steps=steps, on_progress=on_progress)
+        found = find_rate(
+            settle(settings), lowest=lowest, highest=highest, steps=steps, say=notes.append, on_progress=on_progress
+        )
+    for note in () if quiet or json_ else notes:
+        print(note, file=sys.stderr)
     if figure:
         save_png(found.figure(), figure)
     if json_:

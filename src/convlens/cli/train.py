@@ -75,6 +75,8 @@ def _train_several(config: TrainConfig, seeds: int, quiet: bool, as_json: bool) 
 
 
 def _say_what_next(folder: "RunFolder") -> None:
+    from convlens.training.advice import is_guessing, when_guessing
+
     result = folder.description.result
     if "val_top1" in result["best"]:
         print(f"kept      {result['best']['val_top1']:.2%} on the validation images, in epoch {result['best_epoch']}")
@@ -83,6 +85,11 @@ def _say_what_next(folder: "RunFolder") -> None:
         print(
             f"test      {held_out['top1']:.2%} of {held_out['images']:,} images "
             f"(95 % interval {held_out['top1_low']:.2%} to {held_out['top1_high']:.2%})"
+        )
+    if held_out and is_guessing(held_out):
+        print(
+            f"beware    that is no better than guessing: the commonest class alone would be right on "
+            f"{held_out['guessing']:.2%}; {when_guessing(TrainConfig.from_dict(folder.config))}"
         )
     print(f"run       {folder.path}")
     print(f"report    {folder.path / 'report.html'}")

@@ -143,7 +143,7 @@ class Dataset:
         ]
         here = {record.label for record in self.records("all")}
         notes += [f"class {name!r} of the network has no image here" for name in classes if name not in here]
-        return replace(self, classes=tuple(classes), splits=splits, notes=(*self.notes, *notes))
+        return replace(self, classes=tuple(classes), splits=splits, notes=tuple(dict.fromkeys((*self.notes, *notes))))
 
     def fingerprint(self) -> str:
         """Hex digest of splits, keys, labels and file sizes: the same wherever the data lies."""

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from convlens.data import Dataset, Record
 from convlens.data.parallel import in_order
-from convlens.errors import unknown_name
+from convlens.errors import ConvlensError, unknown_name
 from convlens.evaluation import metrics
 from convlens.predicting.protocol import Answering
+
+_LISTED = 1000  # mistakes, and pairs of classes, in JSON
+_MATRIX_CLASSES = 100  # up to which JSON holds the confusion matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +29,20 @@ class Mistake:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Confused:
+    """How many images of a class were taken for another one."""
+
+    label: str
+    predicted: str
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a predictor did on a split. Accuracies are fractions; the interval is Wilson's at 95 %.
 
     `confusion[i][j]` counts images of class i that were taken for class j, in the order of `classes`.
-    `mistakes` begins with the most confident.
+    `mistakes` begins with the most confident. `top5` is None with five classes or fewer, where it says nothing.
     """
 
     data: str
@@ -40,7 +52,7 @@ class Evaluation:
     top1: float
     top1_low: float
     top1_high: float
-    top5: float
+    top5: float | None
     macro_f1: float
     log_loss: float
     calibration_error: float
@@ -50,9 +62,40 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def guessing(self) -> float:
+        """The share of right answers that the commonest class alone would give."""
+        return max(row.images for row in self.per_class) / self.images
+
+    @property
+    def is_guessing(self) -> bool:
+        """Whether the accuracy cannot be told from that of always naming the commonest class."""
+        return self.top1_low <= self.guessing
+
+    def worst_classes(self) -> list[metrics.ClassMetrics]:
+        """The classes of which images were seen, the smallest F1 first; of equal ones the larger class."""
+        seen = [row for row in self.per_class if row.images]
+        return sorted(seen, key=lambda row: (row.f1 or 0.0, -row.images))
+
+    def confused(self) -> list[Confused]:
+        """Which classes are taken for which others, the most frequent first."""
+        counts = np.asarray(self.confusion, dtype=np.int64)
+        np.fill_diagonal(counts, 0)
+        order = np.argsort(-counts, axis=None, kind="stable")[: np.count_nonzero(counts)]
+        pairs = np.stack(np.unravel_index(order, counts.shape), axis=1).tolist()
+        return [Confused(label=self.classes[i], predicted=self.classes[j], images=int(counts[i, j])) for i, j in pairs]
+
     def to_dict(self) -> dict[str, Any]:
-        """Give the evaluation as `evaluate --json` prints it."""
-        return asdict(self)
+        """Give the evaluation as `evaluate --json` prints it.
+
+        With more than 100 classes the matrix, which then is mostly zeros, is left out; `confused` names the 1,000 most
+        frequent pairs in any case, and `mistakes` the 1,000 surest.
+        """
+        values = asdict(self) | {"guessing": self.guessing}
+        values["confusion"] = self.confusion if len(self.classes) <= _MATRIX_CLASSES else None
+        values["confused"] = [asdict(pair) for pair in self.confused()[:_LISTED]]
+        values["mistakes"] = values["mistakes"][:_LISTED]
+        return values
 
 
 def evaluate(
@@ -115,7 +158,12 @@ def probabilities_of(
 
 
 def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evaluation:
-    """Compute every figure from the probabilities of a split's records, in their order."""
+    """Compute every figure from the probabilities of a split's records, in their order.
+
+    Raises:
+        ConvlensError: a probability that is no number.
+    """
+    _check_numbers(dataset, split, p_NK)
     records, y_N, classes = dataset.records(split), dataset.labels(split), dataset.classes
     predicted = p_NK.argmax(axis=1).astype(np.int64)
     right = int((predicted == y_N).sum())
@@ -131,7 +179,7 @@ def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evalua
         top1=right / len(records),
         top1_low=low,
         top1_high=high,
-        top5=metrics.top_k_accuracy(p_NK, y_N, 5),
+        top5=metrics.top_k_accuracy(p_NK, y_N, 5) if len(classes) > 5 else None,
         macro_f1=metrics.macro_f1(per_class),
         log_loss=metrics.log_loss(p_NK, y_N),
         calibration_error=bins.calibration_error,
@@ -141,6 +189,15 @@ def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evalua
         mistakes=_mistakes(classes, records, p_NK, predicted, y_N),
         notes=dataset.notes,
     )
+
+
+def _check_numbers(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(p_NK).all(axis=1))
+    if len(wrong):
+        raise ConvlensError(
+            f"the network gives no numbers for {len(wrong):,} of {len(p_NK):,} images, first "
+            f"{dataset.records(split)[wrong[0]].key!r}; its weights are damaged or its training diverged; train it anew"
+        )
 
 
 def _mistakes(

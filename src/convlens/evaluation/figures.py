@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # distinguishable with any kind of colour vision (Okabe and Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _INK, _GRID = "#24292f", "#d8dee4"
+_LONGEST_LABEL = 24  # characters beside a matrix
 _LARGEST_NUMBERED = 25  # classes up to which the counts are written into a matrix
 
 
@@ -104,14 +105,15 @@ class Matrix:
     def plotly(self) -> dict[str, Any]:
         """The figure as Plotly reads it; colours are shares of the row, so that small classes are seen too."""
         numbered = len(self.labels) <= _LARGEST_NUMBERED
+        names = [escape(label) for label in self._short()]  # Plotly reads entities and some tags in labels
         heat = {
             "type": "heatmap",
             "z": self._shares(),
             "text": [list(row) for row in self.counts],
             "texttemplate": "%{text}" if numbered else "",
             "hovertemplate": "%{y} taken for %{x}: %{text} (%{z:.1%})<extra></extra>",
-            "x": [escape(label) for label in self.labels],  # Plotly reads entities and some tags in labels
-            "y": [escape(label) for label in self.labels],
+            "x": names,
+            "y": names,
             "zmin": 0,
             "zmax": 1,
             "colorscale": [[0, "#ffffff"], [1, COLOURS[0]]],
@@ -132,8 +134,9 @@ class Matrix:
         axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("share", ["white", COLOURS[0]]), vmin=0, vmax=1)
         if len(self.labels) <= 40:
             ticks = range(len(self.labels))
-            axes.set_xticks(ticks, self.labels, rotation=45 if max(map(len, self.labels)) > 3 else 0, ha="right")
-            axes.set_yticks(ticks, self.labels)
+            names = self._short()
+            axes.set_xticks(ticks, names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
+            axes.set_yticks(ticks, names)
         if len(self.labels) <= _LARGEST_NUMBERED:
             for i, row in enumerate(self.counts):
                 for j, count in enumerate(row):
@@ -141,13 +144,20 @@ class Matrix:
                     axes.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=7)
         axes.set(xlabel="predicted", ylabel="true")
 
+    def _short(self) -> list[str]:
+        """The labels, long ones without their middle: no two alike, or a category would stand for two classes."""
+        return shortened(self.labels)
+
     def _shares(self) -> list[list[float]]:
         return [[count / max(1, sum(row)) for count in row] for row in self.counts]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """A value for each label, None where nothing is known; the diagonal of a reliability figure is drawn as a line."""
+    """A value for each label, None where nothing is known; the diagonal of a reliability figure is drawn as a line.
+
+    Above each bar stands how many images it is made of, if `counts` says so.
+    """
 
     name: str
     title: str
@@ -155,6 +165,7 @@ class Bars:
     y_label: str
     labels: Sequence[str]
     values: Sequence[float | None]
+    counts: Sequence[int] | None = None
     line: Sequence[float] | None = None
 
     def plotly(self) -> dict[str, Any]:
@@ -162,24 +173,54 @@ class Bars:
         data: list[dict[str, Any]] = [
             {"type": "bar", "x": list(self.labels), "y": list(self.values), "marker": {"color": COLOURS[0]}}
         ]
+        if self.counts is not None:
+            data[0] |= {
+                "text": self._written(),
+                "textposition": "outside",
+                "cliponaxis": False,
+                "hovertemplate": "%{x}: %{y:.1%} of %{text} images<extra></extra>",
+            }
         if self.line is not None:
             line = {"color": COLOURS[1], "dash": "dash"}
             data.append(
                 {"type": "scatter", "mode": "lines", "x": list(self.labels), "y": list(self.line), "line": line}
             )
         layout = _layout(self.title, self.x_label, self.y_label)
-        layout["yaxis"] |= {"tickformat": ".0%", "range": [0, 1]}
+        layout["yaxis"] |= {"tickformat": ".0%", "range": [0, 1.08 if self.counts else 1]}
         layout["xaxis"] |= {"type": "category"}
         return {"data": data, "layout": layout | {"showlegend": False}}
 
     def draw(self, axes: "Axes") -> None:
         """Draw the bars with matplotlib."""
-        axes.bar(self.labels, [value or 0.0 for value in self.values], color=COLOURS[0])
+        bars = axes.bar(self.labels, [value or 0.0 for value in self.values], color=COLOURS[0])
+        if self.counts is not None:
+            axes.bar_label(bars, self._written(), fontsize=7)
         if self.line is not None:
             axes.plot(self.labels, self.line, color=COLOURS[1], linestyle="--")
-        axes.set(xlabel=self.x_label, ylabel=self.y_label, ylim=(0, 1))
+        axes.set(xlabel=self.x_label, ylabel=self.y_label, ylim=(0, 1.08 if self.counts else 1))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(axis="x", rotation=45 if max(map(len, self.labels)) > 3 else 0, labelsize=8)
+
+    def _written(self) -> list[str]:
+        return [f"{count:,}" if count else "" for count in self.counts or ()]
+
+
+def shortened(labels: Sequence[str], most: int = _LONGEST_LABEL) -> list[str]:
+    """Labels of about so many characters, the middle of long ones left out, and no two alike.
+
+    >>> shortened(["owl", "a-very-long-name-of-a-bird", "a-very-long-tale-of-a-bird"], 11)
+    ['owl', 'a-ver…-bird', 'a-ver…-bird (2)']
+    """
+    short: list[str] = []
+    for label in labels:
+        half = (most - 1) // 2
+        fitting = label if len(label) <= most else f"{label[: most - 1 - half]}…{label[-half:]}"
+        name, number = fitting, 1
+        while name in short:
+            number += 1
+            name = f"{fitting} ({number})"
+        short.append(name)
+    return short
 
 
 def check_png(path: Path) -> None:

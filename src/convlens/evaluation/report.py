@@ -18,9 +18,12 @@ from convlens import files
 from convlens.data import Dataset
 from convlens.evaluation.evaluation import Evaluation
 from convlens.evaluation.figures import Bars, Drawing, Matrix, save_png
+from convlens.evaluation.verdict import guessing
 
 _THUMBNAIL = 96  # pixels of the longer side
 _MOST_THUMBNAILS = 24
+_MOST_IN_MATRIX = 40  # classes
+_MOST_ROWS = 100  # of a table with many classes
 
 
 @dataclass(frozen=True)
@@ -65,21 +68,19 @@ def evaluation_sections(done: Evaluation, dataset: Dataset) -> list[Section]:
     facts = [
         ("accuracy", f"{done.top1:.2%}"),
         ("95 % interval", f"{done.top1_low:.2%} to {done.top1_high:.2%}"),
-        ("top 5", f"{done.top5:.2%}"),
+        ("commonest class alone", f"{done.guessing:.2%}"),
+        *([("top 5", f"{done.top5:.2%}")] if done.top5 is not None else []),
         ("macro F1", f"{done.macro_f1:.4f}"),
         ("log loss", f"{done.log_loss:.4f}"),
         ("calibration error", f"{done.calibration_error:.4f}"),
         ("images", f"{done.images:,}"),
     ]
-    rows = [
-        (row.label, _percent(row.precision), _percent(row.recall), _percent(row.f1), f"{row.images:,}")
-        for row in done.per_class
-    ]
     where = f"{done.data}, split {done.split}"
+    beware = [f"This is no better than guessing: {guessing(done)}."] if done.is_guessing else []
     return [
-        Section(title=f"How good: {where}", facts=facts, notes=done.notes),
-        Section(title="Which classes are mixed up", drawings=[confusion_figure(done)]),
-        Section(title="Class by class", columns=("class", "precision", "recall", "F1", "images"), rows=rows),
+        Section(title=f"How good: {where}", facts=facts, notes=[*beware, *done.notes]),
+        _confusion_section(done),
+        _class_section(done),
         Section(
             title="How sure, and how right",
             text="Where the bars reach the line, the network is right as often as it says.",
@@ -93,9 +94,50 @@ def evaluation_sections(done: Evaluation, dataset: Dataset) -> list[Section]:
     ]
 
 
+def _confusion_section(done: Evaluation) -> Section:
+    """The matrix of all classes or, of many, of those most often mixed up; and the pairs."""
+    pairs = done.confused()
+    rows = [(pair.label, pair.predicted, f"{pair.images:,}") for pair in pairs[:_MOST_ROWS]]
+    all_classes = len(done.classes) <= _MOST_IN_MATRIX
+    text = "" if all_classes else f"The matrix has the {_MOST_IN_MATRIX} classes that are mixed up most often."
+    return Section(
+        title="Which classes are mixed up",
+        text=text,
+        drawings=[confusion_figure(done)],
+        columns=("class", "taken for", "images"),
+        rows=() if all_classes else rows,
+        notes=[] if all_classes else _more(len(pairs), "pairs"),
+    )
+
+
+def _class_section(done: Evaluation) -> Section:
+    few = len(done.classes) <= _MOST_IN_MATRIX
+    shown = done.per_class if few else done.worst_classes()[:_MOST_ROWS]
+    return Section(
+        title="Class by class" if few else "Class by class, the worst first",
+        columns=("class", "precision", "recall", "F1", "images"),
+        rows=[
+            (row.label, _percent(row.precision), _percent(row.recall), _percent(row.f1), f"{row.images:,}")
+            for row in shown
+        ],
+        notes=[] if few else _more(len(done.worst_classes()), "classes"),
+    )
+
+
+def _more(count: int, what: str) -> list[str]:
+    return [f"{count - _MOST_ROWS:,} more {what}; convlens evaluate --json"] if count > _MOST_ROWS else []
+
+
 def confusion_figure(done: Evaluation) -> Matrix:
-    """The confusion matrix as a figure."""
-    return Matrix(name="confusion", title="Confusion matrix", labels=done.classes, counts=done.confusion)
+    """The confusion matrix as a figure; of more than 40 classes, of those that are mixed up most often."""
+    chosen = list(range(len(done.classes)))
+    if len(done.classes) > _MOST_IN_MATRIX:
+        place = {label: i for i, label in enumerate(done.classes)}
+        often = [place[label] for pair in done.confused() for label in (pair.label, pair.predicted)]
+        chosen = sorted(list(dict.fromkeys([*often, *chosen]))[:_MOST_IN_MATRIX])
+    counts = np.asarray(done.confusion)[np.ix_(chosen, chosen)]
+    labels = [done.classes[i] for i in chosen]
+    return Matrix(name="confusion", title="Confusion matrix", labels=labels, counts=counts.tolist())
 
 
 def reliability_figure(done: Evaluation) -> Bars:
@@ -109,6 +151,7 @@ def reliability_figure(done: Evaluation) -> Bars:
         y_label="accuracy",
         labels=[f"{middle:.2f}" for middle in middles],
         values=done.reliability.accuracy,
+        counts=done.reliability.images,
         line=middles,
     )
 

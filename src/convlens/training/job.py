@@ -81,6 +81,7 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
     material = gather(config, say)
+    config = material.config
     numerics = _numerics(config, material, say)
     description = runs.Description(
         name=config.name or material.dataset.name,

@@ -18,7 +18,7 @@ from convlens.training.schedule import rate_at
 from convlens.training.selection import improves, keeps
 from convlens.training.speed.numerics import uncompiled
 from convlens.training.state import State, save_checkpoint
-from convlens.training.trouble import check_loss, check_weights_finite
+from convlens.training.trouble import check_answers, check_loss, check_weights_finite
 
 
 def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int]) -> bool:
@@ -65,12 +65,13 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
     return True
 
 
-def validate(job: Job, loader: Loader) -> Evaluation:
-    """Evaluate the network as it is on the split of a loader without augmentation, in float32."""
+def validate(job: Job, loader: Loader, epoch: int) -> Evaluation:
+    """Evaluate the network as it is after an epoch, on the split of a loader without augmentation, in float32."""
     network = job.kept_network.eval()
     with uncompiled(network):  # what is compiled is the training step
-        done = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
-    return summarise(job.dataset, "val", torch.cat(done).cpu().numpy())
+        p_NK = torch.cat([_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)])
+    check_answers(p_NK, epoch=epoch, run=job.folder.path)
+    return summarise(job.dataset, "val", p_NK.cpu().numpy())
 
 
 @torch.inference_mode()
@@ -151,11 +152,12 @@ def _row(job: Job, state: State) -> dict[str, Any]:
     }
     if job.val_loader is None:
         return row
-    done = validate(job, job.val_loader)
+    done = validate(job, job.val_loader, state.epoch)
+    top5 = {} if done.top5 is None else {"val_top5": done.top5}
     return row | {
         "val_log_loss": done.log_loss,
         "val_top1": done.top1,
-        "val_top5": done.top5,
+        **top5,
         "val_macro_f1": done.macro_f1,
         "val_calibration_error": done.calibration_error,
     }

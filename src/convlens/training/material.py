@@ -10,7 +10,7 @@ from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.images import Preprocessing
 from convlens.predicting import choose_device
-from convlens.training.config import TrainConfig
+from convlens.training.config import TrainConfig, default_of
 from convlens.training.distillation import load_teacher
 from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
 from convlens.training.speed.numerics import prepare_device
@@ -21,8 +21,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Data and network on their device, and how a step is done, in float32 until numerics are chosen."""
+    """Data and network on their device, and how a step is done, in float32 until numerics are chosen.
 
+    `config` is the one that was given, with what the data decided.
+    """
+
+    config: TrainConfig
     dataset: Dataset
     preprocessing: Preprocessing
     choice: runs.NetworkChoice
@@ -49,6 +53,7 @@ def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None) 
     prepare_device(device)
     dataset = _open_data(config, say)
     if folder is None:
+        config = _with_fitting_batch(config, dataset, say)
         preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
         choice = _choice(config, dataset, preprocessing)
     else:
@@ -57,6 +62,7 @@ def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None) 
     train_loader, val_loader = _loaders(config, dataset, preprocessing)
     network = _fresh_network(choice, config)
     return Material(
+        config=config,
         dataset=dataset,
         preprocessing=preprocessing,
         choice=choice,
@@ -94,6 +100,16 @@ def _open_data(config: TrainConfig, say: Say) -> Dataset:
         first = dataset.bad_files[0]
         say(f"{len(dataset.bad_files)} unreadable files are left out (bad_files.csv); the first: {first.reason}")
     return dataset if config.mirrors is None else replace(dataset, mirrors=config.mirrors)
+
+
+def _with_fitting_batch(config: TrainConfig, dataset: Dataset, say: Say) -> TrainConfig:
+    """The usual batch is for more images than it: of fewer, half go into a step, so that an epoch has two."""
+    images = len(dataset.records("train"))
+    if config.batch != default_of(TrainConfig.__dataclass_fields__["batch"]) or images >= config.batch:
+        return config
+    batch = min(images, max(2, images // 2))
+    say(f"{images} images to train on, so a step takes {batch} instead of {config.batch}")
+    return replace(config, batch=batch, accumulate=min(config.accumulate, batch))
 
 
 def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:

@@ -75,6 +75,7 @@ def find_rate(
             f"rates from {lowest} to {highest} in {steps} steps; use a rising range and 10 steps or more"
         )
     material = gather(config, say)
+    config = material.config
     network, optimizer = material.network.train(), make_optimizer(material.network, config)
     rates: list[float] = []
     losses: list[float] = []

@@ -10,6 +10,7 @@ from convlens.networks import WithAuxiliary
 from convlens.training.config import TrainConfig
 from convlens.training.distillation import Teacher, distillation_loss
 from convlens.training.speed.numerics import Chosen, Compiled, Layout, Numerics, layout_name
+from convlens.training.trouble import explained
 
 _HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -75,7 +76,7 @@ class Step:
         total = torch.zeros((), device=x_NCHW.device)
         x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
         for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
-            with self._autocast(x.device.type):
+            with explained(len(x)), self._autocast(x.device.type):
                 output = network(x)
                 taught = None if self.teacher is None else self.teacher.scores(x)
             loss = self.loss(output, target, taught) / len(x_NCHW)

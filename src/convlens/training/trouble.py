@@ -1,6 +1,8 @@
 """A loss or a weight that is no number."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -28,9 +30,43 @@ def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path) ->
 
 def check_weights_finite(network: nn.Module, *, epoch: int, step: int, run: Path) -> None:
     """Stop if a weight is no number, before it could overwrite a good checkpoint."""
-    sums = [parameter.detach().sum() for parameter in network.parameters()]
-    if not bool(torch.stack(sums).isfinite().all()):
+    numbers = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]  # statistics, too
+    if not bool(torch.stack([tensor.float().sum() for tensor in numbers]).isfinite().all()):
         raise TrainingError(
             f"weights became infinite or nan in epoch {epoch + 1}, step {step}; the last good checkpoint is kept "
             f"in {run}; start a new run with a smaller --lr or --clip-norm 1, or --precision float32"
         )
+
+
+def check_answers(p_NK: torch.Tensor, *, epoch: int, run: Path) -> None:
+    """Stop if a network whose weights are numbers gives probabilities that are none, as after an overflow.
+
+    Raises:
+        TrainingError: naming the epoch, what is kept and what helps.
+    """
+    wrong = int((~p_NK.isfinite().all(dim=1)).sum())
+    if wrong:
+        raise TrainingError(
+            f"after epoch {epoch + 1} the network gives no numbers for {wrong:,} of {len(p_NK):,} validation images; "
+            f"the last good checkpoint is kept in {run}; start a new run with a smaller --lr or --clip-norm 1"
+        )
+
+
+@contextmanager
+def explained(images: int) -> Iterator[None]:
+    """Say what a norm means that gets a single value a channel, from which no mean and deviation can be taken.
+
+    Args:
+        images: that go through the network at a time.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "Expected more than 1" not in str(error):
+            raise
+        shape = str(error).rsplit("input size ", 1)[-1].removeprefix("torch.Size(").rstrip(")")
+        raise TrainingError(
+            f"with {images} image{'s' if images > 1 else ''} at a time a norm gets a single value a channel (its "
+            f"input is {shape}), which has no deviation; use a larger --batch, fewer parts with --accumulate, a larger "
+            "--size, or a network without batch norms"
+        ) from None
