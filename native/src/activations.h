@@ -1,0 +1,92 @@
+// Activations on sixteen lanes, and how a value becomes an output. Infinity and what is no number behave as in torch.
+#pragma once
+#include "arguments.h"
+#include "simd.h"
+
+namespace ISA {
+
+template <int Degree> INLINE Vec sigmoid(Vec x) {
+    return splat(1.0f) / (splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
+}
+template <int Degree> INLINE Vec silu(Vec x) {
+    return x / (splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
+}
+INLINE Vec hard_sigmoid(Vec x) {
+    return at_most(splat(6.0f), at_least(zero(), x + splat(3.0f))) * splat(1.0f / 6.0f);
+}
+
+// 1 - erf(x) for x >= 0: Abramowitz and Stegun, 7.1.26.
+INLINE Vec complementary_error(Vec x) {
+    Vec t = splat(1.0f) / fma(splat(0.3275911f), x, splat(1.0f));
+    Vec p = fma(splat(1.061405429f), t, splat(-1.453152027f));
+    p = fma(p, t, splat(1.421413741f));
+    p = fma(p, t, splat(-0.284496736f));
+    p = fma(p, t, splat(0.254829592f));
+    return p * t * exponential(zero() - x * x);
+}
+INLINE Vec gelu(Vec x) {
+    Vec half = splat(0.5f) * complementary_error(absolute(x) * splat(0.70710678f));
+    return x * select(less(x, zero()), half, splat(1.0f) - half);
+}
+INLINE Vec hyperbolic_tangent(Vec x) {
+    Vec size = absolute(x), e = exponential(splat(-2.0f) * size);
+    Vec far = (splat(1.0f) - e) / (splat(1.0f) + e);
+    far = select(less(x, zero()), zero() - far, far);
+    Vec square = x * x;
+    Vec series = fma(splat(62.0f / 2835), square, splat(-17.0f / 315));
+    series = fma(series, square, splat(2.0f / 15));
+    series = fma(series, square, splat(-1.0f / 3));
+    Vec near = fma(x * square, series, x);
+    return select(less(size, splat(0.3f)), near, far);
+}
+INLINE Vec gelu_tanh(Vec x) {  // 0.5 (1 + tanh(u)) = sigmoid(2 u)
+    Vec u = splat(0.7978845608f) * fma(splat(0.044715f) * x * x, x, x);
+    return x * sigmoid<5>(splat(2.0f) * u);
+}
+
+INLINE bool is_clamp(Activation activation) {
+    return activation == Activation::none || activation == Activation::relu || activation == Activation::relu6;
+}
+
+// Any activation, one vector at a time: for kernels that memory holds up anyway.
+INLINE Vec activate(Vec x, const Finish& finish) {
+    switch (finish.activation) {
+        case Activation::silu: return silu<5>(x);
+        case Activation::sigmoid: return sigmoid<5>(x);
+        case Activation::hard_sigmoid: return hard_sigmoid(x);
+        case Activation::hard_swish: return x * hard_sigmoid(x);
+        case Activation::gelu: return gelu(x);
+        case Activation::gelu_tanh: return gelu_tanh(x);
+        case Activation::tanh: return hyperbolic_tangent(x);
+        case Activation::leaky_relu: return select(less(zero(), x), x, x * splat(finish.slope));
+        default: return at_most(splat(finish.high), at_least(splat(finish.low), x));
+    }
+}
+
+static __attribute__((noinline)) void activate_buffer(float* values, int vectors, const Finish& finish) {
+    for (int i = 0; i < vectors; i++) store(values + i * 16, activate(load(values + i * 16), finish));
+}
+
+// Sums in registers through the activation. The frequent ones stay in registers, the others go through memory.
+template <int Rows, int Vectors> INLINE void activate_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
+    if (is_clamp(finish.activation)) {
+        Vec low = splat(finish.low), high = splat(finish.high);
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = at_most(high, at_least(low, sums[m][v]));
+    } else if (finish.activation == Activation::silu && finish.coarse) {
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu<3>(sums[m][v]);
+    } else if (finish.activation == Activation::silu) {
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu<4>(sums[m][v]);
+    } else {
+        alignas(64) float buffer[Rows * Vectors * 16];
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) store(buffer + (m * Vectors + v) * 16, sums[m][v]);
+        activate_buffer(buffer, Rows * Vectors, finish);
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = load(buffer + (m * Vectors + v) * 16);
+    }
+}
+
+}  // namespace ISA

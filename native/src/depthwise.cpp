@@ -1,0 +1,287 @@
+// Depthwise convolution, alone or behind the 1x1 convolution that widens its input. Both keep a ring of float32 rows with their padding: the wide tensor is
+// never written out, and the squeeze-and-excitation mean is summed up on the way.
+#include <algorithm>
+#include <cstring>
+
+#include "program.h"
+
+namespace {
+
+// The part that both share: rows of one block of channels in a ring, and the outputs made from them.
+class Rows {
+   public:
+    Rows(const Step& s, const Tensor& x, const Tensor& y, const Kernels& kernels) : s_(s), x_(x), y_(y), kernels_(kernels) {
+        const int kernel = s.kernel[0], stride = s.stride[0];
+        const bool square = kernel == s.kernel[1] && stride == s.stride[1] && s.dilation == std::array<int, 2>{1, 1};
+        fast_ = square && (kernel == 3 || kernel == 5 || kernel == 7) && (stride == 1 || stride == 2);
+        most_columns_ = fast_ ? kernels.most_columns : y.width;
+        pair_ = fast_ && kernels.depthwise[kernel / 2][stride - 1][1][1] != nullptr;
+        width_ = (y.width - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] + 1;
+        width_ = std::max(width_, x.width + s.padding[2]);
+        reach_ = (s.kernel[0] - 1) * s.dilation[0] + 1;
+        // as many rows as the rows of outputs that are made together read
+        ring_ = std::max(1, std::min(x.height, reach_ + (pair_ ? s.stride[0] : 0)));
+    }
+    int ring() const { return ring_; }
+    size_t line() const { return (size_t)width_ * kBlock; }                       // floats of a row
+    size_t floats(int vectors) const { return (vectors * (size_t)ring_ + 1) * line(); }  // and a row of zeros
+
+    float* row(float* ring, int vector, int y) const { return ring + (size_t)(vector * ring_ + y % ring_) * line() + (size_t)s_.padding[2] * kBlock; }
+    // zeros beside every row, and the row of zeros at the end
+    void clear(float* ring, int vectors) const {
+        for (int r = 0; r < vectors * ring_; r++) {
+            float* p = ring + r * line();
+            std::memset(p, 0, sizeof(float) * kBlock * s_.padding[2]);
+            const int right = width_ - s_.padding[2] - x_.width;
+            if (right > 0) std::memset(p + (size_t)(s_.padding[2] + x_.width) * kBlock, 0, sizeof(float) * kBlock * right);
+        }
+        std::memset(ring + (size_t)vectors * ring_ * line(), 0, sizeof(float) * line());
+    }
+    // How many output rows can be made at once from `y` on, and the input rows that must be there.
+    int together(int y, int end) const { return pair_ && y + 1 < end ? 2 : 1; }
+    int needed(int y, int count) const { return std::clamp((y + count - 1) * s_.stride[0] - s_.padding[0] + reach_, 0, x_.height); }
+    int first_needed(int y) const { return std::clamp(y * s_.stride[0] - s_.padding[0], 0, x_.height); }
+
+    // `count` rows of outputs from `y` on, of the block at `vector` in the ring.
+    void make(float* ring, int vectors, int vector, int y, int count, const float* weights, const float* bias, char* out, float* pool, const Finish& finish) const {
+        DepthwiseArguments a{};
+        const float* rows[32];
+        const int used = fast_ ? reach_ + (count - 1) * s_.stride[0] : s_.kernel[0];
+        for (int i = 0; i < used; i++) {
+            const int in = y * s_.stride[0] - s_.padding[0] + i * (fast_ ? 1 : s_.dilation[0]);
+            rows[i] = in < 0 || in >= x_.height ? ring + (size_t)vectors * ring_ * line() : row(ring, vector, in) - (size_t)s_.padding[2] * kBlock;
+        }
+        a.weights = weights;
+        a.bias = bias;
+        a.pool = pool;
+        a.finish = &finish;
+        a.out_float = y_.type == Type::float32;
+        const size_t pixel = kBlock * size_of(y_.type);
+        a.out_row = y_.width * pixel;
+        a.kernel_height = s_.kernel[0];
+        a.kernel_width = s_.kernel[1];
+        a.column_step = s_.stride[1];
+        a.dilation_width = s_.dilation[1];
+        const EvenSplit split(y_.width, most_columns_);
+        int x = 0;
+        for (int i = 0; i < split.parts; i++) {
+            const int columns = split.at(i);
+            for (int r = 0; r < used; r++) a.rows[r] = rows[r] + (size_t)x * s_.stride[1] * kBlock;
+            a.out = out + y * a.out_row + x * pixel;
+            a.columns = columns;
+            (fast_ ? kernels_.depthwise[s_.kernel[0] / 2][s_.stride[0] - 1][columns][count - 1] : kernels_.depthwise_any)(a);
+            x += columns;
+        }
+    }
+
+   private:
+    Step s_;
+    Tensor x_, y_;
+    const Kernels& kernels_;
+    bool fast_, pair_;
+    int most_columns_, width_, reach_, ring_;
+};
+
+// Bands of output rows so that every thread has work; a band makes the rows above and below it anew.
+int band_count(int threads, int panels, int height) {
+    if (threads == 1) return 1;
+    if (panels >= 4 * threads || panels % threads == 0) return 1;
+    return std::clamp(threads, 1, std::max(1, height / 4));
+}
+
+void write_mean(const Frame& f, int pool, int channels, int bands, size_t pixels) {
+    const int lanes = blocks(channels) * kBlock;
+    float* mean = (float*)f.at(pool);
+    for (int i = 0; i < lanes; i++) {
+        float sum = 0;
+        for (int b = 0; b < bands; b++) sum += f.partial[(size_t)b * lanes + i];
+        mean[i] = sum / (float)pixels;
+    }
+}
+
+void pack_depthwise(const Arrays& arrays, const std::string& weights, const std::string& biases, int channels, const Step& s, char* bytes) {
+    const int taps = s.kernel[0] * s.kernel[1];
+    const float* weight = need(arrays, weights, {(size_t)channels, 1, (size_t)s.kernel[0], (size_t)s.kernel[1]}).data;
+    const float* bias = optional_bias(arrays, biases, channels);
+    float* out = (float*)bytes;
+    for (int b = 0; b < blocks(channels); b++, out += (size_t)(taps + 1) * kBlock)
+        for (int l = 0; l < kBlock; l++) {
+            const int c = b * kBlock + l;
+            out[l] = bias && c < channels ? bias[c] : 0;
+            for (int t = 0; t < taps; t++) out[(t + 1) * kBlock + l] = c < channels ? weight[(size_t)c * taps + t] : 0;
+        }
+}
+size_t depthwise_bytes(int channels, const Step& s) { return sizeof(float) * blocks(channels) * kBlock * (s.kernel[0] * s.kernel[1] + 1); }
+
+class Depthwise : public Layer {
+   public:
+    Depthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels), finish_(make_finish(s.activation, s.slope, y_.type)) {}
+
+    int tasks(int threads, int) const override { return x_.blocks() * band_count(threads, x_.blocks(), y_.height); }
+    size_t scratch_bytes(int, int) const override { return sizeof(float) * rows_.floats(1); }
+    size_t partial_floats(int threads) const override { return s_.pool >= 0 ? (size_t)tasks(threads, 1) * kBlock : 0; }
+    size_t constant_bytes() const override { return depthwise_bytes(x_.channels, s_); }
+    double macs() const override { return (double)y_.pixels() * x_.channels * s_.kernel[0] * s_.kernel[1]; }
+    void pack(const Arrays& arrays, char* bytes) const override { pack_depthwise(arrays, "weight", "bias", x_.channels, s_, bytes); }
+
+    void run(const Frame& f, int task, int threads) const override {
+        const int block = task % x_.blocks(), band = task / x_.blocks(), bands = band_count(threads, x_.blocks(), y_.height);
+        const int first = y_.height * band / bands, last = y_.height * (band + 1) / bands;
+        float* ring = (float*)f.scratch;
+        rows_.clear(ring, 1);
+        const float* weights = (const float*)f.constant + (size_t)block * (s_.kernel[0] * s_.kernel[1] + 1) * kBlock;
+        const char* x = f.at(s_.x) + block * x_.block_bytes();
+        char* y = f.at(s_.y) + (s_.y_channel / kBlock + block) * y_.block_bytes();
+        float* pool = s_.pool >= 0 ? f.partial + ((size_t)band * x_.blocks() + block) * kBlock : nullptr;
+        if (pool) std::memset(pool, 0, sizeof(float) * kBlock);
+        const size_t line = (size_t)x_.width * kBlock;
+        int made = rows_.first_needed(first);
+        for (int oy = first, count; oy < last; oy += count) {
+            count = rows_.together(oy, last);
+            for (const int end = rows_.needed(oy, count); made < end; made++)
+                kernels_.convert(x + made * line * size_of(x_.type), x_.type, (char*)rows_.row(ring, 0, made), Type::float32, line);
+            rows_.make(ring, 1, 0, oy, count, weights + kBlock, weights, y, pool, finish_);
+        }
+    }
+    void conclude(const Frame& f, int threads) const override {
+        if (s_.pool >= 0) write_mean(f, s_.pool, x_.channels, band_count(threads, x_.blocks(), y_.height), y_.pixels());
+    }
+
+   private:
+    Step s_;
+    Tensor x_, y_;
+    const Kernels& kernels_;
+    Rows rows_;
+    Finish finish_;
+};
+
+class ExpandDepthwise : public Layer {
+   public:
+    ExpandDepthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels),
+          expand_finish_(make_finish(s.expand_activation, s.slope, y_.type)), finish_(make_finish(s.activation, s.slope, y_.type)) {
+        step_ = x_.type == Type::bfloat16 ? 2 : 1;
+        vectors_ = s.tile[1] ? s.tile[1] : kernels.most_rows[2] > 4 && y_.blocks() > 1 ? 2 : 1;
+        check(vectors_ >= 1 && vectors_ <= kMaxVectors && kernels.most_rows[vectors_], "tile [rows, vectors]: no such tile; see variants()");
+        most_rows_ = s.tile[0] ? s.tile[0] : kernels.most_rows[vectors_];
+        check(most_rows_ >= 1 && most_rows_ <= kernels.most_rows[vectors_], "tile [rows, vectors]: no such tile; see variants()");
+        const EvenSplit split(y_.blocks(), vectors_);
+        size_t at = depthwise_bytes(y_.channels, s);
+        int first = 0;
+        for (int i = 0; i < split.parts; i++) {
+            panels_.push_back({first, split.at(i), at});
+            first += split.at(i);
+            at += (size_t)split.at(i) * 64 * (1 + steps());
+        }
+        bytes_ = at;
+    }
+
+    int tasks(int threads, int) const override { return (int)panels_.size() * bands(threads); }
+    size_t scratch_bytes(int, int) const override { return align64(sizeof(float) * rows_.floats(vectors_)) + sizeof(int32_t) * x_.blocks(); }
+    size_t partial_floats(int threads) const override { return s_.pool >= 0 ? (size_t)bands(threads) * y_.blocks() * kBlock : 0; }
+    size_t constant_bytes() const override { return bytes_; }
+    double macs() const override {
+        return (double)x_.pixels() * x_.channels * y_.channels + (double)y_.pixels() * y_.channels * s_.kernel[0] * s_.kernel[1];
+    }
+
+    void pack(const Arrays& arrays, char* bytes) const override {
+        pack_depthwise(arrays, "weight", "bias", y_.channels, s_, bytes);
+        const float* weight = need(arrays, "expand_weight", {(size_t)y_.channels, (size_t)x_.channels, 1, 1}).data;
+        const float* bias = optional_bias(arrays, "expand_bias", y_.channels);
+        for (const Panel& p : panels_) {
+            float* b = (float*)(bytes + p.at);
+            for (int i = 0; i < p.vectors * kBlock; i++) {
+                const int o = p.first * kBlock + i;
+                b[i] = bias && o < y_.channels ? bias[o] : 0;
+            }
+            char* out = (char*)(b + p.vectors * kBlock);
+            for (size_t k = 0; k < steps(); k++)
+                for (int o = p.first * kBlock; o < (p.first + p.vectors) * kBlock; o++)
+                    for (int u = 0; u < step_; u++) {
+                        const int c = (int)k * step_ + u;
+                        const float w = o < y_.channels && c < x_.channels ? weight[(size_t)o * x_.channels + c] : 0;
+                        if (step_ == 2) *(uint16_t*)out = to_bfloat16(w);
+                        else *(float*)out = w;
+                        out += step_ == 2 ? 2 : 4;
+                    }
+        }
+    }
+
+    void run(const Frame& f, int task, int threads) const override {
+        const int count = bands(threads), band = task % count;
+        const Panel& p = panels_[task / count];
+        const int first = y_.height * band / count, last = y_.height * (band + 1) / count;
+        float* ring = (float*)f.scratch;
+        int32_t* offsets = (int32_t*)(f.scratch + align64(sizeof(float) * rows_.floats(vectors_)));
+        for (int b = 0; b < x_.blocks(); b++) offsets[b] = (int32_t)(b * x_.block_bytes());
+        rows_.clear(ring, p.vectors);
+        float* pool = s_.pool >= 0 ? f.partial + ((size_t)band * y_.blocks() + p.first) * kBlock : nullptr;
+        if (pool) std::memset(pool, 0, sizeof(float) * kBlock * p.vectors);
+        const size_t taps = s_.kernel[0] * s_.kernel[1] + 1;
+        int made = rows_.first_needed(first);
+        for (int oy = first, rows; oy < last; oy += rows) {
+            rows = rows_.together(oy, last);
+            for (const int end = rows_.needed(oy, rows); made < end; made++) widen(f, p, made, ring, offsets);
+            for (int v = 0; v < p.vectors; v++) {
+                const float* weights = (const float*)f.constant + (p.first + v) * taps * kBlock;
+                rows_.make(ring, p.vectors, v, oy, rows, weights + kBlock, weights, f.at(s_.y) + (p.first + v) * y_.block_bytes(),
+                           pool ? pool + v * kBlock : nullptr, finish_);
+            }
+        }
+    }
+    void conclude(const Frame& f, int threads) const override {
+        if (s_.pool >= 0) write_mean(f, s_.pool, y_.channels, bands(threads), y_.pixels());
+    }
+
+    std::vector<std::array<int, 2>> tiles() const override { return tiles_of(kernels_, blocks(y_.channels), vectors_); }
+
+   private:
+    struct Panel { int first, vectors; size_t at; };
+    size_t steps() const { return (x_.channels + step_ - 1) / step_; }
+    int bands(int threads) const { return band_count(threads, (int)panels_.size(), y_.height); }
+
+    // One row of the input through the 1x1 convolution into the ring.
+    void widen(const Frame& f, const Panel& p, int row, float* ring, const int32_t* offsets) const {
+        TileArguments t{};
+        t.offsets = offsets;
+        t.full_blocks = x_.channels / kBlock;
+        t.tail_channels = x_.channels % kBlock;
+        t.tail_blocks = t.tail_channels > 0;
+        t.bias = (const float*)(f.constant + p.at);
+        t.weights = f.constant + p.at + sizeof(float) * kBlock * p.vectors;
+        t.out_block = rows_.ring() * rows_.line() * sizeof(float);
+        t.finish = &expand_finish_;
+        t.store = true;
+        t.out_float = true;
+        const size_t pixel = kBlock * size_of(x_.type);
+        const char* x = f.at(s_.x) + (size_t)row * x_.width * pixel;
+        float* out = rows_.row(ring, 0, row);
+        const EvenSplit split(x_.width, p.vectors == vectors_ ? most_rows_ : kernels_.most_rows[p.vectors]);
+        int column = 0;
+        for (int i = 0; i < split.parts; i++) {
+            t.a = x + column * pixel;
+            t.out = (char*)(out + (size_t)column * kBlock);
+            kernels_.tile[x_.type == Type::bfloat16][p.vectors][split.at(i)](t);
+            column += split.at(i);
+        }
+    }
+
+    Step s_;
+    Tensor x_, y_;
+    const Kernels& kernels_;
+    Rows rows_;
+    Finish expand_finish_, finish_;
+    int step_ = 1, vectors_ = 1, most_rows_ = 1;
+    std::vector<Panel> panels_;
+    size_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_depthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels) {
+    return std::make_unique<Depthwise>(s, tensors, kernels);
+}
+std::unique_ptr<Layer> make_expand_depthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels) {
+    return std::make_unique<ExpandDepthwise>(s, tensors, kernels);
+}

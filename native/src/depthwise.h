@@ -1,0 +1,76 @@
+// One block of channels, every channel by itself. Rows are float32 with their padding written out.
+#pragma once
+#include "activations.h"
+
+namespace ISA {
+
+template <int Rows, int Columns> INLINE void finish_rows(Vec (&sums)[Rows][Columns], const DepthwiseArguments& p) {
+    activate_tile(sums, *p.finish);
+    if (p.pool) {
+        Vec sum = load(p.pool);
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++) sum = sum + sums[q][i];
+        store(p.pool, sum);
+    }
+    if (p.out_float) {
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++) store((float*)(p.out + q * p.out_row) + i * 16, sums[q][i]);
+    } else {
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++)
+                Element<BFloat16>::store((BFloat16*)(p.out + q * p.out_row) + i * 16, sums[q][i]);
+    }
+}
+
+// Rows x Columns outputs. An input row is loaded once for all outputs that use it where the registers suffice.
+template <int Kernel, int Stride, int Columns, int Rows> void depthwise_tile(const DepthwiseArguments& p) {
+    constexpr int inputs = (Columns - 1) * Stride + Kernel;
+    constexpr bool keep = kParts == 1 && inputs + Rows * Columns <= 30;
+    Vec sums[Rows][Columns];
+    Vec bias = load(p.bias);
+    UNROLL for (int q = 0; q < Rows; q++)
+        UNROLL for (int i = 0; i < Columns; i++) sums[q][i] = bias;
+    UNROLL for (int y = 0; y < Kernel + Stride * (Rows - 1); y++) {
+        const float* row = p.rows[y];
+        Vec input[keep ? inputs : 1];
+        if constexpr (keep) UNROLL for (int i = 0; i < inputs; i++) input[i] = load(row + i * 16);
+        UNROLL for (int q = 0; q < Rows; q++) {
+            const int ky = y - q * Stride;
+            if (ky < 0 || ky >= Kernel) continue;
+            UNROLL for (int kx = 0; kx < Kernel; kx++) {
+                Vec weight = load(p.weights + (ky * Kernel + kx) * 16);
+                UNROLL for (int i = 0; i < Columns; i++) {
+                    if constexpr (keep) sums[q][i] = fma(input[i * Stride + kx], weight, sums[q][i]);
+                    else sums[q][i] = fma(load(row + (i * Stride + kx) * 16), weight, sums[q][i]);
+                }
+            }
+        }
+    }
+    finish_rows(sums, p);
+}
+
+// Any size, stride and dilation: one output at a time.
+inline void depthwise_any(const DepthwiseArguments& p) {
+    for (int i = 0; i < p.columns; i++) {
+        Vec sums[1][1] = {{load(p.bias)}};
+        for (int ky = 0; ky < p.kernel_height; ky++)
+            for (int kx = 0; kx < p.kernel_width; kx++)
+                sums[0][0] = fma(load(p.rows[ky] + (i * p.column_step + kx * p.dilation_width) * 16),
+                                 load(p.weights + (ky * p.kernel_width + kx) * 16), sums[0][0]);
+        DepthwiseArguments one = p;
+        one.out = p.out + (size_t)i * 16 * (p.out_float ? 4 : 2);
+        finish_rows(sums, one);
+    }
+}
+
+constexpr int kColumns = kParts == 1 ? kMaxColumns : kParts == 2 ? 4 : 2;
+
+template <int Kernel, int Stride, int Columns> void fill_depthwise(DepthwiseTile (&table)[kMaxColumns + 1][2]) {
+    if constexpr (Columns > 0) {
+        table[Columns][0] = depthwise_tile<Kernel, Stride, Columns, 1>;
+        if constexpr (Kernel < 7 && kParts == 1) table[Columns][1] = depthwise_tile<Kernel, Stride, Columns, 2>;
+        fill_depthwise<Kernel, Stride, Columns - 1>(table);
+    }
+}
+
+}  // namespace ISA
