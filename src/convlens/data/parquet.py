@@ -19,6 +19,7 @@ from convlens.data.tree import File, Folder
 from convlens.images import ImageError, read
 
 _KEPT_GROUPS = 16  # row groups in memory: images are drawn in any order
+_MOST_ROWS, _MOST_BYTES = 10_000_000, 4_000_000_000  # of one row group
 _LABELS = ("label", "labels", "fine_label", "class", "category")
 
 
@@ -33,9 +34,45 @@ def open_parquet(path: Path) -> Any:
     except ImportError:
         raise DataError(f"{path} needs pyarrow; run pip install 'convlens[data]'") from None
     try:
-        return parquet.ParquetFile(path)
-    except (ArrowException, OSError) as error:
+        file = parquet.ParquetFile(path)
+        _check_sizes(file.metadata, path)
+        names = file.schema_arrow.names
+    except (ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split())}") from None
+    if len(set(names)) != len(names):
+        raise DataError(f"{path} has two columns of one name; rename one")
+    return file
+
+
+def read_group(path: Path, file: Any, group: int, column: str) -> Any:
+    """Read one column of one row group.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        return file.read_row_group(group, columns=[column]).column(0)
+    except (ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} is damaged ({reason}); copy it again") from None
+
+
+def _check_sizes(metadata: Any, path: Path) -> None:
+    """A few bytes can stand for any number of rows, which take memory when they are read."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        unpacked = [group.column(place).total_uncompressed_size for place in range(group.num_columns)]
+        if (
+            not 0 <= group.num_rows <= _MOST_ROWS
+            or not 0 <= sum(unpacked) <= _MOST_BYTES
+            or min(unpacked, default=0) < 0
+        ):
+            raise DataError(
+                f"{path} says that its row group {number} has {group.num_rows:,} rows of {sum(unpacked):,} bytes; "
+                f"at most {_MOST_ROWS:,} rows and {_MOST_BYTES:,} bytes are read; write smaller row groups"
+            )
 
 
 class ParquetSource:
@@ -74,7 +111,7 @@ class ParquetSource:
         with self._lock:
             if (path, group) not in self._groups:
                 file = open_parquet(Path(path))
-                self._groups[path, group] = file.read_row_group(group, columns=[self.column]).column(0)
+                self._groups[path, group] = read_group(Path(path), file, group, self.column)
                 while len(self._groups) > _KEPT_GROUPS:
                     self._groups.popitem(last=False)
             self._groups.move_to_end((path, group))
@@ -120,7 +157,7 @@ def list_parquet(name: str, files: list[File], location: str) -> Listing:
         label_column = _label_column(parquet.schema_arrow.names, file)
         names = _class_names(parquet.schema_arrow, label_column)
         for group in range(parquet.num_row_groups):
-            values = parquet.read_row_group(group, columns=[label_column]).column(0).to_pylist()
+            values = read_group(Path(file.location), parquet, group, label_column).to_pylist()
             for row, value in enumerate(values):
                 key = f"{file.name}/{group:03d}-{row:05d}"
                 label = _label(value, names)

@@ -106,8 +106,14 @@ def _samples(file: File) -> Iterator[tuple[str, dict[str, tuple[int, int, bytes]
     """Each sample's name and its members: suffix -> offset, length, and the content of labels."""
     current, members = "", dict[str, tuple[int, int, bytes]]()
     try:
+        length = Path(file.location).stat().st_size
         with tarfile.open(file.location, "r:") as tar:
             for member in tar:
+                if not 0 <= member.size <= length - member.offset_data or member.issparse():
+                    raise DataError(
+                        f"{file.location} is damaged: its member {member.name[:80]!r} has {member.size:,} bytes, "
+                        "which are not there; copy it again"
+                    )
                 folder, _, name = member.name.removeprefix("./").rpartition("/")
                 if not member.isfile() or name.startswith("."):
                     continue
@@ -122,7 +128,7 @@ def _samples(file: File) -> Iterator[tuple[str, dict[str, tuple[int, int, bytes]
                     extracted = tar.extractfile(member)
                     content = extracted.read() if extracted else b""
                 members[suffix] = (member.offset_data, member.size, content)
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file.location} cannot be read as an uncompressed tar: {error}") from None
     if members:
         yield current, members
