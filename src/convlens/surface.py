@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens import runs
-from convlens.errors import ConvlensError
 
 if TYPE_CHECKING:
     import torch
@@ -129,22 +128,10 @@ def load(
     Raises:
         ConvlensError: if `path` is nothing that predicts, or is not whole, or the runtime is missing or unfit.
     """
-    from convlens.classifiers.loading import load as load_classifier
+    from convlens.classifiers import resolve
 
-    return load_classifier(
-        path, runtime=runtime, threads=threads, device=device, batch=batch, weights=weights, classes=classes
-    )
-
-
-def trained_on(path: str | Path) -> str:
-    """The data set that a run was trained on, as it was named then.
-
-    Raises:
-        ConvlensError: if `path` is no run.
-    """
-    if Path(path).is_file():
-        raise ConvlensError(f"the artifact {str(path)!r} does not know where its data are; name them after it")
-    return runs.read_folder(path).description.data.source
+    found = resolve(path, weights=weights, classes=classes, trained=True)
+    return found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
 
 
 def train(data: str | Path | None = None, *, config: str | Path | None = None, **settings: Any) -> Run:

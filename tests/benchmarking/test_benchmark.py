@@ -136,7 +136,7 @@ def test_the_claim_is_the_papers_row_and_one_for_each_runtime():
             {"runtimes": ["onnxruntime"], "precisions": ["bfloat16"], "sources": ["lenet5"]},
             "nothing to measure: no runtime",
         ),
-        ({"sources": ["lenet6"]}, "unknown network 'lenet6'; did you mean lenet5"),
+        ({"sources": ["lenet6"]}, "unknown network, run or artifact 'lenet6'; did you mean lenet5"),
     ],
 )
 def test_what_cannot_be_measured(arguments, message):

@@ -116,7 +116,7 @@ def test_a_runs_weights_are_read_only_to_measure(run, capsys):
 def test_a_folder_that_is_no_run_and_a_size_that_does_not_fit(run, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["inspect", str(tmp_path / "empty")]) == 2
-    assert "is no network and no run" in capsys.readouterr().err
+    assert "run.yaml" in capsys.readouterr().err
     assert main(["inspect", str(run), "--size", "64"]) == 2
     assert "made for 28×32" in capsys.readouterr().err
 
@@ -173,7 +173,7 @@ def test_a_wrong_size_shows_the_table_and_the_line_to_change(net, capsys):
         (["some_net.py:number"], "gives int, not a torch.nn.Module"),
         (["some_net.py:broken"], "some_net.py:broken() fails: RuntimeError: no such luck"),
         (["no_such_package.x:Net"], "cannot be imported: ModuleNotFoundError"),
-        (["some_net.py"], "give some_net.py:Net"),
+        (["some_net.py"], "some_net.py:Net"),
         (["weights.pt"], "holds weights, not a network"),
         (["lenet5", "--size", "big"], "--size 'big' is not a size"),
         (["lenet5", "--size", "0"], "positive"),

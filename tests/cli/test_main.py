@@ -61,7 +61,7 @@ def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):
         ("train digits --lr x", "--lr is 'x'; use a number"),
         ("train digits --size a", "--size is 'a'; use a whole number or two of them, as in 192 256"),
         ("train digits --optimizer adm", '"adm" for --optimizer. Choose from: "sgd", "adamw", "lamb"'),
-        ("evaluate", "no RUN given; see convlens evaluate --help"),
+        ("evaluate", "no SOURCE given; see convlens evaluate --help"),
     ],
 )
 def test_words_that_a_command_does_not_take_are_one_line(words, message, capsys):

@@ -9,9 +9,9 @@ from PIL import Image
 
 import convlens
 from convlens import networks
+from convlens.classifiers import resolve
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
-from convlens.explorer.opening import open_weights
 
 NAMES = networks.card("efficientnet_b0").class_names
 
@@ -58,8 +58,8 @@ def test_explain_takes_a_class_by_its_name(published, picture, tmp_path, capsys)
 
 
 def test_the_explorer_names_them_too_and_numbers_those_of_a_file(published, file):
-    assert open_weights("efficientnet_b0", "IMAGENET1K_V1").classes == NAMES
-    assert open_weights("efficientnet_b0", str(file)).classes == tuple(map(str, range(1000)))
+    assert resolve("efficientnet_b0", weights="IMAGENET1K_V1").classes == NAMES
+    assert resolve("efficientnet_b0", weights=str(file)).classes == tuple(map(str, range(1000)))
 
 
 def test_a_file_of_weights_needs_the_names_of_its_classes(tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_a_file_of_weights_needs_the_names_of_its_classes(tmp_path, capsys):
     assert "do not say what their classes are called; give --classes" in capsys.readouterr().err
     assert main([*words, "--classes", str(tmp_path / "names.txt")]) == 0
     assert "sheep" in capsys.readouterr().out
-    assert open_weights("lenet5", str(tmp_path / "mine.pth")).classes == ("0", "1", "2")
+    assert resolve("lenet5", weights=str(tmp_path / "mine.pth")).classes == ("0", "1", "2")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,7 @@ def test_a_file_of_weights_needs_the_names_of_its_classes(tmp_path, capsys):
         ({"path": "resnet50"}, "resnet50 is the name of a network, .* add --weights imagenet1k_v2"),
         ({"path": "lenet5"}, "add --weights with a file"),
         ({"path": "resnet50", "weights": "imagenet1k_v3"}, "imagenet1k_v3"),
-        ({"path": "resnet50", "weights": "imagenet1k_v1", "runtime": "onnxruntime"}, "convlens export resnet50"),
-        ({"path": "runs/train/x", "classes": ["a"]}, "class names go with --weights"),
+        ({"path": "runs/train/x", "classes": ["a"]}, "nothing at 'runs/train/x'"),
     ],
 )
 def test_what_cannot_be_loaded(arguments, message):

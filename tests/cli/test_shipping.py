@@ -66,7 +66,7 @@ def test_evaluate_takes_an_artifact(artifact, capsys):
 
 def test_evaluate_wants_data_for_an_artifact(artifact, capsys):
     assert main(["evaluate", str(artifact)]) == 2
-    assert "does not know where its data are; name them after it" in capsys.readouterr().err
+    assert "does not know where its data are; name them: convlens evaluate" in capsys.readouterr().err
 
 
 def test_benchmark(artifact, tmp_path, capsys):
@@ -93,7 +93,7 @@ def test_benchmark(artifact, tmp_path, capsys):
     [
         (["export", "lenet5", "--to", "onx"], "unknown format 'onx'; did you mean onnx?"),
         (["export", "lenet5", "--to", "onnx", "--classes", "missing.txt"], "class names missing.txt cannot be read"),
-        (["export", "missing", "--to", "onnx"], "unknown network 'missing'"),
+        (["export", "missing", "--to", "onnx"], "unknown network, run or artifact 'missing'"),
         (["benchmark"], "nothing to measure; name runs, artifacts or networks"),
         (["benchmark", "lenet5", "--batch", "one"], "--batch one: use whole numbers with commas, such as 1,8,32"),
         (["benchmark", "lenet5", "--claim"], "--claim measures two networks of its own"),

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from convlens import shipping
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.explaining.class_map import class_map, draw_class_map
@@ -89,6 +90,7 @@ def test_predict_map_writes_a_picture_a_file(run, tmp_path, capsys):
 
 
 def test_an_artifact_has_no_map(tmp_path, capsys):
-    (tmp_path / "mlp.onnx").write_bytes(b"")
-    assert main(["predict", str(tmp_path / "mlp.onnx"), "x.png", "--map", str(tmp_path / "maps"), "--quiet"]) == 2
-    assert "--map slides the network over the image, which needs a run folder" in capsys.readouterr().err
+    shipping.export("lenet5", "onnx", out=tmp_path / "net.onnx")
+    words = ["predict", str(tmp_path / "net.onnx"), "x.png", "--map", str(tmp_path / "maps"), "--quiet"]
+    assert main(words) == 2
+    assert "into whose network one cannot look; give the run" in capsys.readouterr().err

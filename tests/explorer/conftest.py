@@ -16,9 +16,9 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import convlens
+from convlens.classifiers import resolve
 from convlens.explorer import server as explorer_server
 from convlens.explorer.app import create_app
-from convlens.explorer.opening import open_run
 from convlens.explorer.session import Session
 from convlens.explorer.subjects import Subjects
 
@@ -67,7 +67,7 @@ def run_name(run_path) -> str:
 
 @pytest.fixture(scope="session")
 def explorer_session(run_path) -> Session:
-    opened = open_run(run_path)
+    opened = resolve(run_path)
     return Session(subjects=Subjects(opened), opened=opened)
 
 

@@ -10,23 +10,24 @@ import pytest
 import torch
 
 from convlens import networks
-from convlens.cli.explore import _open as explored
+from convlens.classifiers import resolve
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.explorer import server
 from convlens.explorer.inside import Clinic
-from convlens.explorer.opening import open_subject
 from convlens.explorer.shelf import ImageShelf
+from convlens.explorer.subjects import Subjects
 
 
 def test_it_answers_at_the_printed_address_and_ctrl_c_is_no_failure():
     command = [sys.executable, "-m", "convlens", "explore", "lenet5", "--no-browser", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         address = running.stdout.readline().split()[2]
-        assert httpx.get(f"{address}/api/opened").json() == {"network": "lenet5", "picture": None, "run": None}
-        assert httpx.get(address).text.startswith("<!doctype html>")
+        opened, page = httpx.get(f"{address}/api/opened").json(), httpx.get(address).text
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
+    assert opened == {"network": "lenet5", "picture": None, "run": None}
+    assert page.startswith("<!doctype html>")
 
 
 def test_a_port_in_use_is_said_but_the_usual_one_is_only_a_wish(monkeypatch):
@@ -42,9 +43,9 @@ def test_a_port_in_use_is_said_but_the_usual_one_is_only_a_wish(monkeypatch):
 
 
 def test_a_run_is_opened_with_its_weights(run_path):
-    name, opened = open_subject(str(run_path))
-    assert name == opened.name == "explored"
-    assert opened.size == (1, 32, 32)
+    opened = resolve(str(run_path))
+    assert opened.name == "explored"
+    assert opened.image_shape == (1, 32, 32)
     assert opened.classes == tuple("0123456789")
     assert not opened.network.training
 
@@ -55,28 +56,28 @@ def test_anybodys_module_is_opened_from_its_file(tmp_path):
         "def net():\n"
         "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))\n"
     )
-    name, opened = explored(f"{tmp_path}/mine.py:net", None)
-    assert name == opened.name == "mine.py:net"
-    assert opened.size == (3, 224, 224)
+    opened = resolve(f"{tmp_path}/mine.py:net")
+    assert opened.name == "mine.py:net"
+    assert opened.image_shape == (3, 224, 224)
     assert opened.classes == tuple("01234")
-    look = Clinic(ImageShelf(), opened).look(name, "temple")
+    look = Clinic(ImageShelf(), opened).look(opened.name, "temple")
     assert look.probabilities().shape == (5,)
 
 
 def test_a_file_of_weights_is_put_into_its_network(tmp_path):
     saved = networks.create("lenet5").eval()
     torch.save(saved.state_dict(), tmp_path / "mine.pt")
-    name, opened = explored("lenet5", str(tmp_path / "mine.pt"))
-    assert name == "lenet5 (mine)"
+    opened = resolve("lenet5", weights=str(tmp_path / "mine.pt"))
+    assert opened.name == "lenet5"
     assert torch.equal(opened.network.get_parameter("c1.weight"), saved.get_parameter("c1.weight"))
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["resnet81"], "unknown network or run 'resnet81'; did you mean"),
-        (["runs/train/none"], "there is no run at 'runs/train/none'"),
-        (["runs/x", "--weights", "imagenet1k_v1"], "--weights goes with the name of a network, not with 'runs/x'"),
+        (["resnet81"], "unknown network, run or artifact 'resnet81'; did you mean"),
+        (["runs/train/none"], "there is nothing at 'runs/train/none'"),
+        (["runs/x", "--weights", "imagenet1k_v1"], "there is nothing at 'runs/x'"),
         (["none.py:Net"], "there is no file none.py"),
         (["--image", "none.jpg"], "none.jpg cannot be opened"),
         ([__file__], f"{__file__!r} is code; say what in it makes the network, as in {__file__}:Net"),
@@ -89,7 +90,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(words, said, capsys):
     assert shown.count("\n") == 1
 
 
-def test_a_shipped_artifact_cannot_be_looked_into(tmp_path, capsys):
-    (tmp_path / "net.onnx").touch()
-    assert main(["explore", "--no-browser", str(tmp_path / "net.onnx")]) == 2
-    assert "is a file, in whose layers one cannot look; give the run" in capsys.readouterr().err
+def test_a_shipped_artifact_shows_its_structure_and_says_what_it_cannot(artifacts):
+    opened = resolve(artifacts("onnx"))
+    assert Subjects(opened).anatomy(opened.name).parameters == 61706
+    with pytest.raises(ConvlensError, match=r"into whose network one cannot look; give the run"):
+        Clinic(ImageShelf(), opened).look(opened.name, "temple").probabilities()

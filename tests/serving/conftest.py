@@ -95,12 +95,13 @@ def running(predictor, wait=True, **settings):
     host, port = listener.getsockname()
     settings = Settings(**{"batch": 8, "log_level": "error", **settings})
     plain = getattr(predictor, "predictor", predictor)
+    network = getattr(getattr(getattr(plain, "engine", None), "module", None), "network", None)
     server = make_server(
         settings,
         lambda: Loaded(
             predictor=predictor,
             about={"network": "lenet5"},
-            load_explainer=lambda: Explainer(plain, copy.deepcopy(getattr(plain, "network", None))),
+            load_explainer=lambda: Explainer(plain, copy.deepcopy(network)),
         ),
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -162,7 +162,7 @@ def test_a_checkpoint_becomes_an_artifact_when_its_classes_are_named(run, artifa
     assert written.manifest.weights_licence == "unknown: read from the file mine.pth"
     expected = run.predictor(device="cpu").probabilities(x_nchw)
     np.testing.assert_allclose(predictor.probabilities(x_nchw), expected, atol=1e-5)
-    with pytest.raises(ConvlensError, match="tell 10 classes apart and 2 names were given"):
+    with pytest.raises(ConvlensError, match="has 10 outputs and 2 class names"):
         shipping.export("lenet5", "safetensors", out=tmp_path / "o.safetensors", weights=weights, classes=["a", "b"])
 
 

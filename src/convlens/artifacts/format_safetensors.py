@@ -45,12 +45,13 @@ def read(path: Path) -> tuple[Any, Manifest]:
         raise ArtifactError(str(error)) from None
 
 
-def engine(model: Any, manifest: Manifest, _runtime: str, threads: int) -> Engine:
-    """Build the network again, give it the weights and make it compute on PyTorch."""
-    import torch
+def build(model: Any, manifest: Manifest) -> "nn.Module":
+    """Build the network again and give it the weights, float32, in evaluation mode.
 
+    Raises:
+        ArtifactError: the weights do not fit.
+    """
     from convlens import networks
-    from convlens.predicting.probabilities import Probabilities
 
     choice = dict(manifest.network)
     network = networks.create(str(choice.pop("name")), **choice | {"size": tuple(choice["size"])})
@@ -59,8 +60,17 @@ def engine(model: Any, manifest: Manifest, _runtime: str, threads: int) -> Engin
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise ArtifactError(f"the weights do not fit {manifest.network['name']} ({reason}); export again") from None
+    return network.eval()
+
+
+def engine(model: Any, manifest: Manifest, _runtime: str, threads: int) -> Engine:
+    """Make the network compute on PyTorch."""
+    import torch
+
+    from convlens.predicting.probabilities import Probabilities
+
     dtype = torch.bfloat16 if manifest.precision == "bfloat16" else torch.float32
-    module = Probabilities(network.eval(), dtype)
+    module = Probabilities(build(model, manifest), dtype)
     return TorchEngine(module.to(memory_format=torch.channels_last), threads)  # type: ignore[call-overload]
 
 

@@ -1,11 +1,12 @@
 """From an artifact on disk to a predictor."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.artifacts.formats import FormatModule, format_of
+from convlens.artifacts.formats import Format, FormatModule, format_of
 from convlens.artifacts.manifest import ArtifactError, Manifest
 from convlens.errors import ConvlensError
 from convlens.predicting.engines import Engine
@@ -13,28 +14,66 @@ from convlens.predicting.predictor import Predictor
 from convlens.predicting.runtimes import RUNTIMES, require
 from convlens.processors import default_threads
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def load_artifact(path: Path, *, runtime: str | None = None, threads: int | None = None) -> Predictor:
-    """Load an artifact on one of the runtimes that can run it, its own if None.
+
+@dataclass(frozen=True, kw_only=True)
+class OpenArtifact:
+    """An artifact, read and checked once.
+
+    Attributes:
+        path: the file.
+        row: its format.
+        model: whatever the format keeps a network in.
+        manifest: what the file says about itself.
+    """
+
+    path: Path
+    row: Format
+    model: Any = field(repr=False)
+    manifest: Manifest
+
+    def predictor(self, runtime: str | None = None, threads: int | None = None) -> Predictor:
+        """Make it answer images on one of the runtimes that can run it, its own if None.
+
+        Raises:
+            ConvlensError: the runtime is missing or unfit.
+        """
+        chosen = choose_runtime(runtime, self.row.runtimes, str(self.path))
+        count = threads or default_threads()
+        return Predictor(
+            _tried(self.row.open(), self.model, self.manifest, chosen, count, self.path),
+            self.manifest.classes,
+            self.manifest.preprocessing,
+            source=str(self.path),
+            runtime=chosen,
+            precision=self.manifest.precision,
+            threads=count,
+            facts=_facts(self.manifest),
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it holds a network of the catalogue with its weights, into which one can look."""
+        return self.row.name == "safetensors"
+
+    def network(self) -> "nn.Module":
+        """The network with its weights in float32, in evaluation mode; only where `has_network`."""
+        from convlens.artifacts.format_safetensors import build
+
+        return build(self.model, self.manifest)
+
+
+def open_artifact(path: Path) -> OpenArtifact:
+    """Read an artifact.
 
     Raises:
-        ConvlensError: it is no artifact, damaged or from a newer version, or the runtime is missing or unfit.
+        ConvlensError: it is no artifact, damaged or from a newer version.
     """
     row = format_of(path)
-    chosen = choose_runtime(runtime, row.runtimes, str(path))
-    module = row.open()
-    model, manifest = module.read(path)
-    count = threads or default_threads()
-    return Predictor(
-        _tried(module, model, manifest, chosen, count, path),
-        manifest.classes,
-        manifest.preprocessing,
-        source=str(path),
-        runtime=chosen,
-        precision=manifest.precision,
-        threads=count,
-        facts=_facts(manifest),
-    )
+    model, manifest = row.open().read(path)
+    return OpenArtifact(path=path, row=row, model=model, manifest=manifest)
 
 
 def _tried(module: FormatModule, model: Any, manifest: Manifest, runtime: str, threads: int, path: Path) -> Engine:

@@ -7,7 +7,7 @@ import numpy as np
 
 from convlens.artifacts.formats import Format, FormatModule
 from convlens.artifacts.manifest import Manifest
-from convlens.artifacts.opening import load_artifact
+from convlens.artifacts.opening import open_artifact
 from convlens.artifacts.proof import BATCHES, Images, Proof, ProofError, compare, compare_inside, in_batches
 from convlens.predicting.protocol import Answering
 
@@ -30,7 +30,7 @@ def prove(network: "nn.Module", reference: Answering, row: Format, path: Path, i
         ProofError: it answers differently; the message names the first operation that does.
     """
     module = row.open()
-    candidate = load_artifact(path, runtime=row.runtimes[0])
+    candidate = open_artifact(path).predictor()
     preprocessing = candidate.preprocessing
     x = np.stack([preprocessing.apply(image) for image in images])
     expected_x = np.stack([reference.preprocessing.apply(image) for image in images])

@@ -21,7 +21,8 @@ from convlens.benchmarking.variants import (
     load_variant,
     make_variants,
 )
-from convlens.classifiers.subject import Subject, open_subject
+from convlens.classifiers.classifier import Classifier
+from convlens.classifiers.resolve import resolve
 from convlens.errors import ConvlensError
 from convlens.predicting.measuring import Timing, interleave
 from convlens.predicting.versions import versions
@@ -100,7 +101,7 @@ def benchmark(
     runtimes: Sequence[str] = ("all",),
     precisions: Sequence[str] = ("all",),
     data: str | Path | None = None,
-    size: int | None = None,
+    size: tuple[int, int] | None = None,
     seconds: float = 2.0,
     memory: bool = True,
     layers: int = 5,
@@ -185,7 +186,7 @@ def _variants(
     folder: Path,
     threads: int,
     data: str | Path | None,
-    size: int | None,
+    size: tuple[int, int] | None,
     note: Note,
 ) -> list[Variant]:
     """A run or a network in every form; an artifact as it is, on each runtime that takes it."""
@@ -196,12 +197,12 @@ def _variants(
         able = [runtime for runtime in format_of(path).runtimes if runtime in runtimes]
         return [load_variant(path.name, path, runtime, threads) for runtime in able]
     folder.mkdir()
-    subject = open_subject(source, size=None if size is None or path.is_dir() else (size, size))
+    subject = resolve(source, size=None if path.is_dir() else size)
     images = _calibration(subject, data)
     return make_variants(subject, runtimes, precisions, images, folder, threads, note)
 
 
-def _calibration(subject: Subject, data: str | Path | None) -> NDArray[np.float32]:
+def _calibration(subject: Classifier, data: str | Path | None) -> NDArray[np.float32]:
     from convlens.artifacts.proof_images import from_photographs
     from convlens.data import open_dataset
     from convlens.shipping.labelled import read_labelled

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from convlens.artifacts.opening import load_artifact
+from convlens.artifacts.opening import open_artifact
 from convlens.predicting.runtimes import require
 from convlens.predicting.untracked import untracked
 
@@ -37,7 +37,7 @@ def main(path: str, runtime: str, threads: str, *batches: str) -> None:
     if runtime == "onnxruntime":
         untracked("onnx")
     before = _kilobytes("VmRSS")
-    predictor = load_artifact(Path(path), runtime=runtime, threads=int(threads))
+    predictor = open_artifact(Path(path)).predictor(runtime, int(threads))
     peaks: dict[str, int] = {}
     for batch in batches:
         predictor.warm_up(int(batch), times=2)

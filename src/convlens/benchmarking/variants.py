@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.artifacts.formats import FORMATS, Format
-from convlens.artifacts.opening import load_artifact
-from convlens.classifiers.subject import Subject
+from convlens.artifacts.opening import open_artifact
+from convlens.classifiers.classifier import Classifier
 from convlens.errors import ConvlensError, unknown_name
 from convlens.predicting.engines import Precision
 from convlens.predicting.predictor import Predictor
@@ -72,7 +72,7 @@ def choose_precisions(names: Sequence[str]) -> tuple[Precision, ...]:
 
 
 def make_variants(
-    subject: Subject,
+    subject: Classifier,
     runtimes: Sequence[str],
     precisions: Sequence[Precision],
     calibration_NCHW: NDArray[np.float32],
@@ -96,18 +96,18 @@ def make_variants(
     for runtime in runtimes:
         row = FORMATS[_FORMAT_FOR[runtime]]
         for precision in (precision for precision in precisions if precision in row.precisions):
-            path = folder / f"{subject.name}-{runtime}-{precision}{row.suffixes[0]}"
+            path = folder / f"{subject.network_name}-{runtime}-{precision}{row.suffixes[0]}"
             try:
                 model = _model(subject, row, precision, calibration_NCHW, kept)
                 row.open(writing=True).save(model, path, subject.manifest(precision))
-                made.append(load_variant(subject.name, path, runtime, threads))
+                made.append(load_variant(subject.network_name, path, runtime, threads))
             except ConvlensError as error:
-                note(f"{subject.name} {runtime} {precision}: {error}")
+                note(f"{subject.network_name} {runtime} {precision}: {error}")
     return made
 
 
 def _model(
-    subject: Subject, row: Format, precision: Precision, calibration_NCHW: NDArray[np.float32], kept: dict[str, Any]
+    subject: Classifier, row: Format, precision: Precision, calibration_NCHW: NDArray[np.float32], kept: dict[str, Any]
 ) -> Any:
     """The network in a format and precision; float32 models, from which others are made, are kept."""
     if precision == "int8":
@@ -119,7 +119,7 @@ def _model(
     return row.open(writing=True).translate(subject.network, subject.preprocessing, precision)
 
 
-def _float32(subject: Subject, row: Format, kept: dict[str, Any]) -> Any:
+def _float32(subject: Classifier, row: Format, kept: dict[str, Any]) -> Any:
     if row.name not in kept:
         module = row.open(writing=True)
         if row.name == "openvino":
@@ -133,13 +133,11 @@ def _float32(subject: Subject, row: Format, kept: dict[str, Any]) -> Any:
 
 def load_variant(name: str, path: Path, runtime: str, threads: int) -> Variant:
     """Load an artifact as a variant."""
-    predictor = load_artifact(path, runtime=runtime, threads=threads)
-    row = next(row for row in FORMATS.values() if row.suffixes[0] == path.suffix)
-    _, manifest = row.open().read(path)
+    opened = open_artifact(path)
     return Variant(
         network=name,
-        predictor=predictor,
+        predictor=opened.predictor(runtime, threads),
         path=path,
-        file_bytes=sum(path.with_suffix(suffix).stat().st_size for suffix in row.suffixes),
-        source=dict(manifest.network),
+        file_bytes=sum(path.with_suffix(suffix).stat().st_size for suffix in opened.row.suffixes),
+        source=dict(opened.manifest.network),
     )

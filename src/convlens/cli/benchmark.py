@@ -20,7 +20,7 @@ def benchmark(
     runtime: str = "all",
     precision: str = "all",
     data: str | None = None,
-    size: int | None = None,
+    size: str | None = None,
     seconds: float = 2.0,
     memory: bool = True,
     layers: int = 5,
@@ -43,7 +43,7 @@ def benchmark(
         runtime: torch, onnxruntime, openvino, several with commas, or all.
         precision: float32, bfloat16, int8, several with commas, or all.
         data: Labelled images to measure accuracy on.
-        size: For names of networks: pixels of the square input.
+        size: For names of networks or code: 224, or 192,256 for height and width; the published one if not given.
         seconds: Of timing for each variant and batch.
         memory: Measure memory, each variant in a process of its own.
         layers: How many of the costliest layers to tell.
@@ -54,6 +54,7 @@ def benchmark(
     """
     from convlens.benchmarking.benchmark import benchmark as measure
     from convlens.benchmarking.benchmark_report import write_report
+    from convlens.cli.sizes import image_size
     from convlens.errors import ConvlensError
     from convlens.lessons.claim import NETWORKS
 
@@ -66,7 +67,7 @@ def benchmark(
         runtimes=runtime.split(","),
         precisions=precision.split(","),
         data=data,
-        size=size,
+        size=image_size(size),
         seconds=seconds,
         memory=memory,
         layers=layers,

@@ -33,12 +33,14 @@ def compare(
     from convlens.anatomy import inspect
     from convlens.anatomy.comparison import stages
     from convlens.anatomy.tables import totals
-    from convlens.cli.module_source import open_module
+    from convlens.classifiers import resolve
+    from convlens.cli.sizes import read_size
 
     if len(sources) < 2:
         raise ConvlensError(f"compare needs two networks or more, not {len(sources)}: convlens compare vgg16 resnet50")
-    opened = [open_module(source, () if size is None else (size,)) for source in sources]
-    sheets = [inspect(each.module, *each.sizes) for each in opened]
+    opened = [resolve(source) for source in sources]
+    shapes = [each.shape if size is None else read_size(size, each.shape[0]) for each in opened]
+    sheets = [inspect(each.structure(), shape) for each, shape in zip(opened, shapes, strict=True)]
     for sheet, source in zip(sheets, sources, strict=True):
         sheet.name = source
     parts = [stages(sheet) for sheet in sheets]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Path,
+    source: str,
     data: str | None = None,
     *,
     split: str | None = None,
@@ -19,6 +19,8 @@ def evaluate(
     device: str = "auto",
     runtime: str | None = None,
     threads: int | None = None,
+    weights: str | None = None,
+    classes: Path | None = None,
     tta: bool = False,
     report: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -29,7 +31,7 @@ def evaluate(
     Example: convlens evaluate runs/train/photos photos/ --split test
 
     Args:
-        run: The run folder, or a shipped artifact.
+        source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
         data: The labelled images; those of the training if not given.
         split: train, val, test or all; test, val or train, whichever is there, if not given.
         batch: Images that go through the network at a time.
@@ -37,30 +39,36 @@ def evaluate(
         runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
             artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
+        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
+        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         tta: Average over views of each image: shifted a little, and mirrored where the data allow it.
         report: HTML file to write the report to; in evaluation/ of the run folder if not given.
         json_: Print the figures as JSON and nothing else; the report is then written only where --report says.
         quiet: Print nothing but the figures.
     """
+    from convlens.classifiers import read_class_names, resolve
     from convlens.cli.bar import bar
     from convlens.data import open_dataset
     from convlens.errors import ConvlensError
     from convlens.evaluation import evaluate as evaluate_on
     from convlens.evaluation.report import evaluation_sections, write_report
     from convlens.evaluation.views import Averaged
-    from convlens.surface import load, trained_on
 
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
-    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch)
-    dataset = open_dataset(data or trained_on(run), classes=predictor.classes)
+    found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
+    predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
+    data = data or found.provenance.data
+    if data is None:
+        raise ConvlensError(f"{source} does not know where its data are; name them: convlens evaluate {source} photos/")
+    dataset = open_dataset(data, classes=predictor.classes)
     with bar("evaluating", quiet or json_) as on_progress:
         asked = Averaged(predictor, mirrors=dataset.mirrors) if tta else predictor
         done = evaluate_on(asked, dataset, split, batch=batch, on_progress=on_progress)
-    if report is None and not json_ and run.is_dir():
-        report = run / "evaluation" / f"{done.data}-{done.split}" / "report.html"
+    if report is None and not json_ and found.provenance.folder:
+        report = found.provenance.folder / "evaluation" / f"{done.data}-{done.split}" / "report.html"
     if report:
-        title = f"{run.name} on {done.data}, split {done.split}"
+        title = f"{found.name} on {done.data}, split {done.split}"
         write_report(report, title, evaluation_sections(done, dataset))
     if json_:
         print(json.dumps(done.to_dict(), ensure_ascii=False, indent=2))

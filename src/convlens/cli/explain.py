@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 
 def explain(
-    run: str,
+    source: str,
     *images: str,
     method: str = "gradcam",
     target: str | None = None,
@@ -29,30 +29,27 @@ def explain(
     A file that cannot be read gives an error row, and the exit code is 1; the other files are explained.
 
     Args:
-        run: The run folder, or the name of a network, which then needs --weights; of a shipped artifact only
-            occlusion can tell.
+        source: A run folder, the name of a network with installed weights, my_net.py:Net, or an artifact, of which only
+            occlusion can tell unless it is a safetensors file.
         images: Image files, folders of them, or patterns.
         method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
         target: Name of the class to explain; the likeliest unless given.
         layer: Path of the module to read; the last with a height and a width unless given.
         patch: Side in pixels of the square that occlusion covers, and moves by a third of; a quarter of the image
             unless given. Half of it takes up to four times as long.
-        weights: For the name of a network: published weights, such as imagenet1k_v1, or a file of weights.
+        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         out: Folder for NAME-METHOD.png, the heat over the image, and NAME-METHOD.npy, the map (H, W) from 0 to 1.
         sheet: Also put all images, each beside its heat, on one sheet.png.
         json_: Print JSON.
     """
-    from convlens.classifiers.subject import open_subject, read_class_names
+    from convlens.classifiers import read_class_names, resolve
     from convlens.explaining import Explainer, explain_files
     from convlens.predicting import find_files
-    from convlens.surface import load
 
-    named = read_class_names(classes) if classes else None
-    predictor = load(run, weights=weights, classes=named)
-    shipped = Path(run).is_file()
-    network = None if shipped else open_subject(run, weights=weights, classes=named).network
-    explainer = Explainer(predictor, network)
+    found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
+    predictor = found.predictor()
+    explainer = Explainer(predictor, found.network if found.load else None)
     explainer.check(method, target)
     one = partial(explainer, method=method, target=target, layer=layer, patch=patch)
     explained = explain_files(predictor, one, find_files(images), out, on_sheet=sheet)

@@ -1,12 +1,8 @@
 """`convlens explore`: the web pages, on this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convlens.errors import ConvlensError
-
-if TYPE_CHECKING:
-    from convlens.explorer.opening import Opened
 
 
 def explore(
@@ -24,9 +20,9 @@ def explore(
     Example: convlens explore runs/train/photos --image cat.jpg
 
     Args:
-        subject: a run folder, a network's name, or code such as my_net.py:Net, for the pages that look into a network.
-            Code that you name is run as your own, with all that it may do.
-        weights: with a network's name: the name of published weights, such as imagenet1k_v1, or a file of weights.
+        subject: A run folder, an artifact, a network's name, or code such as my_net.py:Net, which is run as your own,
+            with all that it may do.
+        weights: For a network's name or code: published weights, such as imagenet1k_v1, or a file of weights.
         image: a picture to start with.
         port: the port to answer on; 0 for any free one. 8765 when left out, or a free one if that is taken.
         browser: open the browser; `--no-browser` only prints the address.
@@ -37,12 +33,22 @@ def explore(
 
     if any(find_spec(needed) is None for needed in ("fastapi", "uvicorn")):
         raise ConvlensError("the explorer needs FastAPI and uvicorn: pip install 'convlens[serve]'")
+    from convlens.classifiers import resolve
     from convlens.explorer import server
     from convlens.explorer.session import Session
     from convlens.explorer.shelf import ImageShelf
     from convlens.explorer.subjects import Subjects
 
-    name, opened = _open(subject, weights)
+    opened = None if subject is None else resolve(subject, weights=weights)
+    if opened is not None:
+        opened.image_shape  # noqa: B018 - what is wrong with it is said before anything opens
+        if opened.kind == "code":
+            opened.classes  # noqa: B018
+    elif weights is not None:
+        raise ConvlensError(
+            "--weights goes with the name of a network; name one: convlens explore resnet18 --weights …"
+        )
+    name = opened.name if opened else None
     session = Session(images=ImageShelf(image), subjects=Subjects(opened), network=name, opened=opened)
     listening = server.bind(port)
 
@@ -53,23 +59,3 @@ def explore(
 
     server.serve(session, listening, when_ready=ready)
     return 0
-
-
-def _open(subject: str | None, weights: str | None) -> "tuple[str | None, Opened | None]":
-    """What the pages look into: its name, and the network with its weights where it has some."""
-    from convlens import networks
-    from convlens.explorer.opening import open_code, open_subject, open_weights
-
-    opened: Opened | None
-    if weights is not None:
-        if subject not in networks.names():
-            raise ConvlensError(f"--weights goes with the name of a network, not with {subject!r}; name one: resnet18")
-        opened = open_weights(subject, weights)
-        return opened.name, opened
-    if subject is not None and ":" in subject and not Path(subject).exists():
-        from convlens.cli.module_source import open_module
-
-        found = open_module(subject, weights=True)
-        opened = open_code(found.name, found.module, found.sizes[0])
-        return opened.name, opened
-    return open_subject(subject)

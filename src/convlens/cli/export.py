@@ -21,7 +21,7 @@ def export(
     data: str | None = None,
     weights: str | None = None,
     classes: Path | None = None,
-    size: int | None = None,
+    size: str | None = None,
     max_drop: float = 0.5,
     batch: int = 1,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -44,13 +44,14 @@ def export(
             if not given.
         weights: For the name of a network: published weights or a file of weights.
         classes: For the name of a network: a file of class names, one a line, in the order of the outputs.
-        size: For the name of a network: pixels of its square input; the published ones if not given.
+        size: For the name of a network or code: 224, or 192,256 for height and width; the published one if not given.
         max_drop: Points of accuracy that int8 and auto may lose.
         batch: Images at a time when speeds are compared.
         json_: Print what was written as JSON.
         quiet: Print nothing but the result.
     """
-    from convlens.classifiers.subject import read_class_names
+    from convlens.classifiers import read_class_names
+    from convlens.cli.sizes import image_size
     from convlens.shipping.exporting import export as write
 
     artifact = write(
@@ -61,7 +62,7 @@ def export(
         data=data,
         weights=weights,
         classes=read_class_names(classes) if classes else None,
-        size=None if size is None else (size, size),
+        size=image_size(size),
         max_drop=max_drop,
         batch=batch,
         on_note=(lambda _: None) if quiet else (lambda note: print(note, file=sys.stderr)),

@@ -9,8 +9,11 @@ from cyclopts import Parameter
 from convlens.errors import ConvlensError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from convlens.anatomy import Anatomy
-    from convlens.cli.module_source import Opened
+    from convlens.classifiers import Classifier
 
 
 def inspect(
@@ -58,20 +61,22 @@ def inspect(
     """
     from convlens.anatomy import WrongShapeError
     from convlens.anatomy import inspect as look
-    from convlens.cli.module_source import open_module
+    from convlens.classifiers import resolve
+    from convlens.cli.sizes import read_size
 
     _check(at, unit, effective, image, json_ + csv + html)
     if depth is not None and depth < 0:
         raise ConvlensError(f"--depth is {depth}; use 0 for the network alone, or more levels")
-    opened = open_module(source, size, weights=effective)
+    opened = resolve(source)
+    sizes = tuple(read_size(text, opened.shape[0]) for text in size) or (opened.shape,)
     try:
-        sheet = look(opened.module, *opened.sizes)
+        sheet = look(opened.network if effective else opened.structure(), *sizes)
     except WrongShapeError as error:
         print(error.anatomy.to_text(depth), file=sys.stderr if json_ or csv or html else sys.stdout)
         raise
     sheet.name = sheet.name if ":" in source or Path(source).exists() else source
     if at is not None:
-        text = _field(sheet, opened, at, _numbers(unit), input_, effective, image, figure, json_)
+        text = _field(sheet, opened, sizes, at, _numbers(unit), input_, effective, image, figure, json_)
     else:
         text = _written(sheet, depth, operations, training, json_, csv, html)
         if figure is not None:
@@ -100,7 +105,8 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
 
 def _field(
     sheet: "Anatomy",
-    opened: "Opened",
+    opened: "Classifier",
+    sizes: tuple[tuple[int, ...], ...],
     at: str,
     unit: tuple[int, ...] | None,
     source: int,
@@ -114,7 +120,7 @@ def _field(
 
     field = sheet.receptive_field(at, unit, source=source)
     content, text = field.to_dict(), str(field)
-    picture = _read(image, opened.sizes[source]) if image is not None else None
+    picture = _read(image, opened, sizes[source]) if image is not None else None
     measured = None
     if effective:
         from convlens.anatomy.effective import effective_receptive_field
@@ -129,18 +135,9 @@ def _field(
     return json.dumps(content, indent=2, ensure_ascii=False) if json_ else text
 
 
-def _read(path: Path, size: tuple[int, ...]) -> "object":
-    """The picture scaled to the network's input, as (C, H, W) between 0 and 1."""
-    import numpy as np
-    from PIL import Image
-
-    from convlens import images
-
-    channels, height, width = size[-3:]
-    pixels = images.read(path, channels=channels, at_least=(height, width))
-    squeezed = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels).resize((width, height))
-    array = np.asarray(squeezed, dtype=np.float32).reshape(height, width, channels) / 255
-    return array.transpose(2, 0, 1)
+def _read(path: Path, opened: "Classifier", size: tuple[int, ...]) -> "NDArray[np.float32]":
+    """The picture as the network takes it, (C, H, W)."""
+    return opened.preprocessing.at_size((size[-2], size[-1])).open(path)
 
 
 def _written(

@@ -11,12 +11,12 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convlens.classifiers.subject import Subject
+    from convlens.classifiers import Classifier
     from convlens.predicting import FilePrediction
 
 
 def predict(
-    run: str,
+    source: str,
     *paths: str,
     top: int = 5,
     batch: int = 32,
@@ -38,7 +38,7 @@ def predict(
     A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
 
     Args:
-        run: The run folder, a shipped artifact, or the name of a network, which then needs --weights.
+        source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
         paths: Image files, folders of them, or patterns.
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
@@ -46,31 +46,29 @@ def predict(
         runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
             artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
-        weights: For the name of a network: published weights, such as imagenet1k_v1, or a file of weights.
+        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         csv_: Print rows of file, rank, label, probability, error.
         json_: Print JSON.
         map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
         quiet: Show no progress bar.
     """
-    from convlens.classifiers.subject import open_subject, read_class_names
+    from convlens.classifiers import read_class_names, resolve
     from convlens.cli.bar import bar
     from convlens.errors import ConvlensError
     from convlens.predicting import predict_files
-    from convlens.surface import load
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
-    if map_ is not None and Path(run).is_file():
-        raise ConvlensError(
-            f"--map slides the network over the image, which needs a run folder or a network with weights, not {run!r}"
-        )
     named = read_class_names(classes) if classes else None
-    predictor = load(run, runtime=runtime, threads=threads, device=device, batch=batch, weights=weights, classes=named)
+    found = resolve(source, weights=weights, classes=named, trained=True)
+    if map_ is not None:
+        found.network  # noqa: B018 - without one there is nothing to slide, which is said before anything is answered
+    predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
     with bar("predicting", quiet) as on_progress:
         answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
     if map_ is not None:
-        _draw_maps(open_subject(run, weights=weights, classes=named), answers, map_)
+        _draw_maps(found, answers, map_)
     if json_:
         print(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2))
     elif csv_:
@@ -80,7 +78,7 @@ def predict(
     return 1 if any(answer.error for answer in answers) else 0
 
 
-def _draw_maps(subject: "Subject", answers: "Sequence[FilePrediction]", folder: Path) -> None:
+def _draw_maps(found: "Classifier", answers: "Sequence[FilePrediction]", folder: Path) -> None:
     """One picture an answered file; files of the same name get a number."""
     from convlens.explaining.class_map import class_map, draw_class_map
     from convlens.images import read
@@ -92,8 +90,8 @@ def _draw_maps(subject: "Subject", answers: "Sequence[FilePrediction]", folder: 
             while target in taken:
                 target, number = folder / f"{Path(answer.file).stem}-{number}-map.png", number + 1
             taken.add(target)
-            image = read(answer.file, channels=subject.preprocessing.channels)
-            draw_class_map(class_map(subject.network, subject.preprocessing, image), subject.classes, target)
+            image = read(answer.file, channels=found.preprocessing.channels)
+            draw_class_map(class_map(found.network, found.preprocessing, image), found.classes, target)
             print(f"map       {target}", file=sys.stderr)
 
 

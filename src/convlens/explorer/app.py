@@ -26,7 +26,6 @@ from convlens.explorer.api import (
     convolution,
     dense,
     field,
-    gradient,
     image,
     inside,
     network,
@@ -52,7 +51,6 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     inside.routes,
     dense.routes,
     accuracy.routes,
-    gradient.routes,
 )
 
 

@@ -50,11 +50,12 @@ class Favourites:
         Raises:
             ConvlensError: the network was not trained here, or its data is not there any more.
         """
-        if not patient.source:
+        source = patient.classifier.provenance.data
+        if source is None:
             raise ConvlensError(f"{patient.name} is no run, so it has no training images; open a run to see them")
-        if patient.source not in self._datasets:
-            self._datasets[patient.source] = open_dataset(patient.source)
-        return self._datasets[patient.source]
+        if source not in self._datasets:
+            self._datasets[source] = open_dataset(source)
+        return self._datasets[source]
 
     def answers(self, patient: Patient, place: str) -> Answers:
         """Run the network on training images, up to the layer."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from convlens import networks
 from convlens.anatomy import Anatomy, inspect
+from convlens.classifiers import Classifier, resolve
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explorer.folding import Node, unfolded
-from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
 from convlens.graph import execute, observe
 
@@ -31,25 +31,46 @@ MOST_LOOKS = 6
 KEPT_BYTES = 256 * 2**20  # of tensors that the looks keep together
 
 
-@dataclass
+@dataclass(frozen=True)
 class Patient:
-    """A network with weights that can be looked into.
+    """A classifier that can be looked into."""
 
-    Attributes:
-        trained: whether its weights are more than the initial ones.
-        lock: held while the network runs, is recorded or is read: recording puts stand-ins in place of its weights, and
-            another request must not meet them.
-    """
+    classifier: Classifier
 
-    name: str
-    network: torch.nn.Module
-    size: tuple[int, int, int]
-    classes: tuple[str, ...]
-    preprocessing: "Preprocessing"
-    trained: bool
-    source: str = ""
-    plain: bool = False
-    lock: "threading.RLock" = field(default_factory=threading.RLock, repr=False)
+    @property
+    def name(self) -> str:
+        """What it is called in addresses."""
+        return self.classifier.name
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """In evaluation mode, with its weights."""
+        return self.classifier.network
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(C, H, W) of its images."""
+        return self.classifier.image_shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its outputs, in order."""
+        return self.classifier.classes
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """From an image to its input."""
+        return self.classifier.preprocessing
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights are more than the initial ones."""
+        return self.classifier.provenance.trained
+
+    @property
+    def lock(self) -> "threading.RLock":
+        """Held while the network runs, is recorded or is read."""
+        return self.classifier.lock
 
     @cached_property
     def sheet(self) -> Anatomy:
@@ -135,7 +156,7 @@ class Look:
 class Clinic:
     """Patients and looks, the last few of each kept."""
 
-    def __init__(self, images: ImageShelf, opened: Opened | None) -> None:
+    def __init__(self, images: ImageShelf, opened: Classifier | None) -> None:
         self._images = images
         self._opened = opened
         self._lock = threading.Lock()
@@ -180,31 +201,10 @@ class Clinic:
             gc.collect()  # an anatomy and its modules know each other, and may not wait for a full collection
 
     def _admit(self, name: str) -> Patient:
-        opened = self._opened
-        if opened is not None and name == opened.name:
-            return Patient(
-                name=name,
-                network=opened.network,
-                size=opened.size,
-                classes=opened.classes,
-                preprocessing=opened.preprocessing,
-                trained=True,
-                source=opened.source,
-                plain=opened.plain,
-                lock=opened.lock,
-            )
-        card = networks.card(name)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = networks.create(name).eval()
-        return Patient(
-            name=name,
-            network=network,
-            size=(card.channels, *card.input_size),
-            classes=tuple(str(number) for number in range(card.classes)),
-            preprocessing=card.preprocessing,
-            trained=False,
-        )
+        if self._opened is not None and name == self._opened.name:
+            return Patient(self._opened)
+        networks.card(name)  # an address names networks of the catalogue, never code or a path
+        return Patient(resolve(name))
 
 
 def prepared(patient: Patient, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:

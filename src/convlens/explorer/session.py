@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from convlens.classifiers import Classifier
 from convlens.explorer.inside import Clinic
-from convlens.explorer.opening import Opened
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.subjects import Subjects
 
@@ -17,13 +17,13 @@ class Session:
         images: the bundled pictures and what was uploaded.
         subjects: the networks that can be looked at.
         network: the name of the network that pages show first; None for their own choice.
-        opened: the run that the command was given.
+        opened: the run, artifact, weights or code that the command was given.
     """
 
     images: ImageShelf = field(default_factory=ImageShelf)
     subjects: Subjects = field(default_factory=Subjects)
     network: str | None = None
-    opened: Opened | None = None
+    opened: Classifier | None = None
 
     @cached_property
     def clinic(self) -> Clinic:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from convlens import networks
+from convlens.classifiers import Classifier
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explorer.opening import Opened
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +42,7 @@ BLOCKS: dict[str, tuple[Callable[[], "nn.Module"], Size]] = {
 class Subjects:
     """Anatomies by name and input size; made on the meta device, so that nothing is computed or initialised."""
 
-    def __init__(self, opened: Opened | None = None) -> None:
+    def __init__(self, opened: Classifier | None = None) -> None:
         self._opened = opened
         self._lock = threading.Lock()
         self._sheets: OrderedDict[tuple[str, Size], Anatomy] = OrderedDict()
@@ -58,7 +58,7 @@ class Subjects:
             ConvlensError: no network is called that.
         """
         if self._opened and name == self._opened.name:
-            return self._opened.size
+            return self._opened.image_shape
         if name in BLOCKS:
             return BLOCKS[name][1]
         if name not in networks.names():
@@ -100,7 +100,7 @@ class Subjects:
 
         if self._opened and name == self._opened.name:
             with self._opened.lock:
-                return inspect(self._opened.network, size)
+                return inspect(self._opened.structure().eval(), size)
         with torch.device("meta"):
             if name in BLOCKS:
                 network = BLOCKS[name][0]()

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -92,6 +92,17 @@ class Preprocessing:
             ImageError: as `read` does; for an image of more than `max_pixels` before it is decoded.
         """
         return self.apply(read(source, channels=self.channels, at_least=self.decoding_size(), max_pixels=max_pixels))
+
+    def at_size(self, size: tuple[int, int] | None) -> "Preprocessing":
+        """The same for images of another (H, W); what a crop cuts off stays the same share. None changes nothing."""
+        if size is None or size == self.size:
+            return self
+        resize = self.resize
+        if isinstance(resize, int):
+            resize = max(round(resize * side / old) for side, old in zip(size, self.size, strict=True))
+        elif resize is not None:
+            resize = size
+        return replace(self, size=size, resize=resize)
 
     def decoding_size(self) -> tuple[int, int] | None:
         """The (H, W) that a decoder may scale down to without changing the result visibly; None for the full size."""

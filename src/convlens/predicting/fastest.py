@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convlens import files, runs
+from convlens import files
 from convlens.errors import ConvlensError
 from convlens.predicting.measuring import Timing, interleave
 from convlens.predicting.predictor import Predictor
@@ -19,7 +18,7 @@ _SECONDS = 2.0
 
 
 def fastest(
-    source: Path,
+    fingerprint: str,
     candidates: Mapping[str, Callable[[], Predictor]],
     *,
     batch: int,
@@ -29,7 +28,7 @@ def fastest(
     """Load a network on every candidate runtime, or on the one remembered, and give the fastest predictor.
 
     Args:
-        source: the run or artifact, whose content is what is remembered, not its name.
+        fingerprint: of the network, whose content is what is remembered, not its name.
         candidates: runtime -> what loads the network on it.
         batch: images in a call.
         threads: that a call uses.
@@ -41,7 +40,7 @@ def fastest(
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")
     memory = files.cache_folder() / "runtimes.json"
-    key = _key(source, sorted(candidates), batch, threads)
+    key = _key(fingerprint, sorted(candidates), batch, threads)
     known = files.remembered(memory).get(key)
     if known is not None and known["runtime"] in candidates:
         return _noted(candidates[known["runtime"]](), known, remembered=True)
@@ -87,11 +86,7 @@ def _noted(predictor: Predictor, result: Mapping[str, Any], *, remembered: bool)
     return predictor
 
 
-def _key(source: Path, runtimes: list[str], batch: int, threads: int) -> str:
+def _key(fingerprint: str, runtimes: list[str], batch: int, threads: int) -> str:
     """What the answer depends on: the network's content, the machine, the versions, the batch and the threads."""
-    if source.is_dir():
-        content = runs.open_folder(source).weights_path().read_bytes() + (source / "run.yaml").read_bytes()
-    else:
-        content = source.read_bytes()
-    machine = f"{processor_name()} {runtimes} {batch} {threads} {sorted(versions().items())}"
-    return hashlib.sha256(hashlib.sha256(content).digest() + machine.encode()).hexdigest()[:32]
+    machine = f"{fingerprint} {processor_name()} {runtimes} {batch} {threads} {sorted(versions().items())}"
+    return hashlib.sha256(machine.encode()).hexdigest()[:32]

@@ -1,5 +1,6 @@
 """Export: choose a precision, translate, prove, write."""
 
-from convlens.shipping.exporting import Artifact, export
+from convlens.artifacts.writing import Artifact
+from convlens.shipping.exporting import export
 
 __all__ = ["Artifact", "export"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convlens.artifacts.formats import Format
-from convlens.classifiers.subject import Subject
+from convlens.classifiers.classifier import Classifier
 from convlens.errors import ConvlensError
 from convlens.predicting.engines import Precision
 from convlens.shipping.gate import Choice, choose
@@ -19,7 +19,7 @@ Note = Callable[[str], None]
 
 
 def select(
-    subject: Subject,
+    subject: Classifier,
     row: Format,
     wanted: str,
     dataset: "Dataset | None",
@@ -68,7 +68,7 @@ def select(
 
 
 def _models(
-    subject: Subject,
+    subject: Classifier,
     row: Format,
     wanted: str,
     dataset: "Dataset",
@@ -94,7 +94,7 @@ def _models(
     return models, refused
 
 
-def _calibration(dataset: "Dataset", subject: Subject, note: Note) -> Labelled:
+def _calibration(dataset: "Dataset", subject: Classifier, note: Note) -> Labelled:
     images = read_labelled(dataset, ("train", "val", "test"), subject.preprocessing, CALIBRATION_IMAGES)
     seen = {subject.classes[i] for i in images.y}
     missing = [name for name in subject.classes if name not in seen]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convlens import runs
+from convlens.classifiers import resolve
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 
@@ -42,22 +42,22 @@ class Teacher:
 
 
 def load_teacher(path: str | Path, classes: tuple[str, ...], ours: Preprocessing, device: torch.device) -> Teacher:
-    """Open a run as a teacher; its classes are matched by name.
+    """Open a run, or a network with installed weights, as a teacher; its classes are matched by name.
 
     Raises:
         ConvlensError: if the run is not whole, or does not know all classes.
     """
-    folder = runs.open_folder(path)
-    lacking = [label for label in classes if label not in folder.classes]
+    found = resolve(path, trained=True)
+    lacking = [label for label in classes if label not in found.classes]
     if lacking:
         raise ConvlensError(
             f"the teacher {path} does not know {', '.join(lacking[:5])}; give a run that was trained on these classes"
         )
-    network = folder.load_network().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = found.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Teacher(
         network=network.requires_grad_(False),
-        order=torch.tensor([folder.classes.index(label) for label in classes]),
-        theirs=folder.preprocessing,
+        order=torch.tensor([found.classes.index(label) for label in classes]),
+        theirs=found.preprocessing,
         ours=ours,
     )
 

@@ -48,8 +48,7 @@ def routes(session: Session) -> APIRouter:
 
     @router.get("/image/{picture}")
     def whole(picture: str, normalisation: Normalisation = "imagenet") -> dict[str, Any]:
-        shown = session.images.get(picture)
-        return _whole(shown.pixels, normalisation) | {"reduced_from": shown.reduced_from}
+        return _whole(session.images.get(picture).pixels, normalisation)
 
     @router.get("/image/{picture}/{plane}")
     def plane(picture: str, plane: str, normalisation: Normalisation = "imagenet") -> Response:

@@ -38,8 +38,8 @@ def routes(session: Session) -> APIRouter:
         patient = look.patient
         return {
             "trained": patient.trained,
-            "plain": patient.plain,
-            "has_images": bool(patient.source),
+            "plain": patient.classifier.prepared is None,
+            "has_images": bool(patient.classifier.provenance.data),
             "classes": len(patient.classes),
             "best": best(look),
             "softmax": softmax(look),

@@ -13,10 +13,11 @@ def routes(session: Session) -> APIRouter:
 
     @router.get("/opened")
     def opened() -> dict[str, Any]:
+        opened_ = session.opened
         return {
             "network": session.network,
             "picture": "start" if "start" in session.images.names() else None,
-            "run": session.opened.name if session.opened else None,
+            "run": opened_.name if opened_ and opened_.provenance.trained else None,
         }
 
     return router
