@@ -176,7 +176,10 @@ template <class Work> auto naming_step(nb::handle source, int index, Work work) 
         return work();
     } catch (const Invalid& e) {
         std::string op = "?";
-        if (nb::isinstance<nb::dict>(source) && nb::borrow<nb::dict>(source).contains("op")) op = nb::cast<std::string>(nb::str(nb::borrow<nb::dict>(source)["op"]));
+        if (nb::isinstance<nb::dict>(source)) {
+            const nb::object name = nb::borrow<nb::dict>(source).attr("get")("op");
+            if (nb::isinstance<nb::str>(name)) op = nb::cast<std::string>(name);
+        }
         throw Invalid("step " + (index < 0 ? "" : std::to_string(index) + " ") + "(" + op + "): " + e.what());
     }
 }

@@ -96,6 +96,7 @@ static std::unique_ptr<Layer> make_any_convolution(Step s, const std::vector<Ten
 std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& tensors, const Kernels& kernels) {
     for (int index : {step.x, step.y}) check(index >= 0 && index < (int)tensors.size(), "x and y must name tensors");
     for (int index : {step.residual, step.gate, step.pool, step.other}) check(index >= -1 && index < (int)tensors.size(), "there is no tensor " + std::to_string(index));
+    check(step.y_channel >= 0, "y_channel must be at least 0");
     const Tensor &x = tensors[step.x], &y = tensors[step.y];
     if (step.op == "convolution") return make_any_convolution(step, tensors, kernels);
     if (step.op != "convert") {
