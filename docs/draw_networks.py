@@ -25,6 +25,7 @@ PAGES = {
     "resnet": ("resnet", "resnet_cifar"),
     "efficientnet": ("efficientnet",),
     "mobilenet": ("mobilenet_v2", "efficientnet_lite"),
+    "amoebanet": ("amoebanet",),
 }
 PICTURES = {
     "lenet": ("lenet5_1998", "c1 s2 c3 s4 c5 f6 output"),

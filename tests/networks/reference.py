@@ -144,10 +144,11 @@ def mobilenet_v2(w, x):
 
 
 def same(x, kernel, stride):
-    """TensorFlow's SAME, as its manual states it for one axis, on both."""
+    """TensorFlow's SAME, as its manual states it for one axis, on both; `kernel` and `stride` for both or (H, W)."""
+    kernels, strides = ((v, v) if isinstance(v, int) else v for v in (kernel, stride))
     amounts = []
-    for side in (x.shape[-1], x.shape[-2]):
-        total = max(kernel - (stride if side % stride == 0 else side % stride), 0)
+    for side, k, s in zip(x.shape[:1:-1], kernels[::-1], strides[::-1], strict=True):
+        total = max(k - (s if side % s == 0 else side % s), 0)
         amounts += [total // 2, total - total // 2]
     return F.pad(x, amounts)
 

@@ -8,7 +8,8 @@ from convlens.networks import WithAuxiliary, card, check_size, create, names
 CATALOGUE = (
     "mlp lenet5_1998 lenet5 alexnet_2012 alexnet vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn "
     "googlenet_2014 googlenet resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1 resnet101_v1 resnet152_v1 "
-    "plain18 plain34 resnet20 resnet32 resnet44 resnet56 resnet110 mobilenet_v2 efficientnet_b0 efficientnet_b1 "
+    "plain18 plain34 resnet20 resnet32 resnet44 resnet56 resnet110 mobilenet_v2 amoebanet_b amoebanet_d "
+    "efficientnet_b0 efficientnet_b1 "
     "efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6 efficientnet_b7 "
     "efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4"
 )

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from convlens.networks import WithAuxiliary, create, scale_efficientnet
+from convlens.networks import WithAuxiliary, amoebanet_b, amoebanet_d, create, scale_efficientnet
 from convlens.networks.alexnet import ONE_WEIRD_TRICK, PAPER_2012, AlexNet
 from convlens.networks.efficientnet import EfficientNet
 from convlens.networks.efficientnet_lite import EfficientNetLite
@@ -61,6 +61,8 @@ FAMILIES = {
         32,
         1e-2,
     ),
+    "amoebanet_b": (lambda: amoebanet_b(layers=3, filters=16, classes=10, channels=1, dropout=0.0), 32, 3e-3),
+    "amoebanet_d": (lambda: amoebanet_d(layers=3, filters=16, classes=10, channels=1, dropout=0.0), 32, 3e-3),
     "mobilenet_v2": (lambda: MobileNetV2(width=0.25, channels=1, dropout=0.0), 32, 1e-2),
 }
 

@@ -13,6 +13,8 @@ from convlens.networks.published import PublishedWeights
 from convlens.networks.scaling import Scale, compound_scale
 
 if TYPE_CHECKING:
+    from convlens.networks.amoebanet import amoebanet_b as amoebanet_b
+    from convlens.networks.amoebanet import amoebanet_d as amoebanet_d
     from convlens.networks.efficientnet import scale_efficientnet as scale_efficientnet
     from convlens.networks.inception import Inception as Inception
     from convlens.networks.inception import InceptionNaive as InceptionNaive
@@ -26,6 +28,8 @@ _WITH_TORCH = {
     "InceptionNaive": "inception",
     "InceptionWidths": "inception",
     "activations": "observation",
+    "amoebanet_b": "amoebanet",
+    "amoebanet_d": "amoebanet",
     "fully_convolutional": "sliding",
     "scale_efficientnet": "efficientnet",
 }
@@ -39,6 +43,8 @@ __all__ = [
     "Scale",
     "WithAuxiliary",
     "activations",
+    "amoebanet_b",
+    "amoebanet_d",
     "card",
     "check_size",
     "class_names",
