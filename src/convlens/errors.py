@@ -39,3 +39,12 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UnknownNameEr
         near = get_close_matches(str(name).lower(), known, n=5, cutoff=0.0)
         return UnknownNameError(f"unknown {kind} {name!r}; of {len(known)}, the nearest are {', '.join(near)}")
     return UnknownNameError(f"unknown {kind} {name!r}; valid: {', '.join(known)}")
+
+
+def legible(name: str) -> str:
+    """A name as it can be printed and drawn: what ends a line, hides or is no character is escaped.
+
+    >>> legible("a\\nb"), legible("кот 1.png")
+    ('a\\\\nb', 'кот 1.png')
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)

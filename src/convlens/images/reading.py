@@ -11,28 +11,11 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from convlens.errors import ConvlensError
+from convlens.images.formats import FORMATS, LATE_FORMATS, late_format
 
-# Only these decoders are tried, so that a file from a stranger cannot reach an obscure one. Pillow registers the first
-# five by itself, and would import all of its decoders to find the others.
-Image.preinit()
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "BMP",
-    "GIF",
-    "PPM",
-    TiffImagePlugin.TiffImageFile.format,
-    WebPImagePlugin.WebPImageFile.format,
-)
-# fmt: off
-SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".ppm", ".pgm", ".pbm", ".pnm",
-})
-# fmt: on
 # Pillow warns of half that size; here the caller's limit decides, in one line, and a server's log stays JSON.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MAX_PIXELS = 178_956_970  # where Pillow refuses too: half a gigabyte as RGB
@@ -122,7 +105,7 @@ def _read(
     name = _name(source)
     content = _bytes_of(source, name, max_bytes)
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
+        with Image.open(BytesIO(content), formats=_decoders(content, name)) as image:
             _refuse_too_many_pixels(image, name, max_pixels)
             said = look(image)
             _decode_at_once(image, len(content))
@@ -140,6 +123,18 @@ def _read(
     # Decoders meet hostile bytes with nearly every built-in exception; each means that this file cannot be read.
     except Exception as error:
         raise ImageError(f"{name} cannot be decoded: {_reason(error)}") from None
+
+
+def _decoders(content: bytes, name: str) -> tuple[str, ...]:
+    """The decoders to try for a file's bytes."""
+    late = late_format(content)
+    if late is None:
+        return FORMATS
+    try:
+        late.load()
+    except ImportError:
+        raise ImageError(f"{name} is {late.name}, which is not read here; {late.remedy}") from None
+    return (late.decoder,)
 
 
 def _name(source: str | Path | bytes | BinaryIO) -> str:
@@ -262,11 +257,9 @@ def _what_it_looks_like(content: bytes) -> str:
         return "; it is a web page"
     if start.startswith((b"<svg", b"<?xml")):
         return "; it is SVG or XML, so save it as PNG"
-    if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-        return "; it is HEIC or AVIF, so save it as JPEG or PNG"
     if start and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in start):
         return "; it is a text file"
-    return f"; the formats are {', '.join(FORMATS)}"
+    return f"; the formats are {', '.join((*FORMATS, *(row.name for row in LATE_FORMATS)))}"
 
 
 def _reason(error: Exception) -> str:
