@@ -3,17 +3,19 @@ import json
 import numpy as np
 import pytest
 from drawn import draw
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from convlens import images
 from convlens.cli.main import main
 from convlens.data import open_dataset
 from convlens.data.dataset import Record
-from convlens.data.duplicates import NEAR_BITS, near_groups
 from convlens.data.exclusions import read_exclusions
 from convlens.data.facts import Facts, facts_of
-from convlens.data.findings import KINDS, check, clashing
+from convlens.data.findings import KINDS, check
+from convlens.data.neighbours import NEAR_BITS, Neighbours
+from convlens.data.opening import survey
 
 
 def scene(seed, height=96, width=128):
@@ -44,7 +46,7 @@ def photos(tmp_path):
 
 
 def found(root, **how):
-    result = check(open_dataset(root, check_files=False, **how))
+    result = check(survey(root, **how))
     return {kind: [f.keys for f in result.of(kind)] for kind in KINDS if result.of(kind)}, result
 
 
@@ -72,7 +74,7 @@ def test_leakage_between_splits_is_found_by_content_and_by_eye(photos):
 def test_contradictions_and_repetitions(photos):
     save(scene(3), photos / "train" / "dog" / "same.png")
     save(scene(4), photos / "train" / "cat" / "again.png")
-    save(scene(55).convert("L"), photos / "train" / "dog" / "nearly.png")
+    save(scene(55).resize((100, 75)), photos / "train" / "dog" / "nearly.png")
     kinds, result = found(photos)
     assert kinds["contradiction"] == [("train/cat/3.png", "train/dog/same.png")]
     assert kinds["duplicate"] == [("train/cat/4.png", "train/cat/again.png")]
@@ -135,7 +137,7 @@ def test_what_is_out_of_focus_is_blurry_whatever_its_format_and_what_is_soft_is_
             for seed in (0, 2, 3, 4):
                 image = scene(seed, 300, 400).filter(ImageFilter.GaussianBlur(radius))
                 save(image, tmp_path / name / f"{seed}.{suffix}")
-    result = check(open_dataset(tmp_path, check_files=False))
+    result = check(survey(tmp_path))
     assert {f.keys[0].split("/")[0] for f in result.of("blurry")} == {"out of focus"}
     assert len(result.of("blurry")) == 8
 
@@ -152,17 +154,11 @@ def test_classes_are_checked_as_well(photos):
     for i in range(70):
         draw(photos / "train" / "Cat" / f"{i}.png", seed=i, size=(40, 40))
     _, result = found(photos)
-    assert result.of("name_clash")[0].detail == "Cat / cat"
+    assert result.of("name_clash")[0].detail.startswith(
+        "'Cat' of train and 'cat' of train/val/test differ only in case"
+    )
     assert result.of("imbalance")[0].detail.startswith("'Cat' has 70 images in train and ")
     assert "'Cat' has no image in test" in [finding.detail for finding in result.of("missing_class")]
-
-
-def test_names_that_a_person_takes_for_the_same():
-    assert clashing(["cat", "Cat", "dog", "black_dog", "Black Dog", "e\u0301t\u00e9", "\u00e9te\u0301"]) == [
-        ("cat", "Cat"),
-        ("black_dog", "Black Dog"),
-        ("e\u0301t\u00e9", "\u00e9te\u0301"),
-    ]
 
 
 def test_the_perceptual_hash_survives_what_people_do_to_pictures(tmp_path):
@@ -186,41 +182,141 @@ def hashed(number, bits, thumb):
     return Facts(record=record, split="train", digest=number.to_bytes(4, "big"), perceptual=bits, thumb=thumb)
 
 
-def test_near_groups_are_those_of_comparing_each_with_each():
+def part(seed, scratched, noise=4):
+    """A part under a camera that stands still."""
+    generator = np.random.default_rng(seed)
+    image = Image.new("L", (256, 256), 60)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((40, 40, 216, 216), fill=170)
+    draw.ellipse((100, 100, 156, 156), fill=60)
+    if scratched:
+        x, y = generator.integers(60, 180, 2).tolist()
+        draw.line((x, y, x + 12, y + 9), fill=20, width=2)
+    return Image.fromarray((np.asarray(image) + generator.normal(0, noise, (256, 256))).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("noise", [4, 1])
+def test_pictures_of_a_fixed_camera_are_no_copies(tmp_path, noise):
+    for i in range(20):
+        save(part(i, False, noise), tmp_path / "good" / f"{i:02d}.jpg", quality=92)
+        save(part(100 + i, True, noise), tmp_path / "bad" / f"{i:02d}.jpg", quality=92)
+    kinds, result = found(tmp_path)
+    assert set(kinds) == {"look_alike"}
+    assert result.errors == 0
+    assert result.exclusions() == []
+    assert len(result.exclusions(look_alikes=True)) <= 40
+
+
+def test_copies_among_pictures_of_a_fixed_camera_are_found(tmp_path):
+    for split, first in (("train", 0), ("test", 500)):
+        for i in range(10):
+            save(part(first + i, False), tmp_path / split / "good" / f"{i:02d}.jpg", quality=92)
+            save(part(first + 100 + i, True), tmp_path / split / "bad" / f"{i:02d}.jpg", quality=92)
+    train, test = tmp_path / "train", tmp_path / "test"
+    source = [Image.fromarray(images.read(train / "good" / f"{i:02d}.jpg")) for i in range(6)]
+    save(source[0], test / "good" / "again.jpg", quality=75)
+    save(source[1].resize((205, 205)), test / "good" / "smaller.jpg", quality=80)
+    save(ImageOps.mirror(source[2]), test / "good" / "mirrored.jpg", quality=90)
+    save(source[3], train / "bad" / "other.png")  # the same pixels in another format
+    save(source[4].resize((512, 512), Image.Resampling.BICUBIC), train / "good" / "larger.png")
+    kinds, result = found(tmp_path)
+    kinds.pop("look_alike")
+    kinds.pop("colourless", None)
+    assert kinds == {
+        "near_leakage": [
+            ("test/good/again.jpg", "train/good/00.jpg"),
+            ("test/good/mirrored.jpg", "train/good/02.jpg"),
+            ("test/good/smaller.jpg", "train/good/01.jpg"),
+        ],
+        "contradiction": [("train/bad/other.png", "train/good/03.jpg")],
+        "near_duplicate": [("train/good/04.jpg", "train/good/larger.png")],
+    }
+    assert [key for key, _ in result.exclusions()] == [
+        "train/bad/other.png",
+        "train/good/00.jpg",
+        "train/good/01.jpg",
+        "train/good/02.jpg",
+        "train/good/03.jpg",
+        "train/good/larger.png",
+    ]
+
+
+def test_what_is_gray_or_recoloured_is_no_proven_copy(photos):
+    save(scene(1).convert("L"), photos / "test" / "cat" / "gray.png")
+    red, green, blue = scene(2).split()
+    save(Image.merge("RGB", (green, red, blue)), photos / "test" / "dog" / "recoloured.png")
+    kinds, result = found(photos)
+    assert result.errors == 0
+    assert ("test/cat/gray.png", "train/cat/1.png") in [tuple(sorted(keys)) for keys in kinds["look_alike"]]
+
+
+def test_classes_that_tell_left_from_right_do_not_contradict_each_other(tmp_path):
+    for i in range(12):
+        save(scene(i), tmp_path / "left" / f"{i}.png")
+        save(ImageOps.mirror(scene(i)), tmp_path / "right" / f"{i}.png")
+    kinds, result = found(tmp_path)
+    assert len(kinds["mirror_twins"]) == 12
+    assert not result.of("contradiction")
+    for i in range(12):
+        (tmp_path / "right" / f"{i}.png").unlink(missing_ok=i > 0)
+        save(scene(100 + i), tmp_path / "right" / f"{i}.png")
+    save(ImageOps.mirror(scene(3)), tmp_path / "right" / "slip.png")
+    assert [f.keys for f in found(tmp_path)[1].of("contradiction")] == [("left/3.png", "right/slip.png")]
+
+
+def test_components_hold_every_pair_that_is_near():
     generator = np.random.default_rng(0)
     facts = []
     for _ in range(150):
         bits, thumb = int.from_bytes(generator.bytes(8)), generator.integers(0, 256, (16, 16)).astype(np.uint8)
         for _ in range(int(generator.integers(1, 5))):  # what looks alike, at a distance of up to eight bits
             turned = generator.choice(64, int(generator.integers(0, 5)), replace=False)
-            look = thumb if generator.random() < 0.9 else 255 - thumb
-            facts.append(hashed(len(facts), bits ^ sum(1 << int(bit) for bit in turned), look))
-    pairs = [
-        (i, j)
+            facts.append(hashed(len(facts), bits ^ sum(1 << int(bit) for bit in turned), thumb))
+    near = [
+        (j, i)
         for i in range(len(facts))
         for j in range(i)
         if (facts[i].perceptual ^ facts[j].perceptual).bit_count() <= NEAR_BITS
-        and np.abs(facts[i].thumb.astype(int) - facts[j].thumb).mean() <= 12
     ]
-    matrix = coo_matrix((np.ones(len(pairs)), np.transpose(pairs)), (len(facts), len(facts)))
+    matrix = coo_matrix((np.ones(len(near)), np.transpose(near)), (len(facts), len(facts)))
     alone = connected_components(matrix)[1]
     expected = {frozenset(np.flatnonzero(alone == number).tolist()) for number in alone}
-    found = {frozenset(int(fact.record.key) for fact in group) for group in near_groups(facts)}
-    assert found == {group for group in expected if len(group) > 1}
+    found = {frozenset(part.tolist()) for part in Neighbours(facts, mirrors=False).components}
+    assert all(any(group <= whole for whole in found) for group in expected if len(group) > 1)
     assert len(found) > 80
+
+
+def test_mirror_images_are_in_one_component(tmp_path):
+    for seed in range(12):
+        save(scene(seed), tmp_path / "a" / f"{seed:02d}.png")
+        save(ImageOps.mirror(scene(seed)), tmp_path / "b" / f"{seed:02d}.png")
+    dataset = survey(tmp_path)
+    facts = [facts_of(dataset, "train", r) for r in sorted(dataset.records("all"), key=lambda record: record.key)]
+    components = [sorted(part.tolist()) for part in Neighbours(facts, mirrors=True).components]
+    pairs = sorted(tuple(sorted(entry % 24 for entry in part)) for part in components)
+    assert pairs == [(i, i + 12) for i in range(12)]
+    assert Neighbours(facts, mirrors=False).components == []
 
 
 def test_thousands_of_frames_of_one_still_film_are_one_group():
     generator = np.random.default_rng(1)
     thumb = generator.integers(0, 256, (16, 16)).astype(np.uint8)
     film = [hashed(i, 1 << i % 3, thumb) for i in range(3000)]
-    others = [hashed(3000 + i, int.from_bytes(generator.bytes(8)), thumb) for i in range(50)]
-    assert [len(group) for group in near_groups([*film, *others])] == [3000]
-    assert near_groups([]) == near_groups(film[:1]) == []
+    looks = generator.integers(0, 256, (50, 16, 16)).astype(np.uint8)
+    others = [hashed(3000 + i, int.from_bytes(generator.bytes(8)), look) for i, look in enumerate(looks)]
+    near = Neighbours([*film, *others], mirrors=False)
+    assert [len(numbers) for numbers, _ in near.alike()] == [3000]
+    assert [len(part) for part in near.components] == [3000]
+
+
+def test_what_looks_alike_through_a_third_image_is_no_group():
+    grades = [np.full((16, 16), value, np.uint8) for value in (100, 110, 120)]  # the first and the last are too far
+    facts = [hashed(i, 7, thumb) for i, thumb in enumerate(grades)]
+    assert Neighbours(facts, mirrors=False).alike() == [([0, 1], False)]
 
 
 def test_sources_without_files_are_checked_too():
-    result = check(open_dataset("digits"))
+    result = check(survey("digits"))
     assert result.images == 1797
     assert not result.of("unreadable")
     assert not result.of("tiny")
@@ -236,6 +332,7 @@ def test_the_command_prints_writes_and_excludes(photos, tmp_path, capsys):
     assert read_exclusions(listed) == {"train/cat/1.png"}
     text = page.read_text()
     assert text.count("data:image/jpeg;base64,") == 2
+    assert "<b>test, cat</b><br>test/cat/x.png" in text
     assert "http://" not in text
     assert "https://" not in text
     assert main(["check", str(photos), "--json", "--strict"]) == 1

@@ -6,6 +6,7 @@ from drawn import draw, draw_classes
 
 from convlens.data import DataError, open_dataset
 from convlens.data.exclusions import read_exclusions, write_exclusions
+from convlens.data.opening import survey
 from convlens.errors import ConvlensError
 
 
@@ -51,13 +52,32 @@ def test_a_class_may_be_called_train(tmp_path):
     assert open_dataset(tmp_path).classes == ("bus", "train")
 
 
-def test_adding_files_moves_no_old_one(tmp_path):
+def test_adding_files_moves_hardly_any_old_one(tmp_path):
     draw_classes(tmp_path, {"cat": 40, "dog": 40})
     before = {r.key: name for name, rs in open_dataset(tmp_path).splits.items() for r in rs}
-    draw_classes(tmp_path, {"cat": 60, "bird": 10})
+    draw_classes(tmp_path, {"cat": 42, "bird": 10})
     after = {r.key: name for name, rs in open_dataset(tmp_path).splits.items() for r in rs}
-    assert {key: after[key] for key in before} == before
-    assert set(before.values()) == {"train", "val", "test"}
+    assert sum(after[key] != before[key] for key in before) <= 4  # two of the class for each image that came
+    assert all(after[key] == before[key] for key in before if key.startswith("dog"))
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (10, (8, 1, 1)), (25, (19, 3, 3)), (100, (80, 10, 10))],
+)
+def test_every_class_has_its_share_of_every_split(tmp_path, count, expected):
+    draw_classes(tmp_path, {"cat": count, "dog": 100})
+    dataset = open_dataset(tmp_path, check_files=False)
+    got = [dataset.counts(split)["cat"] if split in dataset.splits else 0 for split in ("train", "val", "test")]
+    assert tuple(got) == expected
+
+
+def test_what_is_left_out_moves_nothing_to_another_split(tmp_path):
+    draw_classes(tmp_path / "data", {"cat": 40, "dog": 40})
+    before = {r.key: name for name, rs in open_dataset(tmp_path / "data").splits.items() for r in rs}
+    write_exclusions(tmp_path / "list.txt", [(f"cat/{i}.png", "") for i in range(10)])
+    kept = open_dataset(tmp_path / "data", exclude=tmp_path / "list.txt").splits
+    assert all(before[record.key] == name for name, records in kept.items() for record in records)
 
 
 def test_a_class_of_one_image_is_trained_on(tmp_path):
@@ -65,7 +85,6 @@ def test_a_class_of_one_image_is_trained_on(tmp_path):
     dataset = open_dataset(tmp_path)
     assert len(dataset.classes) == 20
     assert sizes(dataset) == {"train": 20}
-    assert any("so small that one of its images was moved to training" in note for note in dataset.notes)
 
 
 def test_what_is_ignored_is_said(tmp_path):
@@ -97,7 +116,8 @@ def test_what_is_ignored_is_said(tmp_path):
 def test_what_lies_beside_the_splits_is_said(tmp_path):
     draw_classes(tmp_path / "train", {"cat": 30, "dog": 30})
     draw_classes(tmp_path / "raw", {"cat": 3})
-    assert any("ignored raw: it is beside the split folders" in note for note in open_dataset(tmp_path).notes)
+    assert "raw with 3 images lies beside train and is left out" in open_dataset(tmp_path).notes
+    assert [fault.kind for fault in survey(tmp_path).faults] == ["beside_splits"]
 
 
 def test_classes_are_matched_by_name_in_every_split(tmp_path):
@@ -106,7 +126,7 @@ def test_classes_are_matched_by_name_in_every_split(tmp_path):
     dataset = open_dataset(tmp_path)
     assert dataset.classes == ("ant", "bee", "cat")
     np.testing.assert_array_equal(dataset.labels("val"), [2, 2])
-    assert "class 'aardvark' of val is not in train; its 1 image(s) are left out" in dataset.notes
+    assert any("class 'aardvark' of val is not in train; its 1 image(s) are left out" in n for n in dataset.notes)
     assert "class 'ant' has no image in val" in dataset.notes
 
 
@@ -142,11 +162,14 @@ def test_unreadable_files_are_named_counted_and_left_out(tmp_path):
     assert len(open_dataset(tmp_path, check_files=False).records("all")) == 64
 
 
-def test_a_class_without_a_readable_image_is_named(tmp_path):
+def test_a_class_without_a_readable_image_is_refused(tmp_path):
     draw_classes(tmp_path, {"cat": 30, "dog": 30})
     (tmp_path / "eel").mkdir()
     (tmp_path / "eel" / "a.jpg").touch()
-    assert "class 'eel' is left out: none of its images can be read" in open_dataset(tmp_path).notes
+    with pytest.raises(DataError, match=r"class 'eel' would be lost: none of its 1 image.* eel/a\.jpg .*0 bytes"):
+        open_dataset(tmp_path)
+    (tmp_path / "list.txt").write_text("eel/a.jpg\n")
+    assert open_dataset(tmp_path, exclude=tmp_path / "list.txt").classes == ("cat", "dog")
 
 
 def test_a_list_of_exclusions_is_obeyed(tmp_path):
@@ -223,4 +246,4 @@ def test_leaks_and_contradictions_are_noted_before_training(tmp_path):
         "1 image(s) are in two splits, so the evaluation is too good, such as train/cat/2.png and val/cat/x.png" in said
     )
     assert "1 image(s) are in two classes, such as train/cat/3.png and train/dog/y.png; see convlens check" in said
-    assert "class names that look the same: Dog, dog" in said
+    assert "'Dog' of train and 'dog' of train/val/test differ only in case" in said

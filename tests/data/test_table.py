@@ -80,7 +80,8 @@ def test_repeated_rows_are_said_and_contradictions_refused(pictures):
     ("content", "message"),
     [
         ("", "is empty; expected the columns path,label"),
-        ("path,kind\na.png,cat\n", "has no column 'label'; it has path, kind; expected path,label"),
+        ("path,kind\na.png,cat\n", "has no column 'label'; it has path, kind; name those of path,label"),
+        ("path,label\n", "has no rows below the names of its columns; add one for each image"),
         ("where,label\na.png,cat\n", "has no column 'path'; it has where, label"),
         ("path,label,split\na.png,cat,tran\n", "row 2: split 'tran'; use train, val or test"),
     ],

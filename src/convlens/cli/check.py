@@ -16,7 +16,9 @@ def check(
     *,
     html: Path | None = None,
     write_list: Path | None = None,
+    look_alikes: Annotated[bool, Parameter(negative="")] = False,
     exclude: Path | None = None,
+    columns: str | None = None,
     strict: bool = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: bool = False,
@@ -28,33 +30,41 @@ def check(
     Args:
         data: A folder of images, a table, shards, an address, or digits; what convlens train takes.
         html: Write a page with thumbnails.
-        write_list: Write what should be left out, one key a line, for convlens train --exclude.
+        write_list: Write what should be left out, one key a line, for convlens train --exclude: unreadable images,
+            contradictions, and all but one of proven copies.
+        look_alikes: Put images on the list that only look like others, too.
         exclude: Leave out what such a list names.
+        columns: Names of a table's columns of paths, labels and, if there is one, splits, such as image_id,label.
         strict: End with exit code 1 if there are errors.
         json_: Print the findings as JSON and nothing else.
         quiet: Show no progress.
     """
     from convlens.cli.bar import bar
-    from convlens.data import open_dataset
     from convlens.data.check_page import page_of
     from convlens.data.exclusions import write_exclusions
     from convlens.data.findings import check as look
+    from convlens.data.opening import survey
+    from convlens.errors import ConvlensError
     from convlens.files import write_text
 
-    dataset = open_dataset(data, check_files=False, max_bad=1.0, exclude=exclude)
+    if look_alikes and write_list is None:
+        raise ConvlensError("--look-alikes is about the list; add --write-list FILE")
+    dataset = survey(data, exclude=exclude, columns=columns)
     with bar("checking", quiet or json_) as on_progress:
         result = look(dataset, on_progress=on_progress)
     if html:
         write_text(html, page_of(result))
     if write_list:
-        write_exclusions(write_list, result.exclusions())
+        listed = result.exclusions(look_alikes=look_alikes)
+        write_exclusions(write_list, listed)
     if json_:
         print(json.dumps(_plain(result), ensure_ascii=False, indent=2))
     else:
         _show(result)
-        for path, what in ((html, "page"), (write_list, "list")):
-            if path:
-                print(f"{what}: {path}")
+        if html:
+            print(f"page: {html}")
+        if write_list:
+            print(f"list: {write_list} leaves out {len(listed):,} of {result.images:,} images")
     return 1 if strict and result.errors else 0
 
 
@@ -80,11 +90,14 @@ def _show(result: "Check") -> None:
     from rich.table import Table
 
     from convlens.data.findings import KINDS
+    from convlens.errors import legible
 
     console = Console(highlight=False)
-    console.print(f"{result.images:,} images in {len(result.dataset.classes)} classes of {escape(result.dataset.name)}")
+    console.print(
+        f"{result.images:,} images in {len(result.dataset.classes)} classes of {escape(legible(result.dataset.name))}"
+    )
     for note in result.dataset.notes:
-        console.print(f"  {escape(note)}", style="dim")
+        console.print(f"  {escape(legible(note))}", style="dim")
     kinds = [kind for kind in KINDS if result.of(kind)]
     if not kinds:
         console.print("nothing to complain about")
@@ -96,6 +109,6 @@ def _show(result: "Check") -> None:
     for kind in kinds:
         severity, meaning = KINDS[kind]
         first = result.of(kind)[0]
-        example = first.keys[0] if first.keys else first.detail
+        example = legible(first.keys[0] if first.keys else first.detail)
         table.add_row(kind, str(len(result.of(kind))), meaning, escape(example), style=styles[severity])
     console.print(table)

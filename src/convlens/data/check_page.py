@@ -1,13 +1,14 @@
 """The page of a check: every kind of finding with thumbnails; one file that opens offline."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 from PIL import Image
 
 from convlens.data.dataset import Record
 from convlens.data.findings import KINDS, Check, Finding
+from convlens.errors import legible
 from convlens.images import ImageError
 
 _SHOWN = 24  # findings of a kind that are shown
@@ -26,7 +27,7 @@ h2 { margin-top: 2.5rem; } h2 small { font-weight: normal; font-size: 1rem; }
 .error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); }
 .grid { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; padding: .5rem; border: 1px solid var(--line); border-radius: .4rem; max-width: 100%; }
-figure div { display: flex; flex-wrap: wrap; gap: .3rem; }
+figure > div { display: flex; flex-wrap: wrap; gap: .6rem; margin: .3rem 0; } .member { width: 8rem; }
 img { max-width: 8rem; max-height: 8rem; display: block; background: #8882; }
 figcaption { font-size: .8rem; max-width: 17.5rem; overflow-wrap: anywhere; }
 </style></head><body>
@@ -43,10 +44,12 @@ figcaption { font-size: .8rem; max-width: 17.5rem; overflow-wrap: anywhere; }
 {% for kind in kinds %}
 <h2 id="{{ kind.name }}" class="{{ kind.severity }}">{{ kind.name }} <small>{{ kind.meaning }}</small></h2>
 <div class="grid">{% for item in kind.shown %}<figure>
-{% if item.thumbs %}<div>
-{% for t in item.thumbs %}<img src="{{ t }}" alt="" loading="lazy">{% endfor %}</div>{% endif %}
-<figcaption>{{ item.detail }}{% for key in item.members %}<br>{{ key }}{% endfor %}
-{% if item.more %}<br>and {{ item.more }} more{% endif %}</figcaption></figure>{% endfor %}</div>
+<figcaption>{{ item.detail }}</figcaption>
+{% if item.members %}<div>{% for m in item.members %}<div class="member">
+{% if m.thumb %}<img src="{{ m.thumb }}" alt="" loading="lazy">{% endif %}
+<figcaption>{% if m.where %}<b>{{ m.where }}</b><br>{% endif %}{{ m.key }}</figcaption></div>
+{% endfor %}</div>{% endif %}
+{% if item.more %}<figcaption>and {{ item.more }} more</figcaption>{% endif %}</figure>{% endfor %}</div>
 {% if kind.count > kind.shown|length %}
 <p>and {{ kind.count - kind.shown|length }} more; --json lists all.</p>{% endif %}
 {% endfor %}</body></html>
@@ -58,7 +61,7 @@ def page_of(result: Check) -> str:
     from jinja2 import Environment
 
     dataset, present = result.dataset, [kind for kind in KINDS if result.of(kind)]
-    records = {record.key: record for record in dataset.records("all")}
+    records = {record.key: (split, record) for split, held in dataset.splits.items() for record in held}
     kinds = []
     for name in present:
         severity, meaning = KINDS[name]
@@ -70,28 +73,48 @@ def page_of(result: Check) -> str:
         Environment(autoescape=True)
         .from_string(_PAGE)
         .render(
-            name=dataset.name,
+            name=legible(dataset.name),
             images=f"{result.images:,}",
             classes=len(dataset.classes),
             errors=result.errors,
             kinds=kinds,
             splits=list(counts),
-            sizes=[{"name": name, "counts": [counts[split][name] for split in counts]} for name in dataset.classes],
-            notes=dataset.notes,
+            sizes=[
+                {"name": legible(name), "counts": [counts[split][name] for split in counts]} for name in dataset.classes
+            ],
+            notes=[legible(note) for note in dataset.notes],
         )
     )
 
 
-def _shown(result: Check, records: Mapping[str, Record], finding: Finding) -> dict[str, object]:
-    members = finding.keys[:_MEMBERS]
-    thumbs = [thumb for key in members if (thumb := _thumbnail(result, records, key))]
-    more = len(finding.keys) - len(members)
-    return {"thumbs": thumbs, "members": members, "detail": finding.detail, "more": more}
+def _shown(result: Check, records: Mapping[str, tuple[str, Record]], finding: Finding) -> dict[str, object]:
+    chosen = _of_every_kind(records, finding.keys)
+    members = [
+        {"thumb": _thumbnail(result, records, key), "key": legible(key), "where": _where(records, key)}
+        for key in chosen
+    ]
+    return {"members": members, "detail": legible(finding.detail), "more": len(finding.keys) - len(chosen)}
 
 
-def _thumbnail(result: Check, records: Mapping[str, Record], key: str) -> str:
+def _of_every_kind(records: Mapping[str, tuple[str, Record]], keys: Sequence[str]) -> list[str]:
+    """The images of a group that are shown: first one of each class and split, so that the page shows what clashes."""
+    firsts: dict[tuple[str, str], str] = {}
+    for key in keys:
+        split, record = records.get(key, ("", None))
+        firsts.setdefault((record.label if record else "", split), key)
+    chosen = list(firsts.values())[:_MEMBERS]
+    chosen += [key for key in keys if key not in chosen][: _MEMBERS - len(chosen)]
+    return sorted(chosen, key=list(keys).index)
+
+
+def _where(records: Mapping[str, tuple[str, Record]], key: str) -> str:
+    split, record = records.get(key, ("", None))
+    return legible(f"{split or 'no split'}, {record.label}") if record else ""
+
+
+def _thumbnail(result: Check, records: Mapping[str, tuple[str, Record]], key: str) -> str:
     """A small JPEG as a data address; "" for what cannot be read."""
-    record = records.get(key)
+    _, record = records.get(key, ("", None))
     if record is None:
         return ""
     try:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.data.naming import look_alike_names
 from convlens.errors import ConvlensError, unknown_name
 
 SPLITS = ("train", "val", "test")
@@ -45,6 +46,18 @@ class BadFile:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A way in which data lies that would lose images or classes: its kind, and what to do.
+
+    `fatal` says that nothing is trained before it is mended, because to go on would be a guess.
+    """
+
+    kind: str
+    detail: str
+    fatal: bool = False
+
+
 class ImageSource(Protocol):
     """What turns a record into pixels.
 
@@ -74,8 +87,10 @@ class Dataset:
         channels: 1 when the source is gray throughout, else 3.
         bad_files: left out of the splits because they cannot be read.
         notes: what was ignored, split or missing, each a sentence for the user.
+        faults: how the data lies that may lose images or classes.
         mirrors: whether a mirror image shows the same class; not so for digits.
         location: the absolute path or address of the source.
+        drawn: whether the source names no split, so that all of them were drawn.
 
     >>> from convlens.data import open_dataset
     >>> digits = open_dataset("digits")
@@ -90,8 +105,10 @@ class Dataset:
     channels: int = 3
     bad_files: tuple[BadFile, ...] = ()
     notes: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     mirrors: bool = True
     location: str = ""
+    drawn: bool = False
 
     def read(
         self, record: Record, *, channels: int | None = None, at_least: tuple[int, int] | None = None
@@ -127,10 +144,17 @@ class Dataset:
         Records of a class that the network does not know are left out, and a note says so by name.
 
         Raises:
-            DataError: no class is known.
+            DataError: no class is known, or one is spelt a little differently.
         """
         known = set(classes)
         strange = sorted({record.label for record in self.records("all")} - known)
+        for names in look_alike_names([*strange, *sorted(known)]):
+            here, there = set(names) & set(strange), set(names) & known
+            if here and there:
+                raise DataError(
+                    f"class {min(here)!r} of {self.name} and {min(there)!r} of the network differ only in case, spaces "
+                    "or the spelling of accents; give the data the network's spelling"
+                )
         if known.isdisjoint(record.label for record in self.records("all")):
             raise DataError(
                 f"{self.name} has the classes {_listed(strange)} and the network knows {_listed(sorted(known))}: "
@@ -150,7 +174,9 @@ class Dataset:
         digest = hashlib.sha256()
         for split in sorted(self.splits):
             for record in sorted(self.splits[split], key=lambda record: record.key):
-                digest.update(f"{split}\0{record.key}\0{record.label}\0{record.size_bytes}\n".encode())
+                # Names that are no UTF-8 have lone surrogates, which only this way of encoding takes.
+                line = f"{split}\0{record.key}\0{record.label}\0{record.size_bytes}\n"
+                digest.update(line.encode(errors="surrogatepass"))
         return digest.hexdigest()[:32]
 
 

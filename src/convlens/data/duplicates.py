@@ -1,141 +1,195 @@
-"""Images that are the same, by content or to the eye."""
+"""Images that are one, and images that only look alike: found by hashes, and the former proven on their pixels."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
 
+from convlens.data.copies import LONGEST, Picture, are_copies
 from convlens.data.facts import Facts
+from convlens.data.neighbours import Neighbours
 
 _Indices = NDArray[np.int64]
+Read = Callable[[Facts, int | None], Picture]  # the picture, decoded to no less than so many pixels a side
 
-NEAR_BITS = 6  # of 64 that may differ
-_NEAR_PIXELS = 12.0  # mean difference of the small gray pictures that is still the same picture, of 255
-_FLAT = 0.03  # below this spread every picture looks like every other
-_PART_BITS = 16  # a hash is looked up by each of its four parts
-_BLOCK = 200_000  # pairs that are compared at once
+_CANDIDATE = 12  # largest difference of the 16 × 16 pictures that a copy may have, of 255
+_FEW = 8  # entries of a component that are all held against each other
+_NEAREST = 8  # candidates of an entry, among more, that are looked at for a copy
+_SIDE = 64  # of the pictures that candidates are chosen by
+_RELATED = 0.1  # correlation of their detail from which pictures may be copies, and no background for each other
+_BACKGROUND = 6  # pictures that tell what such pictures have in common
+_ROWS = 512  # entries that are correlated with the others at once
+_KEPT = 256  # decoded pictures in memory
 
 
-def exact_groups(facts: Sequence[Facts]) -> list[list[Facts]]:
-    """Groups of images with the same bytes, two or more in each."""
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Images every one of which is proven to be every other."""
+
+    facts: tuple[Facts, ...]
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Two images that may be copies, the second perhaps mirrored, and others that hardly are."""
+
+    first: int
+    second: int
+    mirrored: bool
+    others: tuple[int, ...] = ()
+
+
+def exact_groups(facts: Sequence[Facts], read: Read) -> list[Group]:
+    """Groups of images with the same pixels, two or more in each."""
     by_digest: dict[bytes, list[Facts]] = defaultdict(list)
     for fact in facts:
         if not fact.reason:
             by_digest[fact.digest].append(fact)
-    return [group for group in by_digest.values() if len(group) > 1]
+    groups = []
+    for same in by_digest.values():
+        if len(same) > 1:
+            groups += [same] if all(fact.exact for fact in same) else _equal_in_full(same, read)
+    return [Group(facts=tuple(same)) for same in groups if len(same) > 1]
 
 
-def near_groups(facts: Sequence[Facts]) -> list[list[Facts]]:
-    """Groups of images that look the same and are not the same bytes throughout.
-
-    Perceptual hashes that differ in few bits propose pairs, small gray pictures confirm them, and pairs that share an
-    image are joined.
-    """
-    seen: dict[bytes, Facts] = {}
-    for fact in facts:
-        if not fact.reason and fact.spread > _FLAT:
-            seen.setdefault(fact.digest, fact)
-    candidates = list(seen.values())
-    if len(candidates) < 2:
-        return []
-    hashes = np.array([fact.perceptual for fact in candidates], np.uint64)
-    thumbs = np.stack([fact.thumb for fact in candidates if fact.thumb is not None]).reshape(len(candidates), -1)
-    first, joined = _joined_by_hash(hashes, thumbs)
-    pairs = [joined]
-    for i, j in _close_pairs(hashes[first]):
-        pairs.append(_looking_alike(thumbs, first[i], first[j]))
-    groups: dict[int, list[Facts]] = defaultdict(list)
-    for fact, group in zip(candidates, _connected(len(candidates), np.concatenate(pairs)).tolist(), strict=True):
-        groups[group].append(fact)
-    # The copies of a member belong to its group as well.
-    copies: dict[bytes, list[Facts]] = defaultdict(list)
-    for fact in facts:
-        copies[fact.digest].append(fact)
-    return [[copy for f in group for copy in copies[f.digest]] for group in groups.values() if len(group) > 1]
+def _equal_in_full(same: Sequence[Facts], read: Read) -> list[list[Facts]]:
+    """Divide images that are equal when they are decoded small by what they are at their full size."""
+    by_pixels: dict[bytes, list[Facts]] = defaultdict(list)
+    for fact in same:
+        by_pixels[read(fact, None).tobytes()].append(fact)
+    return list(by_pixels.values())
 
 
-def _joined_by_hash(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> tuple[_Indices, _Indices]:
-    """Images whose hashes are equal, each compared with the first ones of its kind only: thousands of frames of one
-    still film would make millions of pairs.
+def proven_groups(near: Neighbours, read: Read) -> tuple[list[Group], set[tuple[int, int]]]:
+    """Find copies among neighbours, prove them on their pixels, and join what is proven of every pair.
 
     Returns:
-        Indices (F,) of images that stand for all with their hash and look, and pairs (P, 2) of them with the others.
+        The groups, and all pairs that are proven.
     """
-    first, pairs = [], []
-    for group in np.split(np.argsort(hashes, kind="stable"), np.flatnonzero(np.diff(np.sort(hashes))) + 1):
-        rest = group
-        while len(rest):
-            first.append(int(rest[0]))
-            alike = _differences(thumbs, rest[:1], rest) <= _NEAR_PIXELS
-            pairs += [(int(rest[0]), int(i)) for i in rest[alike][1:]]
-            rest = rest[~alike]
-    return np.array(first), np.array(pairs, np.int64).reshape(-1, 2)
+    pictures = _Pictures(near.facts, read)
+    proven: dict[tuple[int, int], bool] = {}
+    for component in near.components:
+        for candidate in candidates_of(near, component, pictures.small):
+            pair = candidate.first, candidate.second
+            if pair not in proven and _is_proven(pictures, candidate):
+                proven[pair] = candidate.mirrored
+    return _complete_groups(near.facts, proven), set(proven)
 
 
-def _close_pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[_Indices, _Indices]]:
-    """Pairs (i, j) whose hashes differ in 1 to NEAR_BITS bits, in blocks; a pair may come several times.
+def candidates_of(
+    near: Neighbours, component: _Indices, small: Callable[[int], NDArray[np.float32]]
+) -> Iterator[Candidate]:
+    """The pairs of a component that may be copies.
 
-    Of four parts of 16 bits, one differs in at most one bit where all of them differ in at most six. So only hashes
-    that share a part, up to one bit, are compared: a thousandth of all pairs.
+    Few are held against each other all. Of many, such as those of a camera that stands still, what they have in common
+    is taken away from each, and those whose remaining detail is correlated may be copies.
     """
-    for shift in range(0, 64, _PART_BITS):
-        parts = (hashes >> np.uint64(shift)) & np.uint64(2**_PART_BITS - 1)
-        order = np.argsort(parts, kind="stable")
-        ordered = parts[order]
-        for mask in (0, *(1 << bit for bit in range(_PART_BITS))):
-            wanted = parts ^ np.uint64(mask)
-            starts, ends = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
-            for low, high in _spans(ends - starts):
-                counts = (ends - starts)[low:high]
-                i = np.repeat(np.arange(low, high), counts)
-                within = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
-                j = order[np.repeat(starts[low:high], counts) + within]
-                later = i < j
-                i, j = i[later], j[later]
-                close = _bits(hashes[i] ^ hashes[j]) <= NEAR_BITS
-                yield i[close], j[close]
+    count = len(near.facts)
+    if len(component) <= _FEW:
+        pairs = [(int(i), int(j)) for n, i in enumerate(component) for j in component[n + 1 :]]
+        yield from _alike(near, pairs)
+        return
+    detail = np.stack([_detail_of(small(entry % count), entry >= count) for entry in component.tolist()])
+    detail -= detail.mean(axis=0)
+    detail = detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-6)
+    chosen = []
+    for start in range(0, len(component), _ROWS):
+        related = detail[start : start + _ROWS] @ detail.T
+        for row, values in enumerate(related, start=start):
+            values[component % count == component[row] % count] = -1
+            best = np.argsort(-values, kind="stable")[:_NEAREST]
+            chosen += [(row, int(other)) for other in best if values[other] >= _RELATED]
+    place = {int(entry): row for row, entry in enumerate(component)}
+    entries = sorted({(int(component[min(pair)]), int(component[max(pair)])) for pair in chosen})
+    for candidate in _alike(near, entries):
+        rows = place.get(candidate.first, -1), place.get(candidate.second, -1)
+        others = () if candidate.mirrored or -1 in rows else _unrelated(detail, component, rows, count)
+        yield Candidate(first=candidate.first, second=candidate.second, mirrored=candidate.mirrored, others=others)
 
 
-def _spans(counts: _Indices) -> Iterator[tuple[int, int]]:
-    """Cut a row of counts into spans that add up to about a block each."""
-    total = np.cumsum(counts)
-    low = 0
-    while low < len(counts):
-        before = int(total[low - 1]) if low else 0
-        high = max(low + 1, int(np.searchsorted(total, before + _BLOCK, "right")))
-        yield low, high
-        low = high
+def _alike(near: Neighbours, pairs: Sequence[tuple[int, int]]) -> Iterator[Candidate]:
+    """Those of the pairs of entries whose smallest pictures differ little everywhere."""
+    count, seen = len(near.facts), set[Candidate]()
+    for a, b in pairs:
+        i, j = a % count, b % count
+        found = Candidate(first=min(i, j), second=max(i, j), mirrored=(a >= count) != (b >= count))
+        if i == j or found in seen:
+            continue
+        seen.add(found)
+        if np.abs(near.thumbs[a] - near.thumbs[b]).max() <= _CANDIDATE:
+            yield found
 
 
-def _looking_alike(thumbs: NDArray[np.uint8], i: _Indices, j: _Indices) -> _Indices:
-    """Those of the pairs whose small gray pictures are nearly the same, (P, 2)."""
-    alike = _differences(thumbs, i, j) <= _NEAR_PIXELS
-    return np.stack([i[alike], j[alike]], axis=1)
+def _detail_of(gray_HW: NDArray[np.float32], mirrored: bool) -> NDArray[np.float32]:
+    detail = gray_HW - ndimage.uniform_filter(gray_HW, 5)
+    return np.asarray((detail[:, ::-1] if mirrored else detail).reshape(-1), np.float32)
 
 
-def _differences(thumbs: NDArray[np.uint8], i: _Indices, j: _Indices) -> NDArray[np.float64]:
-    return np.asarray(np.abs(thumbs[i].astype(np.int16) - thumbs[j]).mean(axis=1))
+def _unrelated(detail: NDArray[np.float32], component: _Indices, rows: tuple[int, int], count: int) -> tuple[int, ...]:
+    """Images that are related neither to a pair nor to each other, so that they share only what all have in common."""
+    chosen = list(rows)
+    for row in np.argsort(np.abs(detail @ detail[rows[0]]), kind="stable").tolist():
+        if component[row] < count and np.abs(detail[chosen] @ detail[row]).max() < _RELATED:
+            chosen.append(row)
+            if len(chosen) == _BACKGROUND + 2:
+                return tuple(int(component[row]) for row in chosen[2:])
+    return ()
 
 
-def _connected(count: int, pairs: _Indices) -> _Indices:
-    """The number of the group that each of `count` things belongs to, where pairs belong together."""
-    parents = list(range(count))
-
-    def root(i: int) -> int:
-        while parents[i] != i:
-            parents[i] = parents[parents[i]]
-            i = parents[i]
-        return i
-
-    for i, j in pairs.tolist():
-        parents[root(i)] = root(j)
-    return np.array([root(i) for i in range(count)])
+def _is_proven(pictures: "_Pictures", candidate: Candidate) -> bool:
+    first, second = pictures.get(candidate.first), pictures.get(candidate.second)
+    if candidate.mirrored:
+        second = np.ascontiguousarray(second[:, ::-1])
+    return are_copies(first, second, [pictures.get(other) for other in candidate.others])
 
 
-def _bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """How many bits are set; the usual sums of pairs, nibbles and bytes, since NumPy counts them only from 2.0 on."""
-    if hasattr(np, "bitwise_count"):
-        return np.asarray(np.bitwise_count(values), np.uint8)
-    bytes_ = values[..., None].view(np.uint8)
-    return np.asarray(np.unpackbits(bytes_, axis=-1).sum(axis=-1), np.uint8)
+def _complete_groups(facts: Sequence[Facts], proven: dict[tuple[int, int], bool]) -> list[Group]:
+    """Join pairs to groups in which every pair is proven: nothing belongs together through a third image."""
+    groups: list[list[int]] = []
+    of: dict[int, int] = {}
+    for i, j in sorted(proven):
+        if i not in of and j not in of:
+            of[i] = of[j] = len(groups)
+            groups.append([i, j])
+        elif (i in of) != (j in of):
+            known, new = (i, j) if i in of else (j, i)
+            group = groups[of[known]]
+            if all((min(new, k), max(new, k)) in proven for k in group):
+                group.append(new)
+                of[new] = of[known]
+    joined = [
+        Group(
+            facts=tuple(facts[k] for k in group),
+            mirrored=any(proven[min(group[0], k), max(group[0], k)] for k in group[1:]),
+        )
+        for group in groups
+    ]
+    apart = [(i, j) for i, j in sorted(proven) if i not in of or of[i] != of.get(j)]
+    return joined + [Group(facts=(facts[i], facts[j]), mirrored=proven[i, j]) for i, j in apart]
+
+
+class _Pictures:
+    """Decoded pictures, the last ones used in memory."""
+
+    def __init__(self, facts: Sequence[Facts], read: Read) -> None:
+        self._facts, self._read = facts, read
+        self._kept: OrderedDict[int, Picture] = OrderedDict()
+
+    def get(self, number: int) -> Picture:
+        """The picture, large enough to be compared with another."""
+        if number not in self._kept:
+            self._kept[number] = self._read(self._facts[number], LONGEST)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def small(self, number: int) -> NDArray[np.float32]:
+        """The picture in gray and small, (_SIDE, _SIDE)."""
+        gray = Image.fromarray(self._read(self._facts[number], 2 * _SIDE)).convert("L")
+        return np.asarray(gray.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)

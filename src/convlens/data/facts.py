@@ -3,7 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ class Facts:
     record: Record
     split: str
     reason: str = ""
-    digest: bytes = b""
+    digest: bytes = b""  # of the pixels that were decoded
+    exact: bool = True  # whether all of them were decoded, so that equal digests are equal pixels
     height: int = 0
     width: int = 0
     stored: tuple[str, ...] = ()  # animated, cmyk, sixteen_bit, rotated
@@ -38,6 +39,7 @@ class Facts:
     sharpness: float = 1.0  # of the luma, see _sharpness
     colourless: bool = False
     perceptual: int = 0  # 64 bits
+    mirrored: int = 0  # the same of the mirror image
     thumb: NDArray[np.uint8] | None = None  # THUMB × THUMB, gray
 
 
@@ -63,16 +65,19 @@ def facts_of(dataset: Dataset, split: str, record: Record) -> Facts:
     gray = Image.fromarray(pixels).convert("L")
     gray = gray.reduce(max(1, min(gray.size) // _LOOK[0]))  # every format is looked at from as far as a JPEG
     small = gray.resize((_HASHED, _HASHED), Image.Resampling.BOX)
+    perceptual, mirrored = _perceptual_hashes(np.asarray(small, np.float32))
     return Facts(
         record=record,
         split=split,
-        digest=hashlib.blake2b(pixels.tobytes() if content is None else content, digest_size=16).digest(),
+        digest=hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest(),
+        exact=pixels.shape[:2] == (stored.height, stored.width),
         height=stored.height,
         width=stored.width,
         stored=tuple(name for name in ("animated", "cmyk", "sixteen_bit", "rotated") if getattr(stored, name)),
         **_of_luma(np.asarray(gray)),
         colourless=dataset.channels == 3 and _is_colourless(pixels),
-        perceptual=_perceptual_hash(np.asarray(small, np.float32)),
+        perceptual=perceptual,
+        mirrored=mirrored,
         thumb=np.asarray(small.resize((THUMB, THUMB), Image.Resampling.BOX)),
     )
 
@@ -120,8 +125,17 @@ def _dct_rows() -> NDArray[np.float32]:
 _WAVES = _dct_rows()
 
 
-def _perceptual_hash(small: NDArray[np.float32]) -> int:
-    """64 signs of low frequencies against their median, which survive scaling and compression."""
+def _perceptual_hashes(small: NDArray[np.float32]) -> tuple[int, int]:
+    """64 signs of low frequencies against their median, which survive scaling and compression; and of the mirror image,
+    in which the odd horizontal waves change their sign.
+    """
     waves = _WAVES @ small @ _WAVES.T
+    return _signs(waves), _signs(waves * _MIRRORED)
+
+
+_MIRRORED = np.array([-1, 1] * 4, np.float32)  # the frequencies begin at 1
+
+
+def _signs(waves: NDArray[np.floating[Any]]) -> int:
     bits = (waves > np.median(waves)).reshape(-1)
     return int(np.packbits(bits).view(">u8")[0])

@@ -64,7 +64,7 @@ def list_idx(root: Folder, location: str) -> Listing:
             raise DataError(f"{file.name} has the shape {images.shape} and its labels {labels.shape}; they must fit")
         splits.setdefault(_SPLITS.get(part, ""), []).extend(
             Record(
-                key=f"{part}/{i:05d}",
+                key=f"{file.name}/{i:05d}",
                 label=str(label),
                 path=file.location,
                 place=(i,),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from convlens.data.dataset import BadFile, DataError, ImageSource, Record
+from convlens.data.dataset import BadFile, DataError, Fault, ImageSource, Record
 
 SPLIT_NAMES = {
     "train": "train",
@@ -27,9 +27,11 @@ class Listing:
         source: reads the pixels.
         channels: 1 when the source is gray throughout.
         notes: what was passed over, each a sentence for the user.
+        faults: how the data lies that may lose images or classes.
         bad: what is known to be unusable without opening it, such as a row without a label.
         mirrors: whether a mirror image shows the same class.
         location: the absolute path or address of the source.
+        drawn: whether the source names no split, so that all of them were drawn.
     """
 
     name: str
@@ -37,9 +39,16 @@ class Listing:
     source: ImageSource
     channels: int = 3
     notes: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     bad: tuple[BadFile, ...] = ()
     mirrors: bool = True
     location: str = ""
+    drawn: bool = False
+
+
+def split_word(name: str) -> str:
+    """The split that a name means, such as `val` for `Valid`; "" if it means none."""
+    return SPLIT_NAMES.get(name.strip().lower(), "")
 
 
 def split_named(name: str, where: str) -> str:
@@ -48,7 +57,7 @@ def split_named(name: str, where: str) -> str:
     Raises:
         DataError: it means none.
     """
-    split = SPLIT_NAMES.get(name.strip().lower())
-    if split is None:
+    split = split_word(name)
+    if not split:
         raise DataError(f"{where}: split {name!r}; use train, val or test")
     return split

@@ -1,17 +1,20 @@
-"""From what a user names to a dataset: find the source, check, split, and say what was left out."""
+"""From what a user names to a dataset: find the source, split, check, and say what was left out."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
-from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Record
+from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault, Record
 from convlens.data.exclusions import read_exclusions
 from convlens.data.listing import Listing
+from convlens.data.naming import look_alike_names
 from convlens.data.quick import quick_notes
 from convlens.data.reading import find_bad
 from convlens.data.sources import list_source
 from convlens.data.splitting import Shares, split_by_key
+from convlens.data.table import Columns
 
 _Splits = dict[str, tuple[Record, ...]]
 
@@ -22,6 +25,7 @@ def open_dataset(
     max_bad: float = 0.05,
     check_files: bool = True,
     exclude: str | Path | None = None,
+    columns: str | None = None,
     classes: Sequence[str] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
@@ -36,26 +40,67 @@ def open_dataset(
         check_files: whether every image is decoded once, to find the unreadable ones and leave them out, and, for
             training, images that are the same in two splits or classes are noted.
         exclude: a file with one key a line, as `convlens check --write-list` writes it: these are left out.
+        columns: of a table, the names of its columns of paths, labels and, if there is one, splits, such as
+            `"image_id,label"`; None takes the usual names.
         classes: of a network that is there already; names are matched, and neither a training split nor two classes
             are asked for. None takes the classes from the training split.
         on_progress: called with how many files are checked and how many there are.
 
     Raises:
-        DataError: nothing there, a single class, or too many unreadable files.
+        DataError: nothing there, a single class, a class that would be lost, or too many unreadable files.
 
     >>> open_dataset("digits").name
     'digits'
     """
     if not 0 <= max_bad <= 1:
         raise DataError(f"max_bad={max_bad}; give a share between 0 and 1, such as 0.05")
-    listing = _without_excluded(list_source(source), exclude)
+    listing = _listed(source, exclude, columns, for_training=classes is None)
+    _refuse_fatal(listing.faults)
     records = [record for members in listing.splits.values() for record in members]
+    if not records:
+        why = f"; the first: {listing.bad[0].key} {listing.bad[0].reason}" if listing.bad else ""
+        raise DataError(f"{listing.name} has no image that can be used{why}")
+    records.sort(key=lambda record: record.key)
     unreadable = find_bad(listing.source, records, on_progress=on_progress) if check_files else ()
     _refuse_too_many_bad(listing, listing.bad + unreadable, max_bad)
-    dataset = _dataset(listing, unreadable, for_training=classes is None)
-    if check_files and classes is None:
-        dataset = replace(dataset, notes=(*dataset.notes, *quick_notes(dataset)))
-    return dataset if classes is None else dataset.matched_to(classes)
+    dataset = _dataset(listing, unreadable)
+    if classes is not None:
+        return dataset.matched_to(classes)
+    dataset = _for_training(dataset, listing, unreadable)
+    return replace(dataset, notes=(*dataset.notes, *quick_notes(dataset))) if check_files else dataset
+
+
+def survey(source: str | Path, *, exclude: str | Path | None = None, columns: str | None = None) -> Dataset:
+    """Open labelled images to look at them: every class of every split is there, and what would stop a training or
+    lose images to it is in `faults`.
+
+    Raises:
+        DataError: there is nothing to look at.
+    """
+    listing = _listed(source, exclude, columns, for_training=True)
+    dataset = _dataset(listing, ())
+    return replace(dataset, faults=(*dataset.faults, *_faults_of_classes(dataset)))
+
+
+def _listed(source: str | Path, exclude: str | Path | None, columns: str | None, *, for_training: bool) -> Listing:
+    """List a source and divide it; by its names alone, so that what is left out moves nothing to another split."""
+    listing = list_source(source, Columns.named(columns))
+    listing = _divided(listing, for_training)
+    return _without_excluded(listing, exclude)
+
+
+def _divided(listing: Listing, for_training: bool) -> Listing:
+    """Divide what came without splits, and take validation from training where only that is missing."""
+    given = dict(listing.splits)
+    if set(given) == {""}:
+        splits, drawn = split_by_key(given[""], Shares()), True
+    elif for_training and "train" in given and "val" not in given and "" not in given:
+        splits, drawn = {**given, **split_by_key(given["train"], Shares(test=0.0))}, False
+    else:
+        return listing
+    sizes = ", ".join(f"{len(splits[name])} {name}" for name in SPLITS if name in splits)
+    note = f"split automatically, by a hash of each name: {sizes}"
+    return replace(listing, splits=splits, drawn=drawn, notes=(*listing.notes, note))
 
 
 def _without_excluded(listing: Listing, exclude: str | Path | None) -> Listing:
@@ -68,6 +113,12 @@ def _without_excluded(listing: Listing, exclude: str | Path | None) -> Listing:
     return replace(listing, splits=splits, notes=(*listing.notes, note))
 
 
+def _refuse_fatal(faults: Sequence[Fault]) -> None:
+    for fault in faults:
+        if fault.fatal:
+            raise DataError(fault.detail)
+
+
 def _refuse_too_many_bad(listing: Listing, bad: tuple[BadFile, ...], max_bad: float) -> None:
     total = sum(map(len, listing.splits.values())) + len(listing.bad)
     if len(bad) > max_bad * total:
@@ -77,68 +128,83 @@ def _refuse_too_many_bad(listing: Listing, bad: tuple[BadFile, ...], max_bad: fl
         )
 
 
-def _dataset(listing: Listing, unreadable: tuple[BadFile, ...], *, for_training: bool) -> Dataset:
+def _dataset(listing: Listing, unreadable: tuple[BadFile, ...]) -> Dataset:
+    """The readable images of a listing in all their classes."""
     keys = {file.key for file in unreadable}
-    good = {name: tuple(r for r in records if r.key not in keys) for name, records in listing.splits.items()}
-    splits, notes = _with_all_splits({name: records for name, records in good.items() if records}, for_training)
-    named_by = ("train",) if for_training else SPLITS
-    classes = tuple(sorted({record.label for split in named_by for record in splits.get(split, ())}))
-    if for_training:
-        _refuse_single_class(listing.name, splits, classes)
-        splits, said = _without_unseen(splits, classes)
-        notes += [*said, *_emptied(listing, classes, keys)]
+    splits = {name: tuple(r for r in records if r.key not in keys) for name, records in listing.splits.items()}
     return Dataset(
         name=listing.name,
-        classes=classes,
-        splits={name: splits[name] for name in SPLITS if name in splits},
+        classes=tuple(sorted({record.label for records in splits.values() for record in records})),
+        splits={name: splits[name] for name in (*SPLITS, "") if splits.get(name)},
         source=listing.source,
         channels=listing.channels,
         bad_files=listing.bad + unreadable,
-        notes=(*listing.notes, *notes),
+        notes=listing.notes,
+        faults=listing.faults,
         mirrors=listing.mirrors,
         location=listing.location,
+        drawn=listing.drawn,
     )
 
 
-def _with_all_splits(given: _Splits, for_training: bool) -> tuple[_Splits, list[str]]:
-    """Divide what came without splits, and take validation from training where only that is missing."""
-    if "" in given:
-        splits, notes = split_by_key(given[""], Shares())
-    elif for_training and "train" in given and "val" not in given:
-        divided, notes = split_by_key(given["train"], Shares(test=0.0))
-        splits = {**given, **divided}
-    else:
-        return given, []
-    sizes = ", ".join(f"{len(splits[name])} {name}" for name in SPLITS if name in splits)
-    return splits, [*notes, f"split automatically, by a hash of each name: {sizes}"]
-
-
-def _refuse_single_class(name: str, splits: _Splits, classes: tuple[str, ...]) -> None:
-    if "train" not in splits:
-        raise DataError(
-            f"{name} has no training split, only {', '.join(splits) or 'nothing'}; add train/<class>/<image>"
-        )
-    if len(classes) < 2:
-        raise DataError(f"{name} has a single class to train on, {classes[0]!r}; give at least two")
-
-
-def _without_unseen(splits: _Splits, classes: tuple[str, ...]) -> tuple[_Splits, list[str]]:
-    """Say by name which classes a split lacks, and leave out those that training never sees."""
-    kept, notes = {}, []
-    for split, records in splits.items():
-        count = Counter(record.label for record in records)
-        for name in sorted(set(count) - set(classes)):
-            notes.append(f"class {name!r} of {split} is not in train; its {count[name]} image(s) are left out")
-        notes += [f"class {name!r} has no image in {split}" for name in classes if name not in count]
+def _for_training(dataset: Dataset, listing: Listing, unreadable: tuple[BadFile, ...]) -> Dataset:
+    """The classes of the training split; what a network cannot be trained on is refused or said."""
+    _refuse_lost_classes(dataset, listing, unreadable)
+    faults = _faults_of_classes(dataset)
+    _refuse_fatal(faults)
+    classes = tuple(sorted({record.label for record in dataset.splits["train"]}))
+    notes = [fault.detail for fault in (*dataset.faults, *faults)]
+    kept = {}
+    for split, records in dataset.splits.items():
+        there = {record.label for record in records}
+        notes += [f"class {name!r} has no image in {split}" for name in classes if name not in there]
         kept[split] = tuple(record for record in records if record.label in classes)
-    return {split: records for split, records in kept.items() if records}, notes
+    splits = {split: records for split, records in kept.items() if records}
+    return replace(dataset, classes=classes, splits=splits, notes=(*dataset.notes, *notes))
 
 
-def _emptied(listing: Listing, classes: tuple[str, ...], unreadable: set[str]) -> list[str]:
-    """Classes that are gone because no image of theirs can be read."""
-    records = [record for members in listing.splits.values() for record in members]
-    readable = {record.label for record in records if record.key not in unreadable}
-    return [
-        f"class {name!r} is left out: none of its images can be read"
-        for name in sorted({record.label for record in records} - readable - set(classes))
-    ]
+def _refuse_lost_classes(dataset: Dataset, listing: Listing, unreadable: tuple[BadFile, ...]) -> None:
+    """A class that is gone because none of its images can be read would make it another task."""
+    reasons = {file.key: file.reason for file in unreadable}
+    listed = [record for members in listing.splits.values() for record in members]
+    for name in sorted({record.label for record in listed} - set(dataset.classes)):
+        lost = [record.key for record in listed if record.label == name]
+        raise DataError(
+            f"class {name!r} would be lost: none of its {len(lost)} image(s) can be read; the first: {lost[0]} "
+            f"({reasons[lost[0]]}); mend them, or leave them out with --exclude"
+        )
+
+
+def _faults_of_classes(dataset: Dataset) -> list[Fault]:
+    """What the classes of the splits say when they are held against each other, before any is left out."""
+    if "train" not in dataset.splits:
+        there = ", ".join(name for name in dataset.splits if name) or "nothing"
+        detail = f"{dataset.name} has no training split, only {there}; add train/<class>/<image>"
+        return [Fault(kind="no_training_split", detail=detail, fatal=True)]
+    trained = {record.label for record in dataset.splits["train"]}
+    faults = []
+    for names in look_alike_names(dataset.classes):
+        # Names that training tells apart may be meant; a name that only another split has is a misspelling.
+        fatal = not set(names) <= trained
+        detail = f"{_placed(dataset, names)} differ only in case, spaces or the spelling of accents; give them one name"
+        faults.append(Fault(kind="name_clash", detail=detail, fatal=fatal))
+    for split, records in dataset.splits.items():
+        count = Counter(record.label for record in records if record.label not in trained)
+        for name in sorted(count):
+            detail = (
+                f"class {name!r} of {split} is not in train; its {count[name]} image(s) are left out: "
+                f"add train/{name}, or rename it"
+            )
+            faults.append(Fault(kind="unseen_class", detail=detail))
+    if len(trained) < 2:
+        detail = f"{dataset.name} has a single class to train on, {min(trained)!r}; give at least two"
+        faults.append(Fault(kind="single_class", detail=detail, fatal=True))
+    return faults
+
+
+def _placed(dataset: Dataset, names: Sequence[str]) -> str:
+    """Class names with the splits that they are in."""
+    where = {name: [split for split in dataset.splits if dataset.counts(split)[name]] for name in names}
+    # Names whose accents alone are spelt differently look the same on the screen, unless they are escaped.
+    shown = ascii if len({normalize("NFC", name) for name in names}) < len(names) else repr
+    return " and ".join(f"{shown(name)} of {'/'.join(splits)}" for name, splits in where.items())

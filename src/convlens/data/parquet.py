@@ -7,14 +7,17 @@ whose class names stand in the schema's metadata, and the split in the file's na
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.data.dataset import BadFile, DataError, Record
-from convlens.data.listing import SPLIT_NAMES, Listing
+from convlens.data.arranging import Entry, arrange
+from convlens.data.dataset import DataError, Record
+from convlens.data.listing import Listing
+from convlens.data.table import Columns, column_of, split_column, split_of
 from convlens.data.tree import File, Folder
 from convlens.images import ImageError, read
 
@@ -131,49 +134,55 @@ def image_column(path: Path) -> str | None:
     return None
 
 
-def parquet_files(root: Folder) -> list[File]:
-    """The Parquet files of a folder and of those right below it, such as `data`."""
-    folders = (root, *(root.folders[name] for name in sorted(root.folders)))
-    return [file for folder in folders for file in folder.files if file.suffix == ".parquet"]
+def parquet_files(root: Folder) -> list[tuple[tuple[str, ...], File]]:
+    """The Parquet files anywhere in a folder, each with the folders down to it."""
+    return [(folder.parts, file) for folder in root.walk() for file in folder.files if file.suffix == ".parquet"]
 
 
-def list_parquet(name: str, files: list[File], location: str) -> Listing:
-    """List the rows of Parquet files that hold images.
+def list_parquet(name: str, files: list[tuple[tuple[str, ...], File]], location: str, columns: Columns) -> Listing:
+    """List the rows of Parquet files that hold images; `arrange` finds their splits.
 
     Raises:
         DataError: a file has no column of images or none of labels.
     """
-    splits: dict[str, list[Record]] = {}
-    bad: list[BadFile] = []
-    column = image_column(Path(files[0].location))
+    column = image_column(Path(files[0][1].location))
     if column is None:
         raise DataError(
-            f"{files[0].location} has no column of image bytes; give a table of paths and labels, or images"
+            f"{files[0][1].location} has no column of image bytes; give a table of paths and labels, or images"
         )
-    for file in files:
-        start = file.name.split("-")[0].split(".")[0].lower()
-        records = splits.setdefault(SPLIT_NAMES.get(start, ""), [])
-        parquet = open_parquet(Path(file.location))
-        label_column = _label_column(parquet.schema_arrow.names, file)
-        names = _class_names(parquet.schema_arrow, label_column)
-        for group in range(parquet.num_row_groups):
-            values = read_group(Path(file.location), parquet, group, label_column).to_pylist()
-            for row, value in enumerate(values):
-                key = f"{file.name}/{group:03d}-{row:05d}"
-                label = _label(value, names)
-                if label:
-                    records.append(Record(key=key, label=label, path=file.location, place=(group, row)))
-                else:
-                    bad.append(BadFile(key=key, reason=f"has no label ({value!r})"))
-    members = {split: tuple(records) for split, records in splits.items() if records}
-    return Listing(name=name, splits=members, source=ParquetSource(column), bad=tuple(bad), location=location)
+    arranged = arrange(
+        [entry for folders, file in files for entry in _list_rows(folders, file, columns)], root=location
+    )
+    return Listing(
+        name=name,
+        splits={split: tuple(records) for split, records in arranged.splits.items() if records},
+        source=ParquetSource(column),
+        faults=tuple(arranged.faults),
+        bad=tuple(arranged.bad),
+        location=location,
+    )
 
 
-def _label_column(columns: list[str], file: File) -> str:
-    for name in _LABELS:
-        if name in columns:
-            return name
-    raise DataError(f"{file.location} has no column label; it has {', '.join(columns)}")
+def _list_rows(folders: tuple[str, ...], file: File, columns: Columns) -> Iterator[Entry]:
+    parquet, path = open_parquet(Path(file.location)), Path(file.location)
+    present = list(parquet.schema_arrow.names)
+    label = column_of(present, columns.label, _LABELS, path)
+    dividing = split_column(present, columns.split, path)
+    names = _class_names(parquet.schema_arrow, label)
+    wanted = [label, dividing] if dividing else [label]
+    for group in range(parquet.num_row_groups):
+        columns_read = (read_group(path, parquet, group, name).to_pylist() for name in wanted)
+        for row, (value, *stated) in enumerate(zip(*columns_read, strict=True)):
+            where = f"{file.location}, row {row} of group {group}"
+            yield Entry(
+                folders=folders,
+                container=file.name,
+                name=f"{group:03d}-{row:05d}",
+                label=_label(value, names),
+                split=split_of(stated[0], dividing, where) if dividing else "",
+                path=file.location,
+                place=(group, row),
+            )
 
 
 def _class_names(schema: Any, column: str) -> list[str]:

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from convlens.data.dataset import Dataset, Record
-from convlens.data.findings import clashing
 from convlens.data.parallel import in_order
 from convlens.images import ImageError
 
@@ -13,7 +12,7 @@ _Placed = tuple[str, Record]  # split and record
 
 
 def quick_notes(dataset: Dataset) -> list[str]:
-    """Sentences about images that are byte for byte the same in two splits or classes, and about class names.
+    """Sentences about images that are byte for byte the same in two splits or classes.
 
     Only files of equal size are read, so that a clean set costs next to nothing.
     """
@@ -28,7 +27,6 @@ def quick_notes(dataset: Dataset) -> list[str]:
     for found, what in ((leaks, "in two splits, so the evaluation is too good"), (contradictions, "in two classes")):
         if found:
             notes.append(f"{len(found)} image(s) are {what}, such as {found[0]}; see convlens check")
-    notes += [f"class names that look the same: {', '.join(names)}" for names in clashing(dataset.classes)]
     return notes
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.data.dataset import BadFile, DataError, Record
-from convlens.data.listing import SPLIT_NAMES, Listing
+from convlens.data.arranging import Entry, arrange
+from convlens.data.dataset import DataError, Record
+from convlens.data.listing import Listing
 from convlens.data.tree import File, Folder
-from convlens.images import SUFFIXES, ImageError, read
+from convlens.images import SUFFIXES, UNREAD_SUFFIXES, ImageError, read
 
+_LISTED = SUFFIXES | UNREAD_SUFFIXES
 _LABELS = (".cls", ".txt", ".json")
 
 
@@ -44,34 +46,31 @@ class ShardSource:
 
 
 def is_shards(root: Folder) -> bool:
-    """Whether a folder, or its split folders, hold tar files."""
-    return any(file.suffix == ".tar" for folder in (root, *root.folders.values()) for file in folder.files)
+    """Whether tar files lie anywhere in a folder."""
+    return any(file.suffix == ".tar" for folder in root.walk() for file in folder.files)
 
 
 def list_shards(root: Folder, location: str) -> Listing:
-    """List the samples of every tar file in a folder and its split folders.
-
-    The split is the folder's name, or what the tar's name begins with (`train-0003.tar`); else it is drawn.
-    """
+    """List the samples of every tar file in a folder and its subfolders; `arrange` finds their splits and classes."""
     names = _class_names(root)
-    splits: dict[str, list[Record]] = {}
-    bad: list[BadFile] = []
-    for folder in (root, *(root.folders[name] for name in sorted(root.folders))):
-        for file in folder.files:
-            if file.suffix == ".tar":
-                split = SPLIT_NAMES.get(folder.name.lower()) or _split_of(file.name)
-                records, unusable = _list_tar(file, names)
-                splits.setdefault(split, []).extend(records)
-                bad += unusable
-    if not any(splits.values()):
+    entries = [
+        entry
+        for folder in root.walk()
+        for file in folder.files
+        if file.suffix == ".tar"
+        for entry in _list_tar(folder.parts, file, names)
+    ]
+    arranged = arrange(entries, root=location)
+    if not any(arranged.splits.values()):
         raise DataError(f"{location} holds tar files without a labelled image; expected <name>.jpg with <name>.cls")
-    members = {name: tuple(records) for name, records in splits.items() if records}
-    return Listing(name=root.name, splits=members, source=ShardSource(), bad=tuple(bad), location=location)
-
-
-def _split_of(name: str) -> str:
-    start = name.split("-")[0].split("_")[0].split(".")[0].lower()
-    return SPLIT_NAMES.get(start, "")
+    return Listing(
+        name=root.name,
+        splits={name: tuple(records) for name, records in arranged.splits.items() if records},
+        source=ShardSource(),
+        faults=tuple(arranged.faults),
+        bad=tuple(arranged.bad),
+        location=location,
+    )
 
 
 def _class_names(root: Folder) -> list[str]:
@@ -83,23 +82,23 @@ def _class_names(root: Folder) -> list[str]:
     return []
 
 
-def _list_tar(file: File, names: list[str]) -> tuple[list[Record], list[BadFile]]:
-    records, bad = [], []
+def _list_tar(folders: tuple[str, ...], file: File, names: list[str]) -> Iterator[Entry]:
     for stem, members in _samples(file):
-        images = [suffix for suffix in members if suffix in SUFFIXES]
+        images = [suffix for suffix in members if suffix in _LISTED]
         if not images:
             continue
-        key = f"{file.name}/{stem}{images[0]}"
         offset, length, _ = members[images[0]]
-        label = _label(stem, {suffix: content for suffix, (_, _, content) in members.items()}, names)
-        if label:
-            place = (offset, length)
-            records.append(Record(key=key, label=label, path=file.location, place=place, size_bytes=length))
-        else:
-            bad.append(
-                BadFile(key=key, reason="has no label: no .cls, .txt or .json beside it and no folder in the tar")
-            )
-    return records, bad
+        *inside, base = stem.split("/")
+        yield Entry(
+            folders=folders,
+            container=file.name,
+            inside=tuple(inside),
+            name=f"{base}{images[0]}",
+            label=_label({suffix: content for suffix, (_, _, content) in members.items()}, names),
+            path=file.location,
+            place=(offset, length),
+            size_bytes=length,
+        )
 
 
 def _samples(file: File) -> Iterator[tuple[str, dict[str, tuple[int, int, bytes]]]]:
@@ -134,7 +133,8 @@ def _samples(file: File) -> Iterator[tuple[str, dict[str, tuple[int, int, bytes]
         yield current, members
 
 
-def _label(stem: str, contents: dict[str, bytes], names: list[str]) -> str:
+def _label(contents: dict[str, bytes], names: list[str]) -> str | None:
+    """The label that a sample states, or None where it states none."""
     text = ""
     for suffix in (".cls", ".txt"):
         if suffix in contents:
@@ -145,7 +145,7 @@ def _label(stem: str, contents: dict[str, bytes], names: list[str]) -> str:
             text = _label_of_json(contents[".json"])
     if text.isdigit() and int(text) < len(names):
         return names[int(text)]
-    return text or stem.rpartition("/")[0].rpartition("/")[2]
+    return text or None
 
 
 def _label_of_json(content: bytes) -> str:

@@ -36,9 +36,10 @@ class Folder:
         for name in sorted(self.folders):
             yield from self.folders[name].walk()
 
-    def key(self, file: File) -> str:
-        """The path of one of this folder's files relative to the root."""
-        return f"{self.path}/{file.name}" if self.path else file.name
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders from the root down to this one."""
+        return tuple(self.path.split("/")) if self.path else ()
 
 
 def local_tree(root: Path) -> Folder:
