@@ -75,9 +75,12 @@ class Run:
         """Evaluate on a data set, by default that of the training; see `convlens.evaluation.evaluate`."""
         from convlens.data import open_dataset
         from convlens.evaluation import evaluate
+        from convlens.evaluation.evaluation import usual_split
 
-        source = self.folder.description.data.source if data is None else data
-        dataset = open_dataset(source, classes=self.classes)
+        own = self.folder.description.data
+        columns = self.folder.config.get("columns") if data is None else None
+        dataset = open_dataset(own.source if data is None else data, classes=self.classes, columns=columns)
+        split = split or usual_split(dataset, own.source, own.fingerprint)
         return evaluate(self.predictor(device=device), dataset, split, batch=batch)
 
     def export(

@@ -98,3 +98,34 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
     (tmp_path / "table.csv").write_bytes(b"path,label\n\xff\xfe,cat\n")
     with pytest.raises(DataError, match="is not UTF-8"):
         open_dataset(tmp_path / "table.csv")
+
+
+def test_columns_may_have_any_names(pictures):
+    lines = "".join(f"{row['path']},{row['label']},{i % 3 == 0}\n" for i, row in enumerate(rows()))
+    table = write(pictures, f"image_id,Species,fold\n{lines}".replace("True", "val").replace("False", "train"))
+    dataset = open_dataset(table, columns="image_id,species,fold")
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.records("val")) == 14
+    assert open_dataset(table, columns="image_id, Species").drawn
+    with pytest.raises(DataError, match=r"no column 'path'; it has image_id, Species, fold; name those of .*--columns"):
+        open_dataset(table)
+    with pytest.raises(DataError, match="no column 'kind'; it has"):
+        open_dataset(table, columns="image_id,kind")
+    with pytest.raises(DataError, match="columns is 'image_id'; give the names of the columns as path,label"):
+        open_dataset(table, columns="image_id")
+
+
+def test_fastais_is_valid_divides(pictures):
+    lines = "".join(f"{row['path']},{row['label']},{i % 4 == 0}\n" for i, row in enumerate(rows()))
+    dataset = open_dataset(write(pictures, f"fname,label,is_valid\n{lines}".replace("fname", "path")))
+    assert {name: len(records) for name, records in dataset.splits.items()} == {"train": 30, "val": 10}
+    with pytest.raises(DataError, match="row 2: is_valid is 'maybe'; use True or False"):
+        open_dataset(write(pictures, "path,label,is_valid\nimages/0.png,cat,maybe\n"))
+
+
+def test_a_name_with_a_line_end_in_a_table(pictures):
+    name = "images/odd\u2028\n name.png"
+    (pictures / name).write_bytes((pictures / "images" / "0.png").read_bytes())
+    lines = "\n".join(f"{row['path']},{row['label']}" for row in rows())
+    dataset = open_dataset(write(pictures, f'path,label\n{lines}\n"{name}",dog\n'))
+    assert name in {record.key for record in dataset.records("all")}

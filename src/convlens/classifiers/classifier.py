@@ -37,6 +37,7 @@ class Provenance:
         licence: under which terms the weights may be used.
         run: name and fingerprints of the run; empty if there is none.
         data: the data that a run was trained on, as they were named then; None if that is not known.
+        columns: of a table of data, if they were named.
         folder: the run's folder.
         weights_file: the run's weights.
     """
@@ -47,6 +48,7 @@ class Provenance:
     licence: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
+    columns: str | None = None
     folder: Path | None = None
     weights_file: Path | None = None
 

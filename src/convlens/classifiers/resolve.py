@@ -103,6 +103,7 @@ def _from_run(source: str, folder: runs.RunFolder) -> Classifier:
                 "data_fingerprint": folder.fingerprint,
             },
             data=str(folder.description.data.source),
+            columns=folder.config.get("columns"),
             folder=folder.path,
             weights_file=folder.weights_path(),
         ),

@@ -15,6 +15,7 @@ def evaluate(
     data: str | None = None,
     *,
     split: str | None = None,
+    columns: str | None = None,
     batch: int = 64,
     device: str = "auto",
     runtime: str | None = None,
@@ -33,7 +34,9 @@ def evaluate(
     Args:
         source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
         data: The labelled images; those of the training if not given.
-        split: train, val, test or all; test, val or train, whichever is there, if not given.
+        split: train, val, test or all; if not given, test, val or train, whichever is there, and all of other data than
+            those of the training that name no splits.
+        columns: Names of a table's columns of paths, labels and, if there is one, splits, such as image_id,label.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
         runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
@@ -51,6 +54,7 @@ def evaluate(
     from convlens.data import open_dataset
     from convlens.errors import ConvlensError
     from convlens.evaluation import evaluate as evaluate_on
+    from convlens.evaluation.evaluation import usual_split
     from convlens.evaluation.report import evaluation_sections, write_report
     from convlens.evaluation.views import Averaged
 
@@ -58,10 +62,13 @@ def evaluate(
         raise ConvlensError(f"batch is {batch}; use at least 1")
     found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
     predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
-    data = data or found.provenance.data
+    own = found.provenance
+    if data is None:
+        data, columns = own.data, columns or own.columns
     if data is None:
         raise ConvlensError(f"{source} does not know where its data are; name them: convlens evaluate {source} photos/")
-    dataset = open_dataset(data, classes=predictor.classes)
+    dataset = open_dataset(data, classes=predictor.classes, columns=columns)
+    split = split or usual_split(dataset, own.data or "", own.run.get("data_fingerprint", ""))
     with bar("evaluating", quiet or json_) as on_progress:
         asked = Averaged(predictor, mirrors=dataset.mirrors) if tta else predictor
         done = evaluate_on(asked, dataset, split, batch=batch, on_progress=on_progress)

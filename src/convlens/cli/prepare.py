@@ -13,6 +13,7 @@ def prepare(
     size: int | None = None,
     channels: int | None = None,
     exclude: Path | None = None,
+    columns: str | None = None,
     max_bad: float = 0.05,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -29,6 +30,7 @@ def prepare(
         size: Side of the input in pixels, as for convlens train.
         channels: 3 for RGB, 1 for gray, as for convlens train.
         exclude: A list of images to leave out, as for convlens train.
+        columns: Names of a table's columns, as for convlens train.
         max_bad: Largest share of unreadable files.
         quiet: Print nothing.
     """
@@ -45,6 +47,7 @@ def prepare(
         size=(size, size) if size else None,
         channels=channels,
         exclude=str(exclude) if exclude else None,
+        columns=columns,
         max_bad=max_bad,
         batch=1,
         device="cpu",

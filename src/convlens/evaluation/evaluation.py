@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,20 @@ def evaluate(
         if on_progress:
             on_progress(min(len(done) * batch, len(records)), len(records))
     return summarise(matched, chosen, np.concatenate(done))
+
+
+def usual_split(dataset: Dataset, trained_on: str, fingerprint: str) -> str | None:
+    """The split to evaluate on where none is asked for: all of data that name no splits and were not trained on.
+
+    Args:
+        dataset: as it was opened for the network's classes.
+        trained_on: the data of the training, as they were named then; "" where that is not known.
+        fingerprint: of these data.
+    """
+    if not dataset.drawn:
+        return None
+    here = trained_on == dataset.location or str(Path(trained_on).resolve()) == dataset.location
+    return None if (trained_on and here) or dataset.fingerprint() == fingerprint else "all"
 
 
 def choose_split(dataset: Dataset, split: str | None) -> str:

@@ -104,6 +104,9 @@ class TrainConfig:
     )
     max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
     exclude: str | None = _option(None, "File that lists images to leave out, as convlens check --write-list makes it.")
+    columns: str | None = _option(
+        None, "Of a table: its columns of paths, labels and, if there is one, splits, such as image_id,label."
+    )
     log: Log = _option("none", "Track the run in tensorboard or mlflow, too.")
     name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
     runs: str = _option("runs/train", "Folder that the run folder is made in.")

@@ -28,7 +28,8 @@ from convlens.training.step import Step
 
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(
-    {"data", "device", "workers", "cache", "max_bad", "exclude", "log", "checkpoint_seconds", "checkpoint_steps"}
+    {"data", "columns", "exclude", "max_bad", "device", "workers", "cache", "log"}
+    | {"checkpoint_seconds", "checkpoint_steps"}
 )
 
 

@@ -93,7 +93,7 @@ def _choice(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing)
 
 
 def _open_data(config: TrainConfig, say: Say) -> Dataset:
-    dataset = open_dataset(config.data, max_bad=config.max_bad, exclude=config.exclude)
+    dataset = open_dataset(config.data, max_bad=config.max_bad, exclude=config.exclude, columns=config.columns)
     for note in dataset.notes:
         say(note)
     if dataset.bad_files:
