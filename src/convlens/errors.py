@@ -9,8 +9,11 @@ _MOST_LISTED = 60
 class ConvlensError(Exception):
     """Something that the user can mend.
 
-    The message is one line: what was wrong, its value, what to do. The command line prints it and exits with code 2.
+    The message is one line: what was wrong, its value, what to do. The command line prints it and exits with
+    `exit_code`: 2 for what the user got wrong.
     """
+
+    exit_code = 2
 
 
 class UnknownNameError(ConvlensError):

@@ -42,7 +42,8 @@ def test_too_many_images_are_refused(serving):
 
 
 MALFORMED = [
-    (415, {"content": b"x", "headers": {"content-type": "image/png"}}),
+    (400, {"content": b"x", "headers": {"content-type": "image/png"}}),
+    (415, {"content": b"x", "headers": {"content-type": "text/plain"}}),
     (415, {"content": b"x"}),
     (415, {"data": {"file": "x"}}),
     (400, {"files": [("picture", ("a.png", b"x"))]}),
@@ -198,7 +199,7 @@ def token_file(tmp_path):
 
 def test_the_token_guards_what_costs_or_tells(serving, token_file):
     client = serving(token_file=token_file)
-    for method, path in (("POST", "/predict"), ("GET", "/info"), ("GET", "/metrics")):
+    for method, path in (("POST", "/predict"), ("POST", "/explain"), ("GET", "/info"), ("GET", "/metrics")):
         for wrong in (None, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer"):
             reply = client.request(method, path, headers={"authorization": wrong} if wrong else {})
             assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words, exit_on_error=False, print_error=False, result_action="return_value"
         )
     except ConvlensError as error:
-        return _complain(str(error))
+        return _complain(str(error), error.exit_code)
     except UnknownCommandError as error:
         return _complain(f"{unknown_name('command', _first_word(error, words), COMMANDS)} See convlens --help.")
     except CycloptsError as error:
@@ -101,9 +101,9 @@ def _first_word(error: UnknownCommandError, words: list[str]) -> str:
     return str((error.unused_tokens or words)[0])
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, exit_code: int = USER_ERROR) -> int:
     print(f"convlens: {message}", file=sys.stderr)
-    return USER_ERROR
+    return exit_code
 
 
 def _explain_os_error(error: OSError) -> int:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from convlens.data import Dataset, Record
 from convlens.data.parallel import in_order
-from convlens.errors import ConvlensError, unknown_name
+from convlens.errors import unknown_name
 from convlens.evaluation import metrics
+from convlens.predicting.finite import NotFiniteError
 from convlens.predicting.protocol import Answering
 
 _LISTED = 1000  # mistakes, and pairs of classes, in JSON
@@ -209,7 +210,7 @@ def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evalua
 def _check_numbers(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> None:
     wrong = np.flatnonzero(~np.isfinite(p_NK).all(axis=1))
     if len(wrong):
-        raise ConvlensError(
+        raise NotFiniteError(
             f"the network gives no numbers for {len(wrong):,} of {len(p_NK):,} images, first "
             f"{dataset.records(split)[wrong[0]].key!r}; its weights are damaged or its training diverged; train it anew"
         )

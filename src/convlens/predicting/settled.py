@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.predicting.finite import check_finite
 from convlens.predicting.protocol import Answering
 from convlens.predicting.ranking import PRINTED_DIGITS, Guess, rank
 
@@ -47,8 +48,15 @@ class Settled:
         self._noise: float | None = None  # largest difference of log-odds between a batch and an image alone
 
     def guesses(self, x_NCHW: NDArray[np.float32], top: int) -> list[tuple[Guess, ...]]:
-        """The `top` likeliest classes of each image (N, C, H, W), best first, as each would be answered alone."""
-        return [rank(row_K, self.predictor.classes, top) for row_K in self._probabilities(x_NCHW, top)]
+        """The `top` likeliest classes of each image (N, C, H, W), best first, as each would be answered alone.
+
+        Raises:
+            NotFiniteError: the network answers with NaN.
+        """
+        rows = self._probabilities(x_NCHW, top)
+        if len(rows):
+            check_finite(np.stack(rows))
+        return [rank(row_K, self.predictor.classes, top) for row_K in rows]
 
     @property
     def batches_pay(self) -> bool:

@@ -12,7 +12,8 @@ from convlens.serving.refusals import RefusalError
 
 def to_json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Give content as JSON, as `--json` would print it."""
-    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")  # a name may hold half a surrogate pair
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    body = text.encode("utf-8", "replace")  # a name may hold half a surrogate pair
     return Response(body, status, headers, media_type="application/json")
 
 

@@ -10,14 +10,14 @@ from starlette.exceptions import HTTPException
 
 from convlens import __version__
 from convlens.serving import answers, pages
-from convlens.serving.bodies import DisconnectedError
+from convlens.serving.bodies import DisconnectedError, while_wanted
 from convlens.serving.description import ANSWER, PICTURE, PREDICT_BODY, REFUSALS
 from convlens.serving.gate import FAULT, Gate, Passage
 from convlens.serving.measurements import CONTENT_TYPE
 from convlens.serving.pipeline import Pipeline
 from convlens.serving.refusals import RefusalError
 from convlens.serving.service import Service
-from convlens.serving.uploads import media_type, parse
+from convlens.serving.uploads import media_type
 
 
 def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
@@ -36,6 +36,7 @@ def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
 
     api = FastAPI(
         title="Convlens", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,  # to an address that the Host header names
         description="Classes of images, by a convolutional network.",
     )  # fmt: skip
     _add_predict(api, service)
@@ -77,9 +78,10 @@ def _add_explain(api: FastAPI, service: Service) -> None:
         content_type = request.headers.get("content-type")
         media_type(content_type)
         with service.bodies.reserving() as reservation:
-            body = await service.bodies.read(request.receive, request.headers, reservation)
-            uploads = parse(body, content_type, max_files=1)
-            return Response(await service.heat.png(uploads[0].content, method, target), media_type="image/png")
+            pieces = await service.bodies.read(request.receive, request.headers, reservation)
+            (upload,) = await service.reading.uploads(pieces, content_type, max_files=1)
+            work = service.heat.png(upload.content, method, target)
+            return Response(await while_wanted(work, request.receive), media_type="image/png")
 
 
 async def answer_images(service: Service, request: Request) -> Response:
@@ -94,10 +96,11 @@ async def answer_images(service: Service, request: Request) -> Response:
     content_type = request.headers.get("content-type")
     media_type(content_type)
     with service.bodies.reserving() as reservation:
-        body = await service.bodies.read(request.receive, request.headers, reservation)
-        uploads = parse(body, content_type, max_files=service.settings.max_files)
-        given = await pipeline.answer(uploads, top)
-    _note(request, service, given, len(body))
+        pieces = await service.bodies.read(request.receive, request.headers, reservation)
+        uploads = await service.reading.uploads(pieces, content_type, max_files=service.settings.max_files)
+        given = await while_wanted(pipeline.answer(uploads, top), request.receive)
+        size = reservation.size
+    _note(request, service, given, size)
     return answers.predictions(given)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from convlens.predicting.finite import NotFiniteError
 from convlens.predicting.settled import Settled
 from convlens.serving.jobs import Answer, Job
 
@@ -98,6 +99,8 @@ class Batcher:
         try:
             tensors = [job.x_CHW for job in jobs if job.x_CHW is not None]
             rows = self._settled.guesses(np.stack(tensors), max(job.ticket.top for job in jobs))
+        except NotFiniteError as error:  # whoever sent the image, the others get their answers
+            return [error] if len(jobs) == 1 else [answer for job in jobs for answer in self._answers([job])]
         except Exception as error:  # the requests get 500, and the thread lives on
             return [error] * len(jobs)
         self._last_size, self._last_seconds = len(jobs), time.perf_counter() - began

@@ -1,12 +1,13 @@
 """Reading request bodies: within limits of size, of time, and of what all clients together may keep in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from convlens.serving.refusals import RefusalError, overloaded
 
+Given = TypeVar("Given")
 Receive = Callable[[], Awaitable[Any]]
 
 # A client that is turned down mostly still sends; that is thrown away for a moment, so that it reads the answer.
@@ -42,8 +43,8 @@ class Bodies:
         finally:
             self.in_memory -= reservation.size
 
-    async def read(self, receive: Receive, headers: Mapping[str, str], reservation: "Reservation") -> bytes:
-        """Read a body to its end.
+    async def read(self, receive: Receive, headers: Mapping[str, str], reservation: "Reservation") -> list[bytes]:
+        """Read a body to its end; the pieces, as they came.
 
         Raises:
             RefusalError: 413 too large, 408 too slow, 429 too much together, 400 a false length.
@@ -68,11 +69,35 @@ class Bodies:
                 f"the body did not arrive within {self.timeout_s:g} s; send smaller images, or fewer at a time",
                 {"Connection": "close"},
             ) from None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
     def _too_large(self) -> RefusalError:
         limit = f"{self.max_body / 1_000_000:g} MB"
         return RefusalError(413, f"the body is larger than {limit}; send smaller images, or fewer at a time")
+
+
+async def while_wanted(work: Coroutine[Any, Any, Given], receive: Receive) -> Given:
+    """Await `work` for as long as its client is there.
+
+    Raises:
+        DisconnectedError: the client went away; the work is cancelled.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise DisconnectedError
+        return working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Reservation:

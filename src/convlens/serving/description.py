@@ -50,7 +50,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     401: _refusal("The bearer token is missing or another."),
     408: _refusal("The body took too long to arrive."),
     413: _refusal("The body is too large, or has too many images."),
-    415: _refusal("The body is neither multipart/form-data nor application/json."),
+    415: _refusal("The body is neither multipart/form-data nor application/json nor an image."),
     429: _refusal("The server is full; Retry-After says in how many seconds to try again."),
     503: _refusal("The network is not warm yet, or the server is being stopped."),
     504: _refusal("The answer took too long."),
@@ -72,6 +72,7 @@ PREDICT_BODY: dict[str, Any] = {
                 },
             }
         },
+        "image/*": {"schema": {"type": "string", "format": "binary", "description": "One image, as its file is."}},
         "application/json": {
             "schema": {
                 "type": "object",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
+from convlens.predicting.finite import NotFiniteError
 from convlens.serving.refusals import RefusalError, overloaded
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Heat:
             return await asyncio.wait_for(work, self._timeout_s)
         except TimeoutError:
             raise RefusalError(504, f"no explanation within {self._timeout_s:g} s; try another method") from None
+        except NotFiniteError as error:
+            raise RefusalError(500, str(error)) from None
         except ConvlensError as error:
             raise RefusalError(400, str(error)) from None
 

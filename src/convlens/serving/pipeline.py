@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convlens.predicting.finite import NotFiniteError
 from convlens.predicting.settled import Settled
 from convlens.serving.batching import Batcher
 from convlens.serving.decoding import Decoders
@@ -83,7 +84,7 @@ class Pipeline:
         """Answer the images of one request, in order; an image that cannot be read has an error instead of classes.
 
         Raises:
-            RefusalError: 429 the queue is full; 504 it took too long.
+            RefusalError: 429 the queue is full; 500 the network answers with NaN; 504 it took too long.
         """
         self.refuse_when_full(len(uploads))
         self._hold(len(uploads))
@@ -93,6 +94,8 @@ class Pipeline:
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 await ticket.done
+        except NotFiniteError as error:
+            raise RefusalError(500, str(error)) from None
         except TimeoutError:
             raise RefusalError(
                 504, f"no answer within {self.limits.timeout_s:g} s; send fewer images, or try again later"

@@ -15,6 +15,7 @@ from convlens.serving.application import build
 from convlens.serving.readiness import Readiness
 from convlens.serving.service import Loaded, Service
 from convlens.serving.settings import Settings
+from convlens.serving.wire import BoundedHttp
 
 # How long connections that are open but silent may still send a request, once no new ones are taken.
 _LINGER_SECONDS = 0.5
@@ -77,6 +78,7 @@ def _configuration(settings: Settings, service: Service, on_start: Callable[[], 
         access_log=False,
         server_header=False,
         ws="none",
+        http=BoundedHttp,
         lifespan="on",
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.timeout_s + settings.upload_timeout_s) + 5,

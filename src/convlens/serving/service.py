@@ -16,6 +16,7 @@ from convlens.serving.journal import note
 from convlens.serving.measurements import Measurements
 from convlens.serving.pipeline import Limits, Pipeline
 from convlens.serving.readiness import Readiness
+from convlens.serving.reading import Reading
 from convlens.serving.settings import Settings
 from convlens.serving.tokens import read_token
 from convlens.serving.warming import warm
@@ -61,6 +62,7 @@ class Service:
             max_together=max(8 * settings.max_body, 256_000_000),
             timeout_s=settings.upload_timeout_s,
         )
+        self.reading = Reading()
         self.draining = False
         self.failure: Exception | None = None
         self.loaded: Loaded | None = None
@@ -102,6 +104,7 @@ class Service:
 
     async def close(self) -> None:
         """Answer what was admitted, then stop."""
+        self.reading.close()
         if self.pipeline:
             await asyncio.to_thread(self.pipeline.close)
         if self.heat:
