@@ -231,6 +231,45 @@ def test_scripted_modules_are_recorded_as_what_they_were_made_from():
     assert set(graph.parameters) == set(weights)
 
 
+class Making(OrderedDict):
+    """Gives an instance of the class that it holds, as a library's table of activations does."""
+
+    def __getitem__(self, name):
+        return super().__getitem__(name)()
+
+
+class Odd(list):
+    """Never tells what it holds."""
+
+    def __iter__(self):
+        return iter(())
+
+    def clear(self):
+        raise NotImplementedError
+
+
+ACTIVATIONS = Making(relu=nn.ReLU, gelu=nn.GELU)
+
+
+class Activated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.odd = Odd([1, 2])
+
+    def forward(self, x):
+        ACTIVATIONS["new"] = x
+        list.append(self.odd, x)
+        return ACTIVATIONS["relu"](x)
+
+
+def test_containers_of_unusual_classes_are_as_they_were():
+    network = Activated()
+    record(network, (3, 8, 8))
+    assert {name: dict.__getitem__(ACTIVATIONS, name) for name in ACTIVATIONS} == {"relu": nn.ReLU, "gelu": nn.GELU}
+    assert list.__len__(network.odd) == 2
+    assert not fakes()
+
+
 class Failing(nn.Module):
     def forward(self, x):
         y = x * 2

@@ -10,7 +10,7 @@ import functools
 import gc
 import random
 import sys
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -67,11 +67,13 @@ class Snapshot:
         if isinstance(thing, ModuleType | torch.jit.ScriptModule) or _root(type(thing).__module__) in _NO_STATE:
             return ()
         if isinstance(thing, dict):
-            self._dict(thing)
-            return [*thing.keys(), *thing.values()]
+            content = self._dict(thing)
+            return [*content.keys(), *content.values(), *self._more(thing)]
         if isinstance(thing, list | set | deque):
-            self._undo.append(functools.partial(_refill, thing, thing.copy()))
-            return list(thing)
+            kind = next(each for each in (list, set, deque) if isinstance(thing, each))
+            elements = list(kind.__iter__(thing))
+            self._undo.append(functools.partial(_refill, kind, thing, elements))
+            return [*elements, *self._more(thing)]
         if isinstance(thing, CellType):
             return self._cell(thing)
         if isinstance(thing, np.ndarray):
@@ -86,10 +88,13 @@ class Snapshot:
             self._undo.append(functools.partial(setattr, tensor, "grad", tensor.grad))
         return [vars(tensor)]
 
-    def _dict(self, thing: dict[Any, Any], *, ordered: bool = True) -> None:
-        self._undo.append(functools.partial(_refill_dict, thing, dict(thing), ordered=ordered))
-        for key, value in thing.items():
-            self._replace(value, functools.partial(thing.__setitem__, key))
+    def _dict(self, thing: dict[Any, Any], *, ordered: bool = True) -> dict[Any, Any]:
+        """Its true contents: a class of dicts may give others for the same keys."""
+        kind, content = _plain(thing), _content(thing)
+        self._undo.append(functools.partial(_refill_dict, thing, content, ordered=ordered))
+        for key, value in content.items():
+            self._replace(value, functools.partial(kind.__setitem__, thing, key))
+        return content
 
     def _function(self, function: FunctionType) -> Iterator[Any]:
         """Its defaults, its closure, its attributes, and the global variables that its code mentions."""
@@ -125,6 +130,10 @@ class Snapshot:
         self._undo.append(functools.partial(setattr, cell, "cell_contents", content))
         self._replace(content, functools.partial(setattr, cell, "cell_contents"))
         return [content]
+
+    def _more(self, container: Any) -> list[Any]:
+        """What a container of a class of somebody's own holds beside its elements."""
+        return [] if type(container).__module__ in ("builtins", "collections") else self._instance(container)
 
     def _instance(self, thing: Any) -> list[Any]:
         held: list[Any] = [type(thing)]
@@ -207,26 +216,34 @@ def _unfill(cell: CellType) -> None:
         del cell.cell_contents
 
 
-def _refill(container: Any, content: Any) -> None:
-    if list(map(id, container)) == list(map(id, content)):
+def _plain(container: dict[Any, Any]) -> type[dict[Any, Any]]:
+    """The class whose methods read and write a dict as it is, whatever its own class makes of them."""
+    return OrderedDict if isinstance(container, OrderedDict) else dict
+
+
+def _content(container: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: dict.__getitem__(container, key) for key in _plain(container).__iter__(container)}
+
+
+def _refill(kind: Any, container: Any, content: list[Any]) -> None:
+    if list(map(id, kind.__iter__(container))) == list(map(id, content)):
         return
-    container.clear()
-    if isinstance(container, set):
-        container.update(content)
-    else:
-        container.extend(content)
+    kind.clear(container)
+    (kind.update if kind is set else kind.extend)(container, content)
 
 
 def _refill_dict(container: dict[Any, Any], content: dict[Any, Any], *, ordered: bool) -> None:
     """Restore entry by entry, since other threads may be reading; all of it only where the order has changed."""
-    for key in [key for key in container if key not in content]:
-        del container[key]
+    kind, now = _plain(container), _content(container)
+    for key in now.keys() - content.keys():
+        kind.__delitem__(container, key)
     for key, value in content.items():
-        if key not in container or container[key] is not value:
-            container[key] = value
-    if ordered and list(map(id, container)) != list(map(id, content)):
-        container.clear()
-        container.update(content)
+        if key not in now or now[key] is not value:
+            kind.__setitem__(container, key, value)
+    if ordered and list(map(id, kind.__iter__(container))) != list(map(id, content)):
+        kind.clear(container)
+        for key, value in content.items():
+            kind.__setitem__(container, key, value)
 
 
 def _restore_class(kind: type, content: dict[str, Any]) -> None:
