@@ -70,7 +70,7 @@ class Snapshot:
             content = self._dict(thing)
             return [*content.keys(), *content.values(), *self._more(thing)]
         if isinstance(thing, list | set | deque):
-            kind = next(each for each in (list, set, deque) if isinstance(thing, each))
+            kind: Any = next(each for each in (list, set, deque) if isinstance(thing, each))
             elements = list(kind.__iter__(thing))
             self._undo.append(functools.partial(_refill, kind, thing, elements))
             return [*elements, *self._more(thing)]
