@@ -40,7 +40,8 @@ class Family:
     Attributes:
         networks: name -> builder.
         first: the layer that sees the image, whose kernel adapts to other channel counts; None if it cannot.
-        heads: the layers that give one output a class, which start anew for other class counts.
+        heads: the layers that give one output a class, which start anew for other class counts; those of auxiliary
+            heads are not in every network of the family, see `heads_of`.
         layouts: project -> how it names our modules; our own names always work.
         optional: beginnings of our names that a file may lack, or have without the network having them.
         prepare: sets the network up for images as published weights take them, where that is not in the weights.
@@ -52,3 +53,8 @@ class Family:
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     prepare: Callable[[nn.Module, Preprocessing], None] | None = None
+
+    def heads_of(self, network: nn.Module) -> tuple[str, ...]:
+        """Those of `heads` that a network has."""
+        there = {name for name, _ in network.named_modules()}
+        return tuple(head for head in self.heads if head in there)

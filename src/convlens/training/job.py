@@ -67,7 +67,7 @@ class Job:
     @property
     def heads(self) -> tuple[str, ...]:
         """Names of the modules that give one output a class."""
-        return family_of(networks.card(self.config.network)).heads
+        return family_of(networks.card(self.config.network)).heads_of(self.network)
 
     @property
     def total_steps(self) -> int:

@@ -68,15 +68,20 @@ def freeze_body(network: nn.Module, heads: Sequence[str], *, frozen: bool) -> No
 
     Args:
         network: in training mode.
-        heads: names of the modules that go on learning.
+        heads: names of the modules that go on learning; where they have nothing to learn, such as the fixed bitmaps of
+            LeNet-5 of 1998, the last layer that has.
         frozen: whether the rest is frozen.
     """
-    learning = {id(parameter) for head in heads for parameter in network.get_submodule(head).parameters()}
+    learning = [network.get_submodule(head) for head in heads]
+    if not any(True for head in learning for _ in head.parameters()):
+        learning = [module for module in network.modules() if any(True for _ in module.parameters(recurse=False))][-1:]
+    kept = {id(parameter) for head in learning for parameter in head.parameters()}
+    in_heads = {id(module) for head in learning for module in head.modules()}
     for parameter in network.parameters():
-        parameter.requires_grad_(not frozen or id(parameter) in learning)
+        parameter.requires_grad_(not frozen or id(parameter) in kept)
     if frozen:
-        for name, module in network.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not name.startswith(tuple(heads)):
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module) not in in_heads:
                 module.eval()
 
 
