@@ -12,19 +12,21 @@ import argparse
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch import nn
+from torch.nn.functional import cross_entropy
 
+from convlens.explorer.vanishing import PAIRS, WIDTHS, as_before_2015, digits, flows, measure
 from convlens.networks.resnet_cifar import CifarResNet
 
 DEPTHS = (20, 56)
-WIDTHS = (8, 16, 32)
+BUNDLE = Path(__file__).parents[1] / "src" / "convlens" / "explorer" / "trained" / "gradients.json"
 
 
 @dataclass
@@ -42,9 +44,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer steps and one seed, under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--bundle", action="store_true", help="only measure what the explorer shows at once, and keep it"
+    )
     parser.add_argument("--figure", type=Path, help="write the figure here, .png or .svg")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.bundle:
+        bundle()
+        return
     steps = 12 if asked.quick else 150
     settings = [(norm, depth) for norm in (True, False) for depth in DEPTHS]
     pairs = [[train(depth, skip=skip, norm=norm, steps=steps) for skip in (True, False)] for norm, depth in settings]
@@ -58,6 +66,23 @@ def main() -> None:
         print(f"{row['what']:62} residual {row['ours']:9.3g}  plain {row['peer']:9.3g} {row['unit']}")
 
 
+def bundle() -> None:
+    """What page 10 of the explorer shows before it is asked to measure here: three digits of each number are enough."""
+    found = {}
+    for pair in PAIRS:
+        for norm in (True, False):
+            *_, result = measure(pair, norm=norm, epochs=6)
+            found[f"{pair} {'norm' if norm else 'before 2015'}"] = rounded(result)
+    about = {"measured": datetime.now(UTC).date().isoformat(), "epochs": 6, "found": found}
+    BUNDLE.write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def rounded(nest: Any) -> Any:
+    if isinstance(nest, dict):
+        return {key: rounded(each) for key, each in nest.items()}
+    return [float(f"{each:.3g}") for each in nest] if isinstance(nest, list) else nest
+
+
 def train(depth: int, *, skip: bool, norm: bool, steps: int) -> Outcome:
     """SGD with Nesterov momentum 0.9, learning rate 0.05 (0.01 without batch norm), gradients clipped to norm 5."""
     torch.manual_seed(0)
@@ -68,7 +93,7 @@ def train(depth: int, *, skip: bool, norm: bool, steps: int) -> Outcome:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05 if norm else 0.01, momentum=0.9, nesterov=True)
     order = torch.Generator().manual_seed(0)
     batches = torch.randint(0, len(images), (steps, 64), generator=order)
-    gradients = gradient_of_each_layer(network, images[batches[0]], labels[batches[0]])
+    gradients = flows(network, images[batches[0]], labels[batches[0]])["gradient"]
     losses: list[float] = []
     for batch in batches:
         optimizer.zero_grad()
@@ -79,36 +104,6 @@ def train(depth: int, *, skip: bool, norm: bool, steps: int) -> Outcome:
         losses.append(float(loss.detach()))
     kind, setting = "residual" if skip else "plain", "batch norm" if norm else "before 2015"
     return Outcome(f"{depth} layers", kind, setting, losses, gradients)
-
-
-def as_before_2015(network: nn.Module) -> None:
-    """No batch norm, and the initialisation of Glorot and Bengio (2010), which does not know ReLU."""
-    for module in list(network.modules()):
-        if isinstance(module, nn.Conv2d):
-            nn.init.xavier_normal_(module.weight)
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, nn.Identity())
-
-
-def gradient_of_each_layer(network: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
-    outputs: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        output.retain_grad()
-        outputs.append(output)
-
-    handles = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.Conv2d)]
-    cross_entropy(network(images), labels).backward()
-    for handle in handles:
-        handle.remove()
-    return [float(output.grad.norm()) for output in outputs if output.grad is not None]
-
-
-def digits() -> tuple[Tensor, Tensor]:
-    images, labels = load_digits(return_X_y=True)
-    x = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 8 - 1
-    return interpolate(x, size=(16, 16), mode="bilinear", antialias=False), torch.tensor(labels)
 
 
 def compare(residual: Outcome, plain: Outcome) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -153,3 +154,34 @@ def test_the_kernel_is_applied_to_a_picture(visit):
     page.get_by_role("button", name="Laplace").click()
     page.wait_for_function("before => document.querySelector('.pair figure:last-child img').src !== before", arg=before)
     assert after.evaluate("image => image.naturalWidth") == 62
+
+
+def test_the_formula_is_lit_term_by_term(visit):
+    page = visit("/convolution?step=4")
+    page.locator("[data-term='5']").hover()
+    said = page.locator(".lit-term").inner_text()
+    assert said == "c_in = 0, m = 1, n = 2: f(1·s+1·d−p, 1·s+2·d−p, 0) · w(1, 2, 0, 0) = 2 · 0 = 0"
+    expect(page.locator(".cell.lit")).to_have_count(2)
+    page.locator("h1").hover()
+    expect(page.locator(".cell.lit")).to_have_count(0)
+    page.get_by_role("button", name="Term by term").click()
+    page.locator("[data-term='1'].lit").wait_for()
+
+
+def test_the_line_of_pytorch_makes_this_layer(visit):
+    page = visit(
+        "/convolution?stride=2,1&padding=1&mode=reflect&filters=2&input=1,2,3;4,5,6;7,8,9&kernel=1,2;3,4_0,1;1,0&bias=1"
+    )
+    line = page.locator(".code-line").inner_text()
+    layer = eval(line, {"torch": torch})
+    assert isinstance(layer, torch.nn.Conv2d)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[[[1.0, 2], [3, 4]]], [[[0, 1], [1, 0]]]]))
+        layer.bias.fill_(1)
+        output = layer(torch.arange(1.0, 10).reshape(1, 1, 3, 3))[0]
+    assert numbers(page, "output") == [f"{value:g}" for value in output[0].flatten().tolist()]
+    page.get_by_role("button", name="groups: go to its control").click()
+    expect(page.locator("[data-stepper=groups]")).to_be_visible()
+    assert page.evaluate("document.activeElement.closest('.stepper')?.dataset.stepper") in ("groups", None)
+    page.get_by_role("button", name="dilation: go to its control").click()
+    assert page.evaluate("document.activeElement.name") == "dilation"

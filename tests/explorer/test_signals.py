@@ -28,14 +28,14 @@ def test_the_figure_of_the_lecture_is_what_one_sees_first(visit, screenshot):
 
 
 def test_the_area_is_the_integral_at_every_place(visit):
-    page = visit("/signals?operation=autocorrelation&step=40")
-    assert area(page) == pytest.approx((shape("box") ** 2).sum() * WIDTH)
+    page = visit("/signals?operation=autocorrelation&step=39")
+    assert area(page) == pytest.approx(1)
     page.locator("h1").focus()
     page.keyboard.press("ArrowRight")
-    assert area(page) == pytest.approx(1.05 - WIDTH)
+    assert area(page) == pytest.approx(1 - WIDTH)
     page.keyboard.press("End")
     assert area(page) == 0
-    page.wait_for_url(re.compile("step=80"))
+    page.wait_for_url(re.compile("step=78"))
 
 
 def test_swapping_mirrors_the_correlation_and_leaves_the_convolution(visit):
@@ -46,7 +46,7 @@ def test_swapping_mirrors_the_correlation_and_leaves_the_convolution(visit):
     correlation = area(page)
     assert correlation != convolution
     page.get_by_role("button", name="Swap f and g").click()
-    page.get_by_label("Step", exact=True).fill("50")
+    page.get_by_label("Step", exact=True).fill("48")
     wait_for_area(page, f"{correlation:.4g}")
     page.locator(".segments button[value=convolution]").click()
     page.get_by_label("Step", exact=True).fill("30")
@@ -54,7 +54,7 @@ def test_swapping_mirrors_the_correlation_and_leaves_the_convolution(visit):
 
 
 def test_a_signal_is_drawn_with_the_pointer_and_with_the_keyboard(visit):
-    page = visit("/signals?operation=autocorrelation&step=40")
+    page = visit("/signals?operation=autocorrelation&step=39")
     sketch = page.get_by_role("slider", name="Draw the signal f")
     sketch.scroll_into_view_if_needed()
     box = sketch.bounding_box()
@@ -85,7 +85,7 @@ def test_pressing_the_result_goes_there(visit):
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + 40)
-    page.wait_for_function("() => !document.querySelector('.player-where').innerText.startsWith('35')")
+    page.wait_for_function("() => !document.querySelector('.player-where').innerText.startsWith('34')")
 
 
 def test_shapes_have_their_areas():

@@ -26,6 +26,7 @@ from convlens.explorer.api import (
     convolution,
     dense,
     field,
+    gradient,
     image,
     inside,
     network,
@@ -51,6 +52,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     inside.routes,
     dense.routes,
     accuracy.routes,
+    gradient.routes,
 )
 
 

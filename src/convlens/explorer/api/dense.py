@@ -1,5 +1,8 @@
-"""Why not fully connected: parameters as the image grows, and the demo's shifted images, measured on request."""
+"""Why not fully connected: parameters as the image grows, and what shifted images do, measured before or on request."""
 
+import json
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter
@@ -29,7 +32,7 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(40, ge=1, le=100)
+    epochs: int = Field(15, ge=1, le=60)
 
 
 def routes(_: Session) -> APIRouter:
@@ -53,9 +56,17 @@ def routes(_: Session) -> APIRouter:
 
     @router.get("/dense/experiment")
     def state() -> dict[str, Any]:
-        return experiment.state()
+        state = experiment.state()
+        return {**_measured_before(), **state} if state["state"] == "idle" else state
 
     return router
+
+
+@cache
+def _measured_before() -> dict[str, Any]:
+    """What `benchmarks/explorer_networks.py` measured, and when."""
+    found: dict[str, Any] = json.loads(files("convlens.explorer").joinpath("trained", "shifts.json").read_text("utf-8"))
+    return found
 
 
 def cost(layer: FirstLayer, side: int) -> dict[str, int]:
@@ -78,4 +89,6 @@ def cost(layer: FirstLayer, side: int) -> dict[str, int]:
         "dense_macs": geometry.macs(layer.channels, outputs, (side, side), (1, 1)),
         "convolution_macs": geometry.macs(layer.channels, layer.filters, (layer.kernel, layer.kernel), (side, side)),
         "outputs": outputs,
+        # the lecture's formula: a layer with one number for each filter, which keeps no place; weights alone
+        "slide": side * side * layer.channels * layer.filters,
     }

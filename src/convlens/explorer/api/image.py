@@ -48,7 +48,8 @@ def routes(session: Session) -> APIRouter:
 
     @router.get("/image/{picture}")
     def whole(picture: str, normalisation: Normalisation = "imagenet") -> dict[str, Any]:
-        return _whole(session.images.get(picture).pixels, normalisation)
+        shown = session.images.get(picture)
+        return _whole(shown.pixels, normalisation) | {"reduced_from": shown.reduced_from}
 
     @router.get("/image/{picture}/{plane}")
     def plane(picture: str, plane: str, normalisation: Normalisation = "imagenet") -> Response:

@@ -12,9 +12,9 @@ from convlens import arithmetic
 from convlens.arithmetic.stepping import OPERATIONS
 from convlens.explorer.session import Session
 
-SAMPLES = 41
-WIDTH = 2 / (SAMPLES - 1)
-"""Distance between samples: what a sum of products is multiplied by to stand for the integral."""
+SAMPLES = 40
+WIDTH = 2 / SAMPLES
+"""Width of a sample's strip: a sum of products times this is the integral, by the midpoint rule."""
 
 Signal = NDArray[np.float64]
 Samples = Annotated[
@@ -23,14 +23,14 @@ Samples = Annotated[
 
 # name -> the function of t in −1 … 1
 _SHAPES: dict[str, Callable[[Signal], Signal]] = {
-    "box": lambda t: (np.abs(t) <= 0.501).astype(np.float64),
-    "ramp": lambda t: np.where(np.abs(t) <= 0.501, 0.5 - t, 0),
+    "box": lambda t: (np.abs(t) < 0.5).astype(np.float64),
+    "ramp": lambda t: np.where(np.abs(t) < 0.5, 0.5 - t, 0),
     "triangle": lambda t: np.clip(1 - 2 * np.abs(t), 0, 1),
     "bell": lambda t: np.exp(-((t / 0.25) ** 2)),
-    "decay": lambda t: np.where(t >= -0.501, np.exp(-3 * (t + 0.5)), 0),
+    "decay": lambda t: np.where(t > -0.5, np.exp(-3 * (t + 0.5)), 0),
     "wave": lambda t: np.sin(4 * np.pi * t) * np.cos(np.pi * t / 2) ** 2,
-    "pulses": lambda t: ((np.abs(t + 0.5) <= 0.126) | (np.abs(t - 0.4) <= 0.126)).astype(np.float64),
-    "edge": lambda t: np.where(np.abs(t) <= 0.501, np.sign(np.rint(t * 1e6)), 0),
+    "pulses": lambda t: ((np.abs(t + 0.5) < 0.125) | (np.abs(t - 0.4) < 0.125)).astype(np.float64),
+    "edge": lambda t: np.where(np.abs(t) < 0.5, np.sign(t), 0),
 }
 
 
@@ -71,14 +71,14 @@ def routes(_: Session) -> APIRouter:
 def shape(name: str) -> Signal:
     """Sample one of the named functions, rounded as addresses are.
 
-    >>> float(shape("box").sum()) * WIDTH
-    1.05
+    >>> round(float(shape("box").sum()) * WIDTH, 9)
+    1.0
     """
-    return np.round(_SHAPES[name](np.linspace(-1, 1, SAMPLES)), 3) + 0.0
+    return np.round(_SHAPES[name](np.array(times(SAMPLES))), 3) + 0.0
 
 
 def times(samples: int) -> list[float]:
-    """Where the samples lie: in the middle is 0."""
+    """Where the samples lie, around 0: in the middles of their strips, or, for an odd number, on the borders."""
     half = (samples - 1) / 2 * WIDTH
     return [float(t) for t in np.round(np.linspace(-half, half, samples), 6) + 0.0]
 

@@ -69,7 +69,7 @@ export function toggle(settings, name, label, { signal } = {}) {
 }
 
 /** A count with − and +, for what is not itself a setting. `options()` lists the values where not all are allowed. */
-export function stepper(label, { read, write, least, most, options }, { settings, names, signal }) {
+export function stepper(label, { id, read, write, least, most, options }, { settings, names, signal }) {
   const value = h("span", { class: "stepper-value" });
   const other = (direction) => {
     const allowed = options?.() ?? Array.from({ length: most - least + 1 }, (_, index) => least + index);
@@ -85,7 +85,7 @@ export function stepper(label, { read, write, least, most, options }, { settings
   };
   settings.on(names, follow, signal);
   follow();
-  return h("div", { class: "stepper", role: "group", "aria-label": label }, h("span", { class: "stepper-label" }, label), less, value, more);
+  return h("div", { class: "stepper", role: "group", "aria-label": label, "data-stepper": id }, h("span", { class: "stepper-label" }, label), less, value, more);
 }
 
 /** A plain button. */

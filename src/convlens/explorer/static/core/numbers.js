@@ -49,6 +49,9 @@ export function duration(seconds) {
   return seconds >= 1e-3 ? `${rounded(seconds * 1e3)}${SPACE}${t("units.millisecond")}` : `${rounded(seconds * 1e6)}${SPACE}${t("units.microsecond")}`;
 }
 
+/** "2026-11-27" as a date of the page's language; nothing for nothing. */
+export const day = (text) => (text ? new Intl.DateTimeFormat(language() === "en" ? "en-GB" : language(), { dateStyle: "long" }).format(new Date(text)) : "");
+
 /** What separates numbers in a list: a comma, unless numbers have commas inside. */
 export const between = () => (language() === "en" ? ", " : "; ");
 

@@ -10,4 +10,5 @@ export const PAGES = [
   { name: "network", part: "network", number: 7 },
   { name: "inside", part: "network", number: 8 },
   { name: "accuracy", part: "field", number: 9 },
+  { name: "gradient", part: "field", number: 10 },
 ];

@@ -60,6 +60,11 @@ export class NumberGrid {
     }).filter(Boolean);
   }
 
+  /** Make one cell stand out, margin included; whoever lit it takes the class `lit` away. */
+  light(row, column) {
+    this.#cells[row]?.[column]?.classList.add("lit");
+  }
+
   #build(values, { rows, columns }) {
     this.element.style.setProperty("--rows", rows.length);
     this.element.style.setProperty("--columns", columns.length);

@@ -8,6 +8,7 @@ import { choice, integer, pair, planes, real, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { NumberGrid } from "../draw/grid.js";
 import { Player } from "../draw/player.js";
+import { Formula } from "./convolution/formula.js";
 import { panel } from "./convolution/panel.js";
 import { sizeFormula, writtenSum } from "./convolution/written.js";
 
@@ -36,12 +37,13 @@ const LAYER = [...SLIDE, "input", "kernel", "filters", "groups", "bias"];
 
 export async function show(root, { settings, signal, notify }) {
   const player = new Player(settings, { signal });
-  const stage = new Stage(settings, player);
+  const general = new Formula(settings, { signal, onLight: (term) => stage.light(term) });
+  const stage = new Stage(settings, player, general);
   const formula = h("div", { class: "formula" });
   const picture = pictureCard(settings, signal);
   root.append(
     h("section", { class: "card stage-card" }, stage.element, player.element, stage.sum),
-    h("div", { class: "beside" }, panel(settings, signal), h("div", { class: "stack" }, h("section", { class: "card" }, h("h2", {}, t("convolution.size")), formula), picture.element)),
+    h("div", { class: "beside" }, panel(settings, signal), h("div", { class: "stack" }, general.element, h("section", { class: "card" }, h("h2", {}, t("convolution.size")), formula), picture.element)),
   );
   const newest = new Newest(signal);
   const update = () => newest.run((ending) => post("/convolution", request(settings), ending), (answer) => {
@@ -72,9 +74,10 @@ class Stage {
   #kernels = [];
   #outputs = [];
 
-  constructor(settings, player) {
+  constructor(settings, player, general) {
     this.settings = settings;
     this.player = player;
+    this.general = general;
     this.columns = ["input", "kernel", "output"].map((tone) => h("div", { class: `planes planes-${tone}` }));
     this.captions = ["input", "kernel", "output"].map((tone) => h("h2", { class: `caption tone-${tone}` }));
     const [input, kernel, output] = this.columns.map((column, index) => h("div", { class: "stage-part" }, this.captions[index], column));
@@ -85,6 +88,7 @@ class Stage {
 
   draw(walk) {
     this.#walk = walk;
+    this.general.draw(walk);
     this.#build();
     this.sign.textContent = walk.operation === "correlation" ? "⋆" : "∗";
     const [top, left] = [walk.padding[0][0], walk.padding[1][0]];
@@ -129,7 +133,20 @@ class Stage {
       if (index === filter) marks[marks.length - 1] = { row, column, kind: "now" };
       grid.mark(marks);
     });
-    this.sum.replaceChildren(...writtenSum(step));
+    this.sum.replaceChildren(...writtenSum(step, (index) => this.general.light(index)));
+    this.general.step(step);
+  }
+
+  /** Show one term of the window: its cell of the input, its cell of the kernel, and itself in the sum. */
+  light(term) {
+    if (!this.#walk) return;
+    const step = this.#walk.steps[this.player.step];
+    for (const lit of this.element.parentElement.querySelectorAll(".lit")) lit.classList.remove("lit");
+    if (!term) return;
+    this.#inputs[step.channels[0] + term.channel].light(step.rows[term.row], step.columns[term.column]);
+    this.#kernels[term.channel].light(...(this.#walk.operation === "correlation" ? [term.row, term.column] : [step.kernel[0].length - 1 - term.row, step.kernel[0][0].length - 1 - term.column]));
+    const index = (term.channel * step.rows.length + term.row) * step.columns.length + term.column;
+    this.sum.querySelector(`[data-term="${index}"]`)?.classList.add("lit");
   }
 
   /** Cells as large as the page allows; parts below each other where they would be too small. */

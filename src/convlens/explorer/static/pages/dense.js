@@ -3,10 +3,11 @@
 import { get, Newest, post } from "../core/api.js";
 import { button, copyLink, slider } from "../core/controls.js";
 import { h } from "../core/dom.js";
-import { bytes, grouped, percent, short } from "../core/numbers.js";
-import { integer } from "../core/settings.js";
+import { bytes, day, grouped, percent, short } from "../core/numbers.js";
+import { flag, integer } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { Curves } from "../draw/curves.js";
+import { unrollingCard } from "./dense/unrolling.js";
 
 const ASK_EVERY = 700; // ms, while the experiment runs
 
@@ -15,7 +16,9 @@ export const settings = () => ({
   channels: integer(3, { least: 1, most: 4 }),
   filters: integer(64, { least: 1, most: 128 }),
   kernel: integer(7, { least: 1, most: 11 }),
-  epochs: integer(40, { least: 1, most: 100 }),
+  epochs: integer(15, { least: 1, most: 60 }),
+  unrolled: flag(false),
+  moved: integer(0, { least: 0, most: 2 }),
 });
 
 const LAYER = ["side", "channels", "filters", "kernel"];
@@ -23,7 +26,9 @@ const LAYER = ["side", "channels", "filters", "kernel"];
 export async function show(root, { settings, signal, notify }) {
   const growth = new Growth(settings);
   const experiment = new Shifts(settings, signal, notify);
+  const unrolling = await unrollingCard(settings, signal);
   root.append(
+    unrolling,
     h("section", { class: "card" }, h("h2", {}, t("dense.growth")), h("p", { class: "quiet-text" }, t("dense.growthText")),
       h("div", { class: "bar dense-bar" }, LAYER.map((name) => slider(settings, name, t(`dense.${name}`), { signal }))),
       growth.element,
@@ -61,6 +66,7 @@ class Growth {
     const { side, channels, filters, kernel } = Object.fromEntries(LAYER.map((name) => [name, this.settings.get(name)]));
     this.numbers.replaceChildren(
       h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("dense.table") }, h("table", {}, h("thead", {}, h("tr", {}, ["layer.label", "parameters", "memory", "macs"].map((key) => h("th", { scope: "col" }, t(`dense.${key}`))))), h("tbody", {}, line("dense"), line("convolution")))),
+      h("p", { class: "dense-formula" }, h("span", { class: TONES.dense }, t("dense.slide")), `: H·W·C·C_out = ${side}·${side}·${channels}·${filters} = `, h("b", {}, grouped(at.slide))),
       h("p", { class: "dense-formula" }, h("span", { class: TONES.dense }, t("dense.layer.dense")), `: (${side}·${side}·${channels} + 1) · ${side}·${side}·${filters} = `, h("b", {}, grouped(at.dense))),
       h("p", { class: "dense-formula" }, h("span", { class: TONES.convolution }, t("dense.layer.convolution")), `: (${kernel}·${kernel}·${channels} + 1) · ${filters} = `, h("b", {}, grouped(at.convolution))),
       h("p", {}, h("strong", { class: "dense-times" }, t("dense.times", { times: grouped(Math.round(at.dense / at.convolution)) }))));
@@ -83,7 +89,7 @@ const TONES = { dense: "of-kernel", convolution: "of-output" };
 
 const legend = () => h("p", { class: "dense-legend" }, Object.entries(TONES).map(([name, tone]) => h("span", { class: tone }, `— ${t(`dense.layer.${name}`)}`)));
 
-/** The demo's two networks, trained here and now, on images that are shifted further and further. */
+/** Two networks that learnt digits that never moved, on digits that are shifted further and further. */
 class Shifts {
   #networks = null;
   #timer = null;
@@ -96,7 +102,7 @@ class Shifts {
     this.bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": t("dense.progress") });
     this.said = h("p", { class: "quiet-text", role: "status" });
     this.curves = new Curves({ label: t("dense.shiftChart"), height: 260, margin: { top: 12, right: 18, bottom: 46, left: 54 } });
-    this.result = h("div", { hidden: true }, legendOf({ mlp: "of-kernel", lenet5: "of-output" }), this.curves.element, this.table = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("dense.shiftTable") }));
+    this.result = h("div", { hidden: true }, legend(), this.curves.element, this.table = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("dense.shiftTable") }));
     this.element = h("section", { class: "card" }, h("h2", {}, t("dense.shift")), h("p", { class: "quiet-text" }, t("dense.shiftText")),
       h("div", { class: "bar" }, slider(settings, "epochs", t("dense.epochs"), { signal }), this.start, this.bar), this.said, this.result);
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
@@ -120,16 +126,16 @@ class Shifts {
     this.start.disabled = running;
     this.bar.hidden = !running;
     this.bar.value = answer.progress ?? 0;
-    this.said.textContent = { idle: t("dense.idle"), running: t("dense.running"), failed: t("dense.failed", { error: answer.error }), done: t("dense.done", { epochs: answer.epochs }) }[answer.state];
+    this.said.textContent = { idle: answer.networks ? t("dense.before", { epochs: answer.epochs, day: day(answer.measured) }) : t("dense.idle"), running: t("dense.running"), failed: t("dense.failed", { error: answer.error }), done: t("dense.done", { epochs: answer.epochs }) }[answer.state];
     clearTimeout(this.#timer);
     if (running) this.#timer = setTimeout(() => this.ask().catch(() => {}), ASK_EVERY);
-    this.result.hidden = answer.state !== "done";
-    if (answer.state !== "done") return;
+    this.result.hidden = !answer.networks;
+    if (!answer.networks) return;
     this.#networks = answer.networks;
     const shifts = answer.networks[0].at_shifts.map((_, shift) => shift);
     this.table.replaceChildren(h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("dense.network")), h("th", { scope: "col" }, t("dense.parameters")), shifts.map((shift) => h("th", { scope: "col" }, t("dense.pixels", { count: shift }))))),
-      h("tbody", {}, answer.networks.map((network) => h("tr", { "data-network": network.name }, h("th", { scope: "row" }, network.name), h("td", { class: "number" }, grouped(network.parameters)), network.at_shifts.map((value) => h("td", { class: "number" }, percent(value))))))));
+      h("tbody", {}, answer.networks.map((network) => h("tr", { "data-network": network.name }, h("th", { scope: "row", class: TONES[network.name] }, t(`dense.layer.${network.name}`)), h("td", { class: "number" }, grouped(network.parameters)), network.at_shifts.map((value) => h("td", { class: "number" }, percent(value))))))));
     this.fit();
   }
 
@@ -137,8 +143,6 @@ class Shifts {
     if (!this.#networks || this.result.hidden) return;
     const shifts = this.#networks[0].at_shifts.map((_, shift) => shift);
     this.curves.axes({ low: 0, high: shifts.at(-1), ticks: shifts, text: (value) => t("dense.pixels", { count: value }) }, { low: 0, high: 1.02, ticks: [0, 0.25, 0.5, 0.75, 1], text: percent });
-    this.curves.lines(this.#networks.map((network) => ({ xs: shifts, ys: network.at_shifts, tone: network.name === "mlp" ? "kernel" : "output" })));
+    this.curves.lines(this.#networks.map((network) => ({ xs: shifts, ys: network.at_shifts, tone: network.name === "dense" ? "kernel" : "output" })));
   }
 }
-
-const legendOf = (tones) => h("p", { class: "dense-legend" }, Object.entries(tones).map(([name, tone]) => h("span", { class: tone }, `— ${name}: ${t(`dense.network_${name}`)}`)));

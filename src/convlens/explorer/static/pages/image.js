@@ -62,7 +62,7 @@ class Numbers {
     this.settings = settings;
     this.title = h("h2", { class: "image-pixel", "aria-live": "polite" });
     this.body = h("div", { class: "image-grids" });
-    this.element = h("div", {}, this.title, h("p", { class: "quiet-text" }, t("image.numbersText")), this.body);
+    this.element = h("div", {}, this.title, h("p", { class: "quiet-text" }, t("image.numbersText")), this.body, h("p", { class: "ends" }, h("span", { class: "end black" }), t("image.black"), h("span", { class: "end white" }), t("image.white")));
   }
 
   draw(answer, channels) {

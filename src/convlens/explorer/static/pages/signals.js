@@ -20,7 +20,7 @@ export const settings = () => ({
   // what was drawn by hand, in hundredths
   drawnF: row([0], { most: 41 }),
   drawnG: row([0], { most: 41 }),
-  step: integer(34, { least: 0, most: 80 }),
+  step: integer(33, { least: 0, most: 78 }),
 });
 
 export async function show(root, { settings, signal, notify }) {
@@ -41,7 +41,7 @@ export async function show(root, { settings, signal, notify }) {
     h("section", { class: "card" }, h("h2", {}, t("signals.choose")), h("p", { class: "quiet-text" }, t("signals.chooseText")),
       h("div", { class: "pair signal-pair" }, sketches.map((each) => each.element)),
       h("div", { class: "panel-end" }, button(t("signals.swap"), () => swap(settings)), button(t("controls.reset"), () => settings.reset()), copyLink(settings))),
-    h("section", { class: "card" }, h("h2", {}, t("signals.three")), h("p", { class: "quiet-text" }, t("signals.threeText")), small.element),
+    h("section", { class: "card" }, h("h2", {}, t("signals.three")), h("p", { class: "quiet-text" }, t("signals.threeText")), small.element, h("p", { class: "quiet-text signal-lecture" }, t("signals.lecture"))),
   );
   const newest = new Newest(signal);
   const update = () => newest.run((ending) => post("/signals", { f: samples("f"), g: samples("g"), operation: settings.get("operation") }, ending), (answer) => {

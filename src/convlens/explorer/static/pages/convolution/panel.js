@@ -75,11 +75,11 @@ function shapes(settings, signal) {
   const watch = { settings, names: ["input", "kernel", "filters", "groups"], signal };
   return h("details", { class: "fold" }, h("summary", {}, t("convolution.shape")),
     h("div", { class: "steppers" },
-      stepper(t("convolution.inputRows"), { read: () => input()[0].length, write: (rows) => reshape({ rows }), least: 1, most: 12 }, watch),
-      stepper(t("convolution.inputColumns"), { read: () => input()[0][0].length, write: (columns) => reshape({ columns }), least: 1, most: 12 }, watch),
-      stepper(t("convolution.kernelRows"), { read: () => kernel()[0].length, write: (kernelRows) => reshape({ kernelRows }), least: 1, most: 7 }, watch),
-      stepper(t("convolution.kernelColumns"), { read: () => kernel()[0][0].length, write: (kernelColumns) => reshape({ kernelColumns }), least: 1, most: 7 }, watch),
-      stepper(t("convolution.channels"), { read: () => input().length, write: (channels) => reshape({ channels, groups: 1 }), least: 1, most: 4 }, watch),
-      stepper(t("convolution.filters"), { read: () => settings.get("filters"), write: (filters) => reshape({ filters, groups: 1 }), least: 1, most: 4 }, watch),
-      stepper(t("convolution.groups"), { read: () => settings.get("groups"), write: (groups) => reshape({ groups }), options: () => divisors(input().length, settings.get("filters")) }, watch)));
+      stepper(t("convolution.inputRows"), { id: "inputRows", read: () => input()[0].length, write: (rows) => reshape({ rows }), least: 1, most: 12 }, watch),
+      stepper(t("convolution.inputColumns"), { id: "inputColumns", read: () => input()[0][0].length, write: (columns) => reshape({ columns }), least: 1, most: 12 }, watch),
+      stepper(t("convolution.kernelRows"), { id: "kernelRows", read: () => kernel()[0].length, write: (kernelRows) => reshape({ kernelRows }), least: 1, most: 7 }, watch),
+      stepper(t("convolution.kernelColumns"), { id: "kernelColumns", read: () => kernel()[0][0].length, write: (kernelColumns) => reshape({ kernelColumns }), least: 1, most: 7 }, watch),
+      stepper(t("convolution.channels"), { id: "channels", read: () => input().length, write: (channels) => reshape({ channels, groups: 1 }), least: 1, most: 4 }, watch),
+      stepper(t("convolution.filters"), { id: "filters", read: () => settings.get("filters"), write: (filters) => reshape({ filters, groups: 1 }), least: 1, most: 4 }, watch),
+      stepper(t("convolution.groups"), { id: "groups", read: () => settings.get("groups"), write: (groups) => reshape({ groups }), options: () => divisors(input().length, settings.get("filters")) }, watch)));
 }

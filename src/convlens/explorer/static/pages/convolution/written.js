@@ -5,10 +5,14 @@ import { grouped, readable } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 
 /** One line for every row of the kernel, then the total. */
-export function writtenSum(step) {
+export function writtenSum(step, light) {
+  let count = -1;
   const many = step.input_patch.length > 1;
   const lines = step.input_patch.flatMap((plane, channel) => plane.map((values, u) => {
-    const terms = values.map((value, v) => [v ? " + " : "", h("b", { class: "of-input" }, bracketed(value)), "·", h("b", { class: "of-kernel" }, bracketed(step.kernel[channel][u][v]))]);
+    const terms = values.map((value, v) => {
+      const index = (count += 1);
+      return [v ? " + " : "", h("span", { class: "term", "data-term": index, onpointerenter: () => light(index), onpointerleave: () => light(-1) }, h("b", { class: "of-input" }, bracketed(value)), "·", h("b", { class: "of-kernel" }, bracketed(step.kernel[channel][u][v])))];
+    });
     const total = step.products[channel][u].reduce((a, b) => a + b, 0);
     return { head: many && u === 0 ? t("convolution.channel", { number: step.channels[0] + channel + 1 }) : "", terms, total };
   }));

@@ -16,7 +16,8 @@ export class Magnifier {
     this.frame = h("div", { class: "pixel-frame", tabindex: "0", role: "group", "aria-label": t("image.point") }, this.image, this.cross);
     this.hint = h("p", { class: "quiet-text" });
     this.shape = h("p", { class: "image-shape" });
-    this.element = h("div", {}, this.frame, this.hint);
+    this.reduced = h("p", { class: "quiet-text", hidden: true });
+    this.element = h("div", {}, this.frame, this.hint, this.reduced);
     this.frame.addEventListener("pointermove", (event) => this.#held || this.#pointer(event));
     this.frame.addEventListener("pointerdown", (event) => {
       this.#held = !this.#held;
@@ -33,7 +34,9 @@ export class Magnifier {
     this.image.width = whole.width;
     this.image.height = whole.height;
     this.frame.style.setProperty("--ratio", whole.width / whole.height); // a tall picture is as high as the window, no higher
-    const { height, width, channels } = whole;
+    const { height, width, channels, reduced_from: file } = whole;
+    this.reduced.hidden = !file;
+    if (file) this.reduced.textContent = t("image.reduced", { file: file.join("×"), shown: `${height}×${width}` });
     this.shape.replaceChildren(h("b", {}, `(H, W, C) = (${height}, ${width}, ${channels.length})`), " → ", h("b", {}, `(N, C, H, W) = (1, ${channels.length}, ${height}, ${width})`));
   }
 
