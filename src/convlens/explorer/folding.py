@@ -95,12 +95,17 @@ def fold(sheet: Anatomy, opened: Iterable[str]) -> tuple[list[Node], list[tuple[
 
 def unfolded(sheet: Anatomy) -> list[Node]:
     """Everything open that can be opened: each node is one operation and what only follows it."""
+    return unfolded_graph(sheet)[0]
+
+
+def unfolded_graph(sheet: Anatomy) -> tuple[list[Node], list[tuple[str, str]]]:
+    """The same with its edges, as from `fold`."""
     opened: set[str] = set()
     while True:
-        nodes, _ = fold(sheet, opened)
+        nodes, edges = fold(sheet, opened)
         more = {node.module for node in nodes if node.module is not None}
         if not more:
-            return nodes
+            return nodes, edges
         opened |= more
 
 
@@ -213,6 +218,8 @@ def _joined(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> tuple[list[
         stands_for[name] = first
         nodes[first].follows += [node.part.label] if node.part.label else []
         nodes[first].rows.extend(node.rows)
+        if len(node.shape) < len(nodes[first].shape):
+            continue  # flattening: the maps before it are what there is to see
         nodes[first].shape = node.shape
         nodes[first].output_bytes = node.output_bytes
         nodes[first].operations += node.operations

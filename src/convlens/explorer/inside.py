@@ -16,8 +16,9 @@ from convlens import networks
 from convlens.anatomy import Anatomy, inspect
 from convlens.classifiers import Classifier, resolve
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explorer.folding import Node, unfolded
+from convlens.explorer.folding import Node, unfolded_graph
 from convlens.explorer.shelf import ImageShelf
+from convlens.explorer.shipped import open_shipped, shipped
 from convlens.graph import execute, observe
 
 if TYPE_CHECKING:
@@ -79,9 +80,18 @@ class Patient:
             return inspect(self.network, self.size)
 
     @cached_property
+    def _unfolded(self) -> tuple[list[Node], list[tuple[str, str]]]:
+        return unfolded_graph(self.sheet)
+
+    @cached_property
     def nodes(self) -> dict[str, Node]:
         """Its layers, everything open: a convolution with its normalisation and activation is one."""
-        return {node.id: node for node in unfolded(self.sheet)}
+        return {node.id: node for node in self._unfolded[0]}
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Which layer reads which, (from, to)."""
+        return self._unfolded[1]
 
     def node(self, place: str) -> Node:
         """One layer.
@@ -167,8 +177,8 @@ class Clinic:
         """A network by name: the opened one with its weights, or one of the catalogue with initial weights."""
         with self._lock:
             if name not in self._patients:
-                opened = self._opened is not None and name == self._opened.name
-                self._make_room(0 if opened else networks.card(name).parameters * 4)
+                own = (self._opened is not None and name == self._opened.name) or name in shipped()
+                self._make_room(0 if own else networks.card(name).parameters * 4)
                 self._patients[name] = self._admit(name)
             self._patients.move_to_end(name)
             return self._patients[name]
@@ -203,6 +213,8 @@ class Clinic:
     def _admit(self, name: str) -> Patient:
         if self._opened is not None and name == self._opened.name:
             return Patient(self._opened)
+        if name in shipped():
+            return Patient(open_shipped(name))
         networks.card(name)  # an address names networks of the catalogue, never code or a path
         return Patient(resolve(name))
 

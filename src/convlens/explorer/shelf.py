@@ -65,11 +65,20 @@ def _digit() -> Image:
     return np.kron(np.rint(first * (255 / 16)), np.ones((8, 8)))[:, :, np.newaxis].astype(np.uint8)
 
 
+def _clothes(number: int) -> Image:
+    """One of ten photographs of 28×28 side by side, in the order of the classes."""
+    strip = images.read(Path(__file__).parent / "trained" / "clothes.png", channels=1)
+    return strip[:, 28 * number : 28 * (number + 1)]
+
+
 # name -> (how to make it, whose it is); the photographs come with scikit-learn
 _BUNDLED: dict[str, tuple[Callable[[], Image], str]] = {
     "temple": (lambda: _photograph("china.jpg"), "danielbuechele, flickr, CC BY 2.0"),
     "flower": (lambda: _photograph("flower.jpg"), "vultilion, flickr, CC BY 2.0"),
     "digit": (_digit, "UCI handwritten digits"),
+    "boot": (lambda: _clothes(9), "Fashion-MNIST, Zalando Research, MIT"),
+    "dress": (lambda: _clothes(3), "Fashion-MNIST, Zalando Research, MIT"),
+    "shirt": (lambda: _clothes(6), "Fashion-MNIST, Zalando Research, MIT"),
 }
 
 

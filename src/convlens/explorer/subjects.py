@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from convlens import networks
 from convlens.classifiers import Classifier
 from convlens.errors import ConvlensError, unknown_name
+from convlens.explorer.shipped import build_shipped, shipped, size_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +50,7 @@ class Subjects:
 
     def names(self) -> list[str]:
         """What the command opened, then blocks, then the catalogue."""
-        return [*([self._opened.name] if self._opened else []), *BLOCKS, *networks.names()]
+        return [*([self._opened.name] if self._opened else []), *shipped(), *BLOCKS, *networks.names()]
 
     def usual_size(self, name: str) -> Size:
         """Channels, height and width of the images that a network is meant for.
@@ -61,6 +62,8 @@ class Subjects:
             return self._opened.image_shape
         if name in BLOCKS:
             return BLOCKS[name][1]
+        if name in shipped():
+            return size_of(name)
         if name not in networks.names():
             raise unknown_name("network", name, self.names())
         card = networks.card(name)
@@ -104,6 +107,8 @@ class Subjects:
         with torch.device("meta"):
             if name in BLOCKS:
                 network = BLOCKS[name][0]()
+            elif name in shipped():
+                network = build_shipped(name)
             else:
                 networks.check_size(name, size[1:])
                 network = networks.create(name, channels=size[0], size=size[1:])

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explaining import explain
+from convlens.explorer.atlas import atlas, stages_of
 from convlens.explorer.favourites import Favourites, summary, thumbnail
 from convlens.explorer.inside import Look, best, seen, softmax
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
+from convlens.explorer.unfolding import unfold
 from convlens.explorer.unit import Unit, described, share_of
 
 MAPS_A_PAGE = 64
 LARGEST_MAP = 128
-GLANCE = 32
 LARGEST_HEAT = 320
 
 
@@ -38,6 +39,7 @@ def routes(session: Session) -> APIRouter:
         patient = look.patient
         return {
             "trained": patient.trained,
+            "stages": [stage.name for stage in stages_of(patient)],
             "plain": patient.classifier.prepared is None,
             "has_images": bool(patient.classifier.provenance.data),
             "classes": len(patient.classes),
@@ -57,11 +59,15 @@ def routes(session: Session) -> APIRouter:
             ],
         }
 
-    @router.get("/glances")
-    def glances(look: Looked) -> dict[str, dict[str, Any]]:
-        """For each layer with a map, its strongest channel, small."""
-        places = [node.id for node in look.patient.nodes.values() if len(node.shape) == 3]
-        return look.glances(places, _glance)
+    @router.get("/atlas")
+    def columns(look: Looked, stage: str = "") -> dict[str, Any]:
+        """The maps of all layers of a stage, small, and what reads what."""
+        return atlas(look, stage)
+
+    @router.get("/unfold")
+    def apart(look: Looked, layer: str, channel: int) -> dict[str, Any]:
+        """One map taken apart: what it reads, kernels, shares, their sum and the steps after it."""
+        return unfold(look, layer, channel)
 
     @router.get("/why")
     def why(look: Looked, method: str = "gradcam", target: str = "") -> dict[str, Any]:
@@ -138,11 +144,6 @@ def _maps(output: torch.Tensor, page: int) -> dict[str, Any]:
         "largest": [float(v) for v in shown.amax(dim=(1, 2))],
         "levels": b64encode(levels.tobytes()).decode("ascii"),
     }
-
-
-def _glance(output: torch.Tensor) -> dict[str, Any]:
-    strongest = int(output.abs().amax(dim=(1, 2)).argmax())
-    return {"channel": strongest} | _plane(output[strongest].numpy(), largest=GLANCE)
 
 
 def _plane(plane: NDArray[Any], largest: int = LARGEST_MAP) -> dict[str, Any]:

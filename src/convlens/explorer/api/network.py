@@ -10,6 +10,7 @@ from convlens.errors import unknown_name
 from convlens.explorer.folding import Node, fold
 from convlens.explorer.naming import group_label
 from convlens.explorer.session import Session
+from convlens.explorer.shipped import shipped
 from convlens.explorer.subjects import BLOCKS
 
 MOST_OPEN = 200
@@ -39,7 +40,8 @@ def _listed(name: str) -> dict[str, Any]:
     if name in networks.names():
         card = networks.card(name)
         return {"name": name, "family": card.family, "paper": card.paper, "size": [card.channels, *card.input_size]}
-    return {"name": name, "family": "block" if name in BLOCKS else "own", "paper": "", "size": None}
+    family = "block" if name in BLOCKS else "trained" if name in shipped() else "own"
+    return {"name": name, "family": family, "paper": "", "size": None, "picture": shipped().get(name)}
 
 
 def _drawn(sheet: Anatomy, opened: list[str]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ async function show({ focus = false } = {}) {
     ending.abort();
     leave = null;
   };
+  document.body.classList.toggle("wide", Boolean(page.wide));
   const main = document.getElementById("content");
   delete main.dataset.shown;
   const title = h("h1", { tabindex: "-1" }, t(`${page.name}.title`));

@@ -1,4 +1,4 @@
-// The pages in the order of the lecture. `name` is the address, the module in pages/, and the key of the words.
+// The pages in the order of the lecture; `wide` ones have the whole window, and the menu folded away. `name` is the address, the module in pages/, and the key of the words.
 
 export const PAGES = [
   { name: "image", part: "image", number: 1 },
@@ -7,8 +7,8 @@ export const PAGES = [
   { name: "pooling", part: "layer", number: 4 },
   { name: "dense", part: "layer", number: 5 },
   { name: "field", part: "network", number: 6 },
-  { name: "network", part: "network", number: 7 },
-  { name: "inside", part: "network", number: 8 },
+  { name: "network", part: "network", number: 7, wide: true },
+  { name: "inside", part: "network", number: 8, wide: true },
   { name: "accuracy", part: "field", number: 9 },
   { name: "gradient", part: "field", number: 10 },
 ];

@@ -129,7 +129,7 @@ function chooser(key, settings, listed, signal) {
   const families = [...new Set(listed.map((each) => each.family))];
   const list = h("select", { id, onchange: () => settings.set({ [key]: list.value, [`open${key.toUpperCase()}`]: "" }) },
     key === "b" ? h("option", { value: "" }, t("network.none")) : null,
-    families.map((family) => h("optgroup", { label: ["own", "block"].includes(family) ? t(`network.family.${family}`) : family },
+    families.map((family) => h("optgroup", { label: ["own", "block", "trained"].includes(family) ? t(`network.family.${family}`) : family },
       listed.filter((each) => each.family === family).map((each) => h("option", { value: each.name }, each.name)))));
   const follow = () => (list.value = settings.get(key));
   settings.on([key], follow, signal);

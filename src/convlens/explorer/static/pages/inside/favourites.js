@@ -11,7 +11,7 @@ export function favouritesCard(context) {
   const images = h("div", { class: "favourites" });
   const told = h("p", { class: "quiet-text" });
   const ask = button(t("inside.findFavourites"), () => find());
-  const element = h("section", { class: "card", hidden: true }, h("h2", {}, t("inside.favourites")), told, ask, images);
+  const element = h("div", { hidden: true }, h("h2", {}, t("inside.favourites")), told, ask, images);
   const newest = new Newest(signal);
   let found = ""; // the network and layer whose images were asked for: other channels of it cost nothing more
   const layer = () => `${settings.get("network")} ${context.layer.id}`;

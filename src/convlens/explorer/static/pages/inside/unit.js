@@ -13,7 +13,7 @@ export function unitCard(context) {
   const stages = h("ol", { class: "stages" });
   const title = h("h2", {}, t("inside.unit"));
   const verdict = h("p", { class: "verdict", role: "status" });
-  const element = h("section", { class: "card unit-card" }, title, h("p", { class: "quiet-text" }, t("inside.unitText")), stages, verdict);
+  const element = h("div", { class: "unit-card" }, title, h("p", { class: "quiet-text" }, t("inside.unitText")), stages, verdict);
   const newest = new Newest(signal);
   const update = () => {
     if (!context.layer) return null;
@@ -27,6 +27,7 @@ export function unitCard(context) {
       verdict.classList.toggle("good", same && written);
       verdict.textContent = t(!written ? "inside.partly" : same ? "inside.same" : "inside.differs", { value: exact(answer.value), again: exact(answer.again), difference: scientific(answer.difference), allowed: scientific(answer.allowed) });
       context.placed?.(answer.position);
+      context.heard?.(answer);
     }).catch((error) => context.notify(error.message));
   };
   return { element, update };

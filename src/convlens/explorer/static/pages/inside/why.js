@@ -15,7 +15,7 @@ export function whyCard(context) {
   const heat = h("canvas", { class: "heat", role: "img", "aria-label": t("inside.why.map") });
   const told = h("p", { class: "quiet-text", role: "status" });
   const classes = select(settings, "target", t("inside.why.target"), { "": t("inside.why.likeliest") }, { signal });
-  const element = h("section", { class: "card" }, h("h2", {}, t("inside.why.title")), h("p", { class: "quiet-text" }, t("inside.why.text")),
+  const element = h("div", {}, h("h2", {}, t("inside.why.title")), h("p", { class: "quiet-text" }, t("inside.why.text")),
     h("div", { class: "why" },
       h("div", { class: "why-picture" }, picture, heat),
       h("div", { class: "why-choice" }, segments(settings, "method", t("inside.why.method"), Object.fromEntries(METHODS.map((method) => [method, t(`inside.why.methods.${method}`)])), { signal }), classes, told)));
