@@ -12,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import torch
 
+from convlens import runs
 from convlens.cli.main import main
+from convlens.runs.weights import save_weights
 
 from .conftest import field, png, wait_until
 
@@ -135,3 +138,41 @@ def test_the_answers_are_those_of_the_predict_command(run, tmp_path, capsys):
     line = next(event for event in server.events() if event.get("request_id") == "look-for-me")
     assert (line["method"], line["path"], line["code"], line["images"]) == ("POST", "/predict", 200, 1)
     assert server.events()[-1]["event"] == "stopped"
+
+
+def _about(server):
+    """What /info says on new connections, which the kernel deals out to all workers."""
+    return {httpx.get(f"{server.url}/info").json()["sha256"] for _ in range(30)}
+
+
+def _train_anew(run):
+    folder = runs.open_folder(run)
+    torch.manual_seed(8)
+    for which in ("best", "last"):
+        save_weights(folder.build_network().state_dict(), folder.weights_path(which))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_workers_serve_one_network_until_they_are_told_to_load_anew(run, workers):
+    with served(run, "--workers", str(workers), "--batch", "4") as server:
+        before = _about(server)
+        assert len(before) == 1
+        _train_anew(run)
+        if workers > 1:
+            os.kill(_ready(server)[0], signal.SIGKILL)
+            wait_until(lambda: len(_ready(server)) == 3, 120)
+        assert _about(server) == before
+        hammer = Hammer(server.url, 4)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not _about(server) & before, 120)
+        assert len(_about(server)) == 1
+        (run / "run.yaml").write_text("format: [")
+        after = _about(server)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any(event["event"] == "reload failed" for event in server.events()), 60)
+        assert _about(server) == after
+        assert server.stop() == 0
+        for thread in hammer.threads:
+            thread.join(30)
+    assert hammer.lost == []

@@ -2,8 +2,8 @@
 
 import pytest
 
+import convlens
 from convlens import shipping
-from convlens.cli.serve import load_served
 
 from .conftest import field, png, running
 
@@ -21,7 +21,7 @@ def test_run_and_artifacts_answer_alike_on_every_runtime(run, tmp_path):
     files = field(*(png(seed) for seed in range(8)))
     answers = {}
     for path, runtime in artifacts:
-        with running(load_served(str(path), None, None, None, 1).predictor, batch=4) as client:
+        with running(convlens.load(path, threads=1), batch=4) as client:
             reply = client.post("/predict?top=10", files=files)
             assert reply.status_code == 200
             heat = client.post("/explain?method=occlusion&target=three", files=files[:1])

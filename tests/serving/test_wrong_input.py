@@ -26,7 +26,7 @@ def test_a_port_in_use_is_named(run, capsys):
 
 
 def test_what_is_no_run_is_named(tmp_path, capsys):
-    assert "no run" in _complaint(capsys, tmp_path / "nothing")
+    assert "there is nothing at" in _complaint(capsys, tmp_path / "nothing")
     assert "has no run.yaml" in _complaint(capsys, tmp_path)
 
 

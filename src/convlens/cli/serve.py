@@ -1,7 +1,7 @@
 """`convlens serve`: a run as an HTTP service."""
 
 import sys
-from functools import partial
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,7 @@ from cyclopts import Parameter
 from convlens.serving.settings import Settings
 
 if TYPE_CHECKING:
-    from convlens.classifiers import Classifier
-    from convlens.explaining import Explainer
-    from convlens.predicting import Answering
-    from convlens.serving.service import Loaded
+    import socket
 
 
 def serve(
@@ -34,56 +31,38 @@ def serve(
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         settings: where the server listens, how much it takes on, and when it gives up.
     """
-    from convlens.classifiers import read_class_names, resolve
+    from convlens.classifiers import read_class_names
     from convlens.serving.listening import bind, bind_each
+    from convlens.serving.served import Served
     from convlens.serving.server import serve as serve_alone
     from convlens.serving.tokens import read_token
     from convlens.serving.workers import serve_with_workers
 
-    named = read_class_names(classes) if classes else None
-    resolve(source, weights=weights, classes=named, trained=True)  # what is wrong is said once, not by every worker
-    if settings.token_file:
-        read_token(settings.token_file)
-    alone = settings.workers == 1
-    listeners = (
-        [bind(settings.host, settings.port)] if alone else bind_each(settings.host, settings.port, settings.workers)
-    )
-    load = partial(load_served, source, weights, named, settings.runtime, settings.threads_per_worker)
-    print(
-        f"serving {source} on {_address(settings.host, listeners[0].getsockname()[1])} (Ctrl-C stops)", file=sys.stderr
-    )
-    if not alone:
-        return serve_with_workers(settings, load, listeners)
-    serve_alone(settings, load, listeners[0])
+    with tempfile.TemporaryDirectory(prefix="convlens-served-") as folder:
+        served = Served(
+            source=source,
+            weights=weights,
+            classes=read_class_names(classes) if classes else None,
+            runtime=settings.runtime,
+            threads=settings.threads_per_worker,
+            device=settings.device,
+            folder=Path(folder),
+        )
+        served.renew()  # what is wrong is said once, not by every worker
+        if settings.token_file:
+            read_token(settings.token_file)
+        if settings.workers > 1:
+            listeners = bind_each(settings.host, settings.port, settings.workers)
+            _say(source, settings.host, listeners[0])
+            return serve_with_workers(settings, served, listeners)
+        listener = bind(settings.host, settings.port)
+        _say(source, settings.host, listener)
+        serve_alone(settings, served.load, listener, renew=served.renew)
     return 0
 
 
-def load_served(
-    source: str, weights: str | None, classes: tuple[str, ...] | None, runtime: str | None, threads: int
-) -> "Loaded":
-    """Load what a worker serves.
-
-    Raises:
-        ConvlensError: `source` is nothing that classifies, or is not whole, or the runtime is missing or unfit.
-    """
-    from convlens.classifiers import resolve
-    from convlens.serving.service import Loaded
-
-    found = resolve(source, weights=weights, classes=classes, trained=True)
-    predictor = found.predictor(runtime=runtime, threads=threads)
-    about = {**predictor.info(), "source": found.name}
-    if "data_fingerprint" in found.provenance.run:
-        about["fingerprint"] = found.provenance.run["data_fingerprint"]
-    return Loaded(predictor=predictor, load_explainer=partial(_load_explainer, found, predictor), about=about)
-
-
-def _load_explainer(found: "Classifier", predictor: "Answering") -> "Explainer":
-    import copy
-
-    from convlens.explaining import Explainer
-
-    # a copy, because the answers run on the network meanwhile
-    return Explainer(predictor, copy.deepcopy(found.network) if found.load else None)
+def _say(source: str, host: str, listener: "socket.socket") -> None:
+    print(f"serving {source} on {_address(host, listener.getsockname()[1])} (Ctrl-C stops)", file=sys.stderr)
 
 
 def _address(host: str, port: int) -> str:

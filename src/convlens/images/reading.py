@@ -115,7 +115,7 @@ def _read(
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = min(max_pixels, MAX_PIXELS)
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name} declares more than {limit:,} pixels: a decompression bomb, or one to shrink"
         ) from None
     except UnidentifiedImageError:

@@ -25,7 +25,7 @@ class Batcher:
         max_delay_s: longest that the first image of a batch waits for the others.
         under_way: how many images are about to be decoded.
         on_answers: called, in this thread, with jobs and their answers.
-        on_batch: called, in this thread, with the size of a batch and the seconds that it took.
+        on_batch: called, in this thread, with the jobs of a batch and the seconds that it took.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Batcher:
         max_delay_s: float,
         under_way: Callable[[], int],
         on_answers: Callable[[Sequence[Job], Sequence[Answer | Exception]], None],
-        on_batch: Callable[[int, float], None],
+        on_batch: Callable[[Sequence[Job], float], None],
     ) -> None:
         self._settled = settled
         self._batch = batch
@@ -104,7 +104,7 @@ class Batcher:
         except Exception as error:  # the requests get 500, and the thread lives on
             return [error] * len(jobs)
         self._last_size, self._last_seconds = len(jobs), time.perf_counter() - began
-        self._on_batch(self._last_size, self._last_seconds)
+        self._on_batch(jobs, self._last_seconds)
         return [
             {"file": job.upload.name, "classes": [vars(guess) for guess in row[: job.ticket.top]]}
             for job, row in zip(jobs, rows, strict=True)

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from convlens.errors import ConvlensError
@@ -101,7 +102,9 @@ class Decoders:
     def _decode(self, job: Job, max_pixels: int) -> None:
         if job.ticket.abandoned:
             raise ImageError("the request was given up before the image was decoded")
+        began = time.perf_counter()
         job.x_CHW = self._preprocessing.open(job.upload.content, max_pixels=max_pixels)
+        job.decoding_s = time.perf_counter() - began
         self._on_decoded(job)
 
     def _count(self, change: int) -> None:

@@ -27,6 +27,7 @@ KNOWN = GUARDED | {"/", "/health", "/ready", "/docs", "/openapi.json"}
 
 # Asked every few seconds by whatever watches the server, so not worth a line each.
 _ROUTINE = frozenset({"/health", "/ready", "/metrics"})
+_FOR_BALANCERS = frozenset({"/health", "/ready"})  # which name whom they like
 # Scripts, styles and pictures come from this server; nothing else is loaded, framed or sent anywhere.
 FAULT = "a fault of the server; its log says more under this request id"
 _POLICY = (
@@ -69,6 +70,8 @@ class Gate:
         scope.setdefault("state", {})["passage"] = passage
         self._service.measurements.request_began()
         try:
+            if self._service.token is None and scope["path"] not in _FOR_BALANCERS:
+                self._service.hosts.check(headers.get(b"host"))
             self._check_token(scope, headers)
             if scope["path"] == "/predict" and scope["method"] == "POST":
                 response = await self._predict(Request(scope, passage.receive))

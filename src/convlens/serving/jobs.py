@@ -18,15 +18,17 @@ class Job:
     Attributes:
         upload: the image as sent; dropped once it is decoded.
         x_CHW: what the network takes, once decoded.
+        decoding_s: seconds that took.
     """
 
-    __slots__ = ("position", "ticket", "upload", "x_CHW")
+    __slots__ = ("decoding_s", "position", "ticket", "upload", "x_CHW")
 
     def __init__(self, ticket: "Ticket", position: int, upload: Upload) -> None:
         self.ticket = ticket
         self.position = position
         self.upload = upload
         self.x_CHW: NDArray[np.float32] | None = None
+        self.decoding_s = 0.0
 
 
 class Ticket:

@@ -1,11 +1,15 @@
 """The sockets that a server listens on, bound before anything is loaded, so that a port in use is said at once."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 import sys
 
 from convlens.errors import ConvlensError
+
+_SO_ATTACH_FILTER = 26  # of Linux; Python's socket module does not name it
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -34,6 +38,27 @@ def bind_each(host: str, port: int, workers: int) -> list[socket.socket]:
             return [alone.dup() for _ in range(workers)]
         port = alone.getsockname()[1]
     return [_listening(host, port, shared=True) for _ in range(workers)]
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """Have the kernel begin no new connections, while those that it has begun can still be accepted.
+
+    A socket that is closed resets whoever waits in its queue. So on Linux a filter first drops the packets that ask for
+    a new connection (SYN without ACK), as if they were lost on the way; a client sends its packet again after a second
+    and is refused by then. Elsewhere the queue is made as short as it can be.
+    """
+    if sys.platform != "linux":
+        listener.listen(0)
+        return
+    # classic BPF on the TCP header: load the byte of flags, keep SYN and ACK, drop if SYN alone, else take all
+    program = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    try:
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code))
+        )
+    except OSError:  # a sandbox that knows no filters
+        listener.listen(0)
 
 
 def _listening(host: str, port: int, *, shared: bool) -> socket.socket:

@@ -43,6 +43,13 @@ class Measurements:
         self._network = Histogram(
             "convlens_network_seconds", "Seconds of one pass through the network", buckets=_SECONDS, registry=registry
         )
+        self._decoding = Histogram(
+            "convlens_decode_seconds", "Seconds of decoding one image", buckets=_SECONDS, registry=registry
+        )
+        self._queueing = Histogram(
+            "convlens_queue_seconds", "Seconds an image waited for a decoder and for the network",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
         self._again = Counter(
             "convlens_settled_images",
             "Images run again alone because the batch could have changed a printed digit",
@@ -82,6 +89,14 @@ class Measurements:
         """Count a pass through the network."""
         self._batches.observe(images)
         self._network.observe(seconds)
+
+    def decoding(self, seconds: float) -> None:
+        """Count an image that was decoded."""
+        self._decoding.observe(seconds)
+
+    def queueing(self, seconds: float) -> None:
+        """Count how long an image waited, besides its decoding, before the network took it."""
+        self._queueing.observe(seconds)
 
     def again(self, images: int) -> None:
         """Count images that were run again alone."""

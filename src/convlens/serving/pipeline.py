@@ -1,6 +1,7 @@
 """Admission, decoding, batching, answers: the way of every image, and the bound on how many are on it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,11 @@ class Pipeline:
         for job, answer in zip(jobs, answers, strict=True):
             job.ticket.answer(job.position, answer)
 
-    def _count_batch(self, images: int, seconds: float) -> None:
+    def _count_batch(self, jobs: Sequence[Job], seconds: float) -> None:
+        images, begun = len(jobs), time.perf_counter() - seconds
+        for job in jobs:
+            self._measurements.decoding(job.decoding_s)
+            self._measurements.queueing(max(0.0, begun - job.ticket.began - job.decoding_s))
         self._seconds_an_image += 0.1 * (seconds / images - self._seconds_an_image)
         self._measurements.batch(images, seconds)
         self._measurements.again(self._settled.again - self._counted_again)

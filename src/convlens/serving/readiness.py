@@ -1,4 +1,4 @@
-"""How many workers are warm, known to all of them: none answers before all do."""
+"""How many workers are warm, known to all of them: none answers before all do; and how many serve anew."""
 
 import multiprocessing
 
@@ -14,12 +14,26 @@ class Readiness:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._warm = multiprocessing.get_context("spawn").Value("i", 0)
+        context = multiprocessing.get_context("spawn")
+        self._warm = context.Value("i", 0)
+        self._reloads = context.Value("i", 0)
+        self._failures = context.Value("i", 0)
 
     def count(self) -> None:
         """Count a worker that is warm."""
         with self._warm.get_lock():
             self._warm.value += 1
+
+    def reloaded(self, *, well: bool) -> None:
+        """Count a worker that serves anew, or one that could not."""
+        count = self._reloads if well else self._failures
+        with count.get_lock():
+            count.value += 1
+
+    @property
+    def reloads(self) -> tuple[int, int]:
+        """How often workers have served anew, and how often they could not."""
+        return self._reloads.value, self._failures.value
 
     @property
     def complete(self) -> bool:

@@ -1,6 +1,7 @@
 """What a worker knows while it serves: its settings, its network once that is warm, and whether it is being stopped."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from convlens.predicting.settled import Settled
 from convlens.processors import available_processors
 from convlens.serving.bodies import Bodies
 from convlens.serving.heat import Heat
+from convlens.serving.hosts import Hosts
 from convlens.serving.journal import note
 from convlens.serving.measurements import Measurements
 from convlens.serving.pipeline import Limits, Pipeline
@@ -23,6 +25,10 @@ from convlens.serving.warming import warm
 
 if TYPE_CHECKING:
     from convlens.explaining import Explainer
+
+
+# A request that found the network before another took its place hands over its images within this time.
+_LAST_USE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +53,23 @@ class Service:
         settings: what the server was told.
         load: gives the network; called in a thread.
         readiness: how many workers are warm.
+        renew: called in a thread before what is there now is loaded; None where another process has done it.
 
     Raises:
         TokenError: the token file cannot be used.
     """
 
-    def __init__(self, settings: Settings, load: Callable[[], Loaded], readiness: Readiness) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Loaded],
+        readiness: Readiness,
+        renew: Callable[[], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.readiness = readiness
         self.token = read_token(settings.token_file) if settings.token_file else None
+        self.hosts = Hosts(settings.host, settings.allowed_hosts)
         self.measurements = Measurements()
         self.bodies = Bodies(
             max_body=settings.max_body,
@@ -69,6 +83,8 @@ class Service:
         self.pipeline: Pipeline | None = None
         self.heat: Heat | None = None
         self._load = load
+        self._renew = renew
+        self._reloading = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Load and warm the network in a thread, then take requests.
@@ -76,7 +92,29 @@ class Service:
         Raises:
             ConvlensError: there is no such network, or it cannot be loaded.
         """
-        loaded, settled, batch = await asyncio.to_thread(self._load_and_warm)
+        self._install(*await asyncio.to_thread(self._load_and_warm, self.settings.batch))
+        self.readiness.count()
+
+    async def reload(self) -> None:
+        """Load what is there now beside what answers, then let it answer; if it cannot be loaded, nothing changes."""
+        async with self._reloading:
+            before = self.pipeline, self.heat
+            try:
+                if self._renew:
+                    await asyncio.to_thread(self._renew)
+                batch = self.pipeline.limits.batch if self.pipeline else self.settings.batch
+                self._install(*await asyncio.to_thread(self._load_and_warm, batch))
+            except Exception as error:  # whatever it is, the network that answers goes on
+                note("reload failed", level=logging.ERROR, pid=os.getpid(), reason=" ".join(str(error).split()))
+                self.readiness.reloaded(well=False)
+                return
+            await asyncio.sleep(_LAST_USE_SECONDS)
+            for part in before:
+                if part:
+                    await asyncio.to_thread(part.close)
+            self.readiness.reloaded(well=True)
+
+    def _install(self, loaded: Loaded, settled: Settled, batch: int) -> None:
         settings = self.settings
         limits = Limits(
             batch=batch,
@@ -94,13 +132,13 @@ class Service:
             max_pixels=settings.max_pixels,
             timeout_s=settings.timeout_s,
         )
-        self.readiness.count()
-        note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes))
+        about = {key: loaded.about[key] for key in ("sha256",) if key in loaded.about}
+        note("ready", pid=os.getpid(), batch=batch, classes=len(loaded.predictor.classes), **about)
 
-    def _load_and_warm(self) -> tuple[Loaded, Settled, int]:
+    def _load_and_warm(self, batch: int | None) -> tuple[Loaded, Settled, int]:
         loaded = self._load()
         settled = Settled(loaded.predictor)
-        return loaded, settled, warm(settled, self.settings.batch)
+        return loaded, settled, warm(settled, batch)
 
     async def close(self) -> None:
         """Answer what was admitted, then stop."""

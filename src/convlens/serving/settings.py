@@ -27,6 +27,7 @@ class Settings:
         threads: processor threads of each worker's network; if not given, the workers share the processor's.
         runtime: what computes: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a
             run and the artifact's own for an artifact.
+        device: where PyTorch runs: auto, cpu, cuda; auto takes a GPU if there is one.
         batch: most images in one pass through the network; 1 never waits for a companion; if not given, what pays is
             measured.
         max_delay_ms: longest an image waits for companions that are being decoded, in milliseconds.
@@ -38,6 +39,8 @@ class Settings:
         upload_timeout_s: seconds a request's body may take to arrive; above it 408.
         drain_delay_s: seconds between SIGTERM, when /ready turns to 503, and the end of new connections.
         top: classes in an answer when the request does not say.
+        allowed_hosts: names, besides addresses and localhost, under which a server without a token is asked, such as
+            images.example.org; a request that names another host gets 403, since a page of anybody could have sent it.
         token_file: a file with the bearer token that requests must carry; none is asked for if not given.
         log_level: least severe lines to log; info logs each request.
 
@@ -50,6 +53,7 @@ class Settings:
     workers: int = 1
     threads: int | None = None
     runtime: str | None = None
+    device: str = "auto"
     batch: int | None = None
     max_delay_ms: float = 5.0
     queue: int = 256
@@ -60,6 +64,7 @@ class Settings:
     upload_timeout_s: float = 30.0
     drain_delay_s: float = 0.0
     top: int = 5
+    allowed_hosts: tuple[str, ...] = ()
     token_file: Path | None = None
     log_level: str = "info"
 

@@ -38,6 +38,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_about_to_ask(self) -> bool:
+        """Whether a request may be on its way: nothing was asked yet, or half a head is there."""
+        return self.cycle is None or (self._in_head and self._framing > 0)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, if there are not too many."""
         super().connection_made(transport)

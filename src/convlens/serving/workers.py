@@ -1,5 +1,6 @@
 """Several workers on one socket: started, watched, started again when one dies, and stopped together."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -19,20 +20,21 @@ from convlens.errors import ConvlensError
 from convlens.serving import journal
 from convlens.serving.measurements import SHARED_FOLDER
 from convlens.serving.readiness import Readiness
-from convlens.serving.service import Loaded
+from convlens.serving.served import Served
 from convlens.serving.settings import Settings
 
 USER_ERROR = 2
 # A worker that dies is replaced, but not more often than this in a minute: then something is wrong that stays wrong.
 _DEATHS_A_MINUTE = 5
+_RELOAD_SECONDS = 300
 
 
-def serve_with_workers(settings: Settings, load: Callable[[], Loaded], listeners: Sequence[socket.socket]) -> int:
-    """Serve with `settings.workers` processes until SIGTERM or SIGINT.
+def serve_with_workers(settings: Settings, served: Served, listeners: Sequence[socket.socket]) -> int:
+    """Serve with `settings.workers` processes until SIGTERM or SIGINT; load anew on SIGHUP, one worker after the other.
 
     Args:
         settings: what the server was told.
-        load: gives the network, in each worker; must be importable there.
+        served: gives the network, in each worker.
         listeners: the bound sockets, one a worker.
 
     Returns:
@@ -42,23 +44,26 @@ def serve_with_workers(settings: Settings, load: Callable[[], Loaded], listeners
     with tempfile.TemporaryDirectory(prefix="convlens-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
         try:
-            return _Crew(settings, load, listeners).run()
+            return _Crew(settings, served, listeners).run()
         finally:
             del os.environ[SHARED_FOLDER]
 
 
 class _Crew:
-    def __init__(self, settings: Settings, load: Callable[[], Loaded], listeners: Sequence[socket.socket]) -> None:
+    def __init__(self, settings: Settings, served: Served, listeners: Sequence[socket.socket]) -> None:
         self._settings = settings
-        self._load = load
+        self._served = served
         self._listeners = listeners
         self._readiness = Readiness(settings.workers)
         self._workers: dict[BaseProcess, socket.socket] = {}
         self._deaths: list[float] = []
         self._stopping = False
+        self._hung_up = False
 
     def run(self) -> int:
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        if hasattr(signal, "SIGHUP"):
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         try:
             for listener in self._listeners:
                 self._start(listener)
@@ -67,6 +72,9 @@ class _Crew:
                 code = self._replace_the_dead()
                 if code is not None:
                     return code
+                if self._hung_up and self._readiness.complete:
+                    self._hung_up = False
+                    self._reload()
             return 0
         finally:
             self._end()
@@ -76,10 +84,44 @@ class _Crew:
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._hung_up = True
+
+    def _reload(self) -> None:
+        """Have every worker load what is there now, in turns; where one cannot, all go on with what they had."""
+        go_back = self._served.go_back()
+        try:
+            self._served.renew()
+        except ConvlensError as error:
+            journal.note("reload failed", level=logging.ERROR, reason=str(error))
+            return
+        done: list[BaseProcess] = []
+        for worker in list(self._workers):
+            if not self._reload_one(worker):
+                go_back()
+                for changed in done:
+                    self._reload_one(changed)
+                return
+            done.append(worker)
+        journal.note("reloaded", workers=len(done))
+
+    def _reload_one(self, worker: BaseProcess) -> bool:
+        """Whether the worker serves anew; one that died meanwhile is replaced, and loads it then."""
+        before = self._readiness.reloads
+        latest = time.monotonic() + _RELOAD_SECONDS
+        if worker.pid is not None and worker.is_alive():
+            os.kill(worker.pid, signal.SIGHUP)
+        while worker.is_alive() and not self._stopping and time.monotonic() < latest:
+            well, failed = (now - then for now, then in zip(self._readiness.reloads, before, strict=True))
+            if well or failed:
+                return not failed
+            connection.wait([worker.sentinel], timeout=0.05)
+        return not worker.is_alive()
+
     def _start(self, listener: socket.socket) -> None:
         context = multiprocessing.get_context("spawn")
         worker = context.Process(
-            target=_work, args=(self._settings, self._load, listener, self._readiness), name="convlens-worker"
+            target=_work, args=(self._settings, self._served, listener, self._readiness), name="convlens-worker"
         )
         worker.start()
         self._workers[worker] = listener
@@ -114,12 +156,14 @@ class _Crew:
                 worker.join()
 
 
-def _work(settings: Settings, load: Callable[[], Loaded], listener: socket.socket, readiness: Readiness) -> None:
+def _work(settings: Settings, served: Served, listener: socket.socket, readiness: Readiness) -> None:
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from convlens.serving.server import serve
 
     threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
     try:
-        serve(settings, load, listener, readiness)
+        serve(settings, served.load, listener, readiness)
     except ConvlensError as error:
         _say(error)
         raise SystemExit(USER_ERROR) from None
