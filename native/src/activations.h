@@ -11,6 +11,7 @@ template <int Degree> INLINE Vec sigmoid(Vec x) {
 template <int Degree> INLINE Vec silu(Vec x) {
     return x / (splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
 }
+template <int Degree> INLINE Vec silu_folded(Vec t) { return t / (splat(1.0f) + power_of_two<Degree>(t)); }
 INLINE Vec hard_sigmoid(Vec x) {
     return at_most(splat(6.0f), at_least(zero(), x + splat(3.0f))) * splat(1.0f / 6.0f);
 }
@@ -73,6 +74,13 @@ template <int Rows, int Vectors> INLINE void activate_tile(Vec (&sums)[Rows][Vec
         Vec low = splat(finish.low), high = splat(finish.high);
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = at_most(high, at_least(low, sums[m][v]));
+    } else if (finish.activation == Activation::silu_folded) {
+        if (finish.coarse)
+            UNROLL for (int v = 0; v < Vectors; v++)
+                UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu_folded<3>(sums[m][v]);
+        else
+            UNROLL for (int v = 0; v < Vectors; v++)
+                UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu_folded<4>(sums[m][v]);
     } else if (finish.activation == Activation::silu && finish.coarse) {
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu<3>(sums[m][v]);

@@ -9,7 +9,8 @@ inline size_t size_of(Type type) { return type == Type::float32 ? 4 : type == Ty
 constexpr int kBlock = 16;  // channels that lie side by side
 inline int blocks(int channels) { return (channels + kBlock - 1) / kBlock; }
 
-enum class Activation { none, relu, relu6, silu, sigmoid, hard_swish, hard_sigmoid, gelu, gelu_tanh, tanh, leaky_relu, prelu };
+// silu_folded, within a step: from t = -log2(e) x, which is folded into the weights, to t / (1 + 2^t) = -log2(e) silu(x).
+enum class Activation { none, relu, relu6, silu, sigmoid, hard_swish, hard_sigmoid, gelu, gelu_tanh, tanh, leaky_relu, silu_folded };
 
 // What happens to a tile of sums before it is stored.
 struct Finish {
@@ -109,6 +110,7 @@ struct Kernels {
     void (*average_pool)(const PoolArguments&, Type);
     void (*convert)(const char* x, Type from, char* y, Type to, size_t count);
     void (*scale_blocks)(const char* x, const float* gate, char* y, size_t pixels, Type);  // one block of channels times its gate
+    void (*scale_weights[2])(const char* weights, int steps, int vectors, const float* gate, char* out);  // [bfloat16] a panel, each step by its channels' gate
     void (*add_pixels)(const char* x, size_t pixels, float* sums, Type);   // sums of one block over pixels
     void (*finish)(char* y, size_t count, const Finish&, Type);
     void (*scale_shift)(const char* x, const float* scale, const float* shift, char* y, size_t pixels, const Finish&, Type);

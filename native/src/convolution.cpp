@@ -25,8 +25,11 @@ class Convolution : public Layer {
         step_ = x_.type == Type::bfloat16 ? 2 : 1;
         finish_ = make_finish(s.activation, s.slope, y_.type);
         finish_.residual_after = s.residual_after;
-        staged_ = s.gate >= 0 || s.stride[0] != 1 || s.stride[1] != 1 || s.padding != std::array<int, 4>{0, 0, 0, 0};
-        flat_ = taps_ == 1 && (!staged_ || (s.stride[0] == 1 && s.stride[1] == 1 && s.padding == std::array<int, 4>{0, 0, 0, 0}));
+        const bool plain = s.stride == std::array<int, 2>{1, 1} && s.padding == std::array<int, 4>{0, 0, 0, 0};
+        flat_ = taps_ == 1 && plain;
+        // the gate goes onto whatever there is less of: the weights, or the pixels while they are copied
+        scaled_weights_ = s.gate >= 0 && flat_ && s.groups == 1 && (size_t)blocks(outputs_) * kBlock < y_.pixels();
+        staged_ = !plain || (s.gate >= 0 && !scaled_weights_);
         rows_ = flat_ ? 1 : y_.height;
         columns_ = flat_ ? (int)y_.pixels() : y_.width;
         choose_tile();
@@ -37,7 +40,7 @@ class Convolution : public Layer {
     int tasks(int threads, int) const override { return bands(threads) * groups(threads); }
 
     size_t scratch_bytes(int, int) const override {
-        return align64(staged_ ? stage_bytes(flat_ ? band_columns_ : band_rows_) : 0) + align64(offsets_bytes());
+        return align64(stage_room()) + align64(offsets_bytes()) + (scaled_weights_ ? constant_bytes() : 0);
     }
     size_t partial_floats(int threads) const override { return s_.pool >= 0 ? (size_t)tasks(threads, 1) * blocks(outputs_) * kBlock : 0; }
     size_t constant_bytes() const override { return panels_.back().end; }
@@ -77,14 +80,25 @@ class Convolution : public Layer {
         float* pool = s_.pool >= 0 ? f.partial + (size_t)task * blocks(outputs_) * kBlock : nullptr;
         if (pool) std::memset(pool, 0, sizeof(float) * blocks(outputs_) * kBlock);
         char* stage = f.scratch;
-        int32_t* offsets = (int32_t*)(f.scratch + align64(staged_ ? stage_bytes(most) : 0));
+        int32_t* offsets = (int32_t*)(f.scratch + align64(stage_room()));
         const int first_panel = (int)(panels_.size() * group / group_count), last_panel = (int)(panels_.size() * (group + 1) / group_count);
-        for (int from = first; from < last; from += most) {  // a task may be several bands
+        const char* weights = f.constant;
+        if (scaled_weights_) {
+            char* scaled = f.scratch + align64(stage_room()) + align64(offsets_bytes());
+            const float* gate = (const float*)f.at(s_.gate);
+            for (int i = first_panel; i < last_panel; i++) {
+                const Panel& p = panels_[i];
+                std::memcpy(scaled + p.bias, f.constant + p.bias, p.weights - p.bias);
+                kernels_.scale_weights[step_ == 2](f.constant + p.weights, (x_.channels + step_ - 1) / step_, p.vectors, gate, scaled + p.weights);
+            }
+            weights = scaled;
+        }
+        for (int from = first; from < last; from += most) {  // a task is several bands
             const int to = std::min(last, from + most);
             if (staged_) flat_ ? stage_pixels(f, stage, from, to) : stage_rows(f, stage, from, to);
             for (int i = first_panel; i < last_panel; i++) {
                 if (i == first_panel || s_.groups > 1) place_blocks(panels_[i], to - from, offsets);
-                run_panel(f, panels_[i], from, to, stage, offsets, pool);
+                run_panel(f, panels_[i], weights, from, to, stage, offsets, pool);
             }
         }
     }
@@ -187,6 +201,7 @@ class Convolution : public Layer {
     size_t stage_bytes(int extent) const {
         return flat_ ? (size_t)x_.blocks() * extent * kBlock * element_ : (size_t)x_.blocks() * staged_rows(extent) * staged_line();
     }
+    size_t stage_room() const { return staged_ ? stage_bytes(flat_ ? band_columns_ : band_rows_) : 0; }
     size_t offsets_bytes() const {
         size_t most = 0;
         for (const Panel& p : panels_) most = std::max(most, (size_t)(p.full + p.tail));
@@ -195,11 +210,9 @@ class Convolution : public Layer {
 
     int bands(int threads) const {
         const int extent = flat_ ? columns_ : rows_, most = flat_ ? band_columns_ : band_rows_;
-        int count = (extent + most - 1) / most;
-        if (threads == 1) return count;
-        const int finest = flat_ ? std::max(1, extent / tile_rows_) : extent;
-        if (count % threads && count < 8 * threads) count = (count + threads - 1) / threads * threads;
-        return std::min(count, finest);
+        if (threads == 1) return 1;
+        const int count = (extent + most - 1) / most, finest = flat_ ? std::max(1, extent / tile_rows_) : extent;
+        return std::min({(count + threads - 1) / threads * threads, 4 * threads, finest});
     }
     int groups(int threads) const {
         const int count = bands(threads);
@@ -254,7 +267,7 @@ class Convolution : public Layer {
                 for (int kx = 0; kx < s_.kernel[1]; kx++) *offsets++ = (int32_t)(b * block_bytes + tap_offset(ky, kx));
     }
 
-    void run_panel(const Frame& f, const Panel& p, int from, int to, const char* stage, const int32_t* offsets, float* pool) const {
+    void run_panel(const Frame& f, const Panel& p, const char* weights, int from, int to, const char* stage, const int32_t* offsets, float* pool) const {
         const size_t pixel = kBlock * element_;
         const char* base = staged_ ? stage : f.at(s_.x);
         TileArguments t{};
@@ -262,8 +275,8 @@ class Convolution : public Layer {
         t.full_blocks = p.full;
         t.tail_blocks = p.tail;
         t.tail_channels = p.tail_channels;
-        t.weights = f.constant + p.weights;
-        t.bias = (const float*)(f.constant + p.bias);
+        t.weights = weights + p.weights;
+        t.bias = (const float*)(weights + p.bias);
         t.out_block = y_.block_bytes();
         t.pool = pool ? pool + p.first * kBlock : nullptr;
         t.finish = &finish_;
@@ -305,7 +318,7 @@ class Convolution : public Layer {
     size_t element_;
     int outputs_ = 0, taps_ = 1, step_ = 1;
     Finish finish_;
-    bool staged_ = false, flat_ = false;
+    bool staged_ = false, flat_ = false, scaled_weights_ = false;
     int rows_ = 0, columns_ = 0;  // of the output; a flat one is a single long row
     int tile_rows_ = 0, tile_vectors_ = 0;
     std::vector<Panel> panels_;

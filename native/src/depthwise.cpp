@@ -99,16 +99,17 @@ void write_mean(const Frame& f, int pool, int channels, int bands, size_t pixels
     }
 }
 
-void pack_depthwise(const Arrays& arrays, const std::string& weights, const std::string& biases, int channels, const Step& s, char* bytes) {
+// `factor` multiplies the weights, not the bias.
+void pack_depthwise(const Arrays& arrays, int channels, const Step& s, double factor, char* bytes) {
     const int taps = s.kernel[0] * s.kernel[1];
-    const float* weight = need(arrays, weights, {(size_t)channels, 1, (size_t)s.kernel[0], (size_t)s.kernel[1]}).data;
-    const float* bias = optional_bias(arrays, biases, channels);
+    const float* weight = need(arrays, "weight", {(size_t)channels, 1, (size_t)s.kernel[0], (size_t)s.kernel[1]}).data;
+    const float* bias = optional_bias(arrays, "bias", channels);
     float* out = (float*)bytes;
     for (int b = 0; b < blocks(channels); b++, out += (size_t)(taps + 1) * kBlock)
         for (int l = 0; l < kBlock; l++) {
             const int c = b * kBlock + l;
             out[l] = bias && c < channels ? bias[c] : 0;
-            for (int t = 0; t < taps; t++) out[(t + 1) * kBlock + l] = c < channels ? weight[(size_t)c * taps + t] : 0;
+            for (int t = 0; t < taps; t++) out[(t + 1) * kBlock + l] = c < channels ? (float)(weight[(size_t)c * taps + t] * factor) : 0;
         }
 }
 size_t depthwise_bytes(int channels, const Step& s) { return sizeof(float) * blocks(channels) * kBlock * (s.kernel[0] * s.kernel[1] + 1); }
@@ -123,7 +124,7 @@ class Depthwise : public Layer {
     size_t partial_floats(int threads) const override { return s_.pool >= 0 ? (size_t)tasks(threads, 1) * kBlock : 0; }
     size_t constant_bytes() const override { return depthwise_bytes(x_.channels, s_); }
     double macs() const override { return (double)y_.pixels() * x_.channels * s_.kernel[0] * s_.kernel[1]; }
-    void pack(const Arrays& arrays, char* bytes) const override { pack_depthwise(arrays, "weight", "bias", x_.channels, s_, bytes); }
+    void pack(const Arrays& arrays, char* bytes) const override { pack_depthwise(arrays, x_.channels, s_, 1, bytes); }
 
     void run(const Frame& f, int task, int threads) const override {
         const int block = task % x_.blocks(), band = task / x_.blocks(), bands = band_count(threads, x_.blocks(), y_.height);
@@ -160,7 +161,7 @@ class ExpandDepthwise : public Layer {
    public:
     ExpandDepthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
         : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels),
-          expand_finish_(make_finish(s.expand_activation, s.slope, y_.type)), finish_(make_finish(s.activation, s.slope, y_.type)) {
+          expand_finish_(make_finish(s.expand_activation == Activation::silu ? Activation::silu_folded : s.expand_activation, s.slope, y_.type)), finish_(make_finish(s.activation, s.slope, y_.type)) {
         step_ = x_.type == Type::bfloat16 ? 2 : 1;
         vectors_ = s.tile[1] ? s.tile[1] : kernels.most_rows[2] > 4 && y_.blocks() > 1 ? 2 : 1;
         check(vectors_ >= 1 && vectors_ <= kMaxVectors && kernels.most_rows[vectors_], "tile [rows, vectors]: no such tile; see variants()");
@@ -186,21 +187,24 @@ class ExpandDepthwise : public Layer {
     }
 
     void pack(const Arrays& arrays, char* bytes) const override {
-        pack_depthwise(arrays, "weight", "bias", y_.channels, s_, bytes);
+        // SiLU takes -log2(e) x: the factor goes into the weights before it, and out of those behind it
+        const bool folded = s_.expand_activation == Activation::silu;
+        const double before = folded ? -1.4426950408889634 : 1;
+        pack_depthwise(arrays, y_.channels, s_, 1 / before, bytes);
         const float* weight = need(arrays, "expand_weight", {(size_t)y_.channels, (size_t)x_.channels, 1, 1}).data;
         const float* bias = optional_bias(arrays, "expand_bias", y_.channels);
         for (const Panel& p : panels_) {
             float* b = (float*)(bytes + p.at);
             for (int i = 0; i < p.vectors * kBlock; i++) {
                 const int o = p.first * kBlock + i;
-                b[i] = bias && o < y_.channels ? bias[o] : 0;
+                b[i] = bias && o < y_.channels ? (float)(bias[o] * before) : 0;
             }
             char* out = (char*)(b + p.vectors * kBlock);
             for (size_t k = 0; k < steps(); k++)
                 for (int o = p.first * kBlock; o < (p.first + p.vectors) * kBlock; o++)
                     for (int u = 0; u < step_; u++) {
                         const int c = (int)k * step_ + u;
-                        const float w = o < y_.channels && c < x_.channels ? weight[(size_t)o * x_.channels + c] : 0;
+                        const float w = o < y_.channels && c < x_.channels ? (float)(weight[(size_t)o * x_.channels + c] * before) : 0;
                         if (step_ == 2) *(uint16_t*)out = to_bfloat16(w);
                         else *(float*)out = w;
                         out += step_ == 2 ? 2 : 4;

@@ -266,6 +266,9 @@ class GatherChannels : public Elementwise {
     int extent() const override { return (int)(blocks(s_.y_channel + (int)s_.channels.size()) - s_.y_channel / kBlock); }
     void part(const Frame& f, int image, int first, int last) const override {
         const int first_channel = (s_.y_channel / kBlock + first) * kBlock, last_channel = (s_.y_channel / kBlock + last) * kBlock;
+        const int end = s_.y_channel + (int)s_.channels.size();
+        if (end == y_.channels && end % kBlock && last == extent())  // what lies beyond the last channel must be a number
+            clear_lanes(f.at(s_.y, image) + (size_t)(end / kBlock) * y_.block_bytes(), end % kBlock);
         for (const Run& r : runs_) {
             if (r.to < first_channel || r.to >= last_channel) continue;
             const char* x = f.at(s_.x, image) + r.from / kBlock * x_.block_bytes();
@@ -277,6 +280,11 @@ class GatherChannels : public Elementwise {
     }
 
    private:
+    void clear_lanes(char* y, int first) const {
+        const size_t pixel = kBlock * size_of(y_.type), kept = first * size_of(y_.type);
+        for (size_t i = 0; i < y_.pixels(); i++) std::memset(y + i * pixel + kept, 0, pixel - kept);
+    }
+
     struct Run { int from, to, lanes; };
     std::vector<Run> runs_;
 };

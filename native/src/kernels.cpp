@@ -61,6 +61,8 @@ const Kernels& table() {
         t.average_pool = average_pool;
         t.convert = convert;
         t.scale_blocks = scale_blocks;
+        t.scale_weights[0] = scale_weights_float;
+        t.scale_weights[1] = scale_weights_bfloat16;
         t.add_pixels = add_pixels;
         t.finish = finish;
         t.scale_shift = scale_shift;

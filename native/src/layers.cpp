@@ -1,4 +1,5 @@
 // From a step to the layer that runs it: what holds for every step is checked here.
+#include <algorithm>
 #include <cmath>
 
 #include "program.h"
@@ -98,6 +99,8 @@ std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& t
     for (int index : {step.residual, step.gate, step.pool, step.other}) check(index >= -1 && index < (int)tensors.size(), "there is no tensor " + std::to_string(index));
     check(step.y_channel >= 0, "y_channel must be at least 0");
     const Tensor &x = tensors[step.x], &y = tensors[step.y];
+    static const char* const known[] = {"convolution", "expand_depthwise", "linear", "pool", "adaptive_pool", "unary", "prelu", "scale_shift", "binary", "layer_norm", "softmax", "local_response_norm", "gather_channels", "pad", "upsample", "convert"};
+    check(std::count(std::begin(known), std::end(known), step.op) > 0, "there is no such step");
     if (step.op == "convolution") return make_any_convolution(step, tensors, kernels);
     if (step.op != "convert") {
         check(x.layout == Layout::blocked && y.layout == Layout::blocked, "x and y must be blocked; use convert");
@@ -113,9 +116,7 @@ std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& t
     }
     if (step.op == "pool") check_window(step, x, y);
     if (step.op == "linear") return make_linear(step, tensors, kernels);
-    auto layer = make_elementwise(step, tensors, kernels);
-    check(layer != nullptr, "there is no such step");
-    return layer;
+    return make_elementwise(step, tensors, kernels);
 }
 
 std::vector<std::array<int, 2>> tiles_of(const Kernels& kernels, int blocks, int guess) {

@@ -69,6 +69,34 @@ inline void scale_blocks(const char* x, const float* gate, char* y, size_t pixel
     });
 }
 
+inline void scale_weights_float(const char* weights, int steps, int vectors, const float* gate, char* out) {
+    for (int k = 0; k < steps; k++) {
+        const Vec g = splat(gate[k]);
+        for (int v = 0; v < vectors; v++, weights += 64, out += 64) store((float*)out, load((const float*)weights) * g);
+    }
+}
+// Each lane holds the weights of two channels: the even one in its lower half.
+inline void scale_weights_bfloat16(const char* weights, int steps, int vectors, const float* gate, char* out) {
+    for (int k = 0; k < steps; k++) {
+        const Vec even = splat(gate[2 * k]), odd = splat(gate[2 * k + 1]);
+        for (int v = 0; v < vectors; v++, weights += 64, out += 64) {
+            const Int pair = bits(load((const float*)weights));
+            Int low, high;
+            EACH_PART {
+                low.part[i] = pair.part[i] << 16;
+                high.part[i] = pair.part[i] & (int32_t)0xffff0000;
+            }
+            low = bits(bits(low) * even);
+            high = bits(bits(high) * odd);
+            EACH_PART {  // to the nearest
+                const NativeInt l = low.part[i] + 0x8000, h = high.part[i] + 0x8000;
+                low.part[i] = ((l >> 16) & 0xffff) | (h & (int32_t)0xffff0000);
+            }
+            store((float*)out, bits(low));
+        }
+    }
+}
+
 inline void add_pixels(const char* x, size_t pixels, float* sums, Type type) {
     WITH_TYPE(type, {
         Vec sum[4] = {load(sums), zero(), zero(), zero()};

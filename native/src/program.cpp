@@ -71,6 +71,7 @@ Program::Program(const Kernels& kernels, std::vector<Tensor> tensors, std::vecto
     for (size_t i = 0; i < steps_.size(); i++) {
         const Step& s = steps_[i];
         try {
+            check(!std::count(inputs_.begin(), inputs_.end(), s.y) && (s.pool < 0 || !std::count(inputs_.begin(), inputs_.end(), s.pool)), "a program's input cannot be written");
             layers_.push_back(make_layer(s, tensors_, kernels_));
             const size_t bytes = layers_.back()->constant_bytes();
             if (bytes) {
@@ -83,7 +84,6 @@ Program::Program(const Kernels& kernels, std::vector<Tensor> tensors, std::vecto
                 const bool output = t == s.y || t == s.pool, external = std::count(inputs_.begin(), inputs_.end(), t) || std::count(outputs_.begin(), outputs_.end(), t);
                 check(external || (output && t == s.y && !s.store), "tensor " + std::to_string(t) + " has no offset");
             }
-            check(!std::count(inputs_.begin(), inputs_.end(), s.y) && (s.pool < 0 || !std::count(inputs_.begin(), inputs_.end(), s.pool)), "a program's input cannot be written");
             check(tensors_[s.x].batch || !batch, "a step for one image cannot follow a step for the batch");
             static const char* const able[] = {"linear", "unary", "scale_shift", "binary", "softmax", "convert", "prelu", "layer_norm"};
             check(!tensors_[s.x].batch || std::count(std::begin(able), std::end(able), s.op), "cannot run for the whole batch");
