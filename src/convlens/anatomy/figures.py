@@ -101,7 +101,7 @@ def draw_field(
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False, fontsize=8)
     local = field.local
     pattern = f"size {local.size}, stride {local.stride}" if local.regular else f"size {local.size}, {local.word}"
-    pattern = pattern if local.exact else f"{pattern}, at most"
+    pattern = f"{pattern}, at most" if local.bounds else pattern
     axes.set_title(f"{field.at or 'output'}, unit {field.unit}: {pattern}", fontsize=10)
     _save(figure, path)
 

@@ -26,7 +26,7 @@ def field_text(field: "ReceptiveField | None") -> str:
     if field is None:
         return ""
     local = field.local
-    star, most = "*" if field.gateless is not None else "", "" if local.exact else "≤"
+    star, most = "*" if field.gateless is not None else "", "≤" if local.bounds else ""
     return f"{most}{local.size}/{local.stride}{star}" if local.regular else f"{most}{local.word}{star}"
 
 

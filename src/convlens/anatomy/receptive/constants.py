@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from convlens.graph import Graph, Operation, Ref
-from convlens.graph.operators import family
+from convlens.graph.operators import family, plain
 
 _MOST = 1 << 22  # elements of a constant that may be worked out
 
@@ -81,6 +81,8 @@ class Constants:
         keywords = {name: "cpu" if name == "device" else value for name, value in operation.keywords.items()}
         with torch.no_grad():
             answer = operation.operator(*_filled(operation.arguments, known), **_filled(keywords, known))
+        if plain(operation.kind).startswith(("empty", "new_empty")):  # what is there by chance is no number to rely on
+            answer.fill_(torch.nan if answer.is_floating_point() else torch.iinfo(torch.int8).max)
         several = answer if isinstance(answer, list | tuple) else [answer]
         for old, new in operation.writes:
             made[new] = known[old]

@@ -98,9 +98,12 @@ class Field:
         if not self.terms:
             return Field(dense(shape))
 
+        home = [number for number, factors in enumerate(self.layout) for _ in factors]
+        same = len(shape) == len(self.layout)
+
         def whole(span: Span) -> Span:
-            seen = hull(span.seen, tuple(range(span.seen.ndim - 1)))
-            return Span(seen.reshape([1] * len(shape) + [-1]), None, "bounded")
+            seen = hull(span.seen, tuple(range(span.seen.ndim - 1))).reshape([1] * len(shape) + [-1])
+            return Span(seen, None, "bounded", frozenset(home[factor] for factor in span.along if same))
 
         return Field(dense(shape), tuple(term.mapped(whole) for term in self.terms), self.bounds | {reason})
 

@@ -23,11 +23,6 @@ def without_fixed(found: Field) -> Field:
     return replace(found, terms=tuple(term for term in found.terms if term.source >= 0))
 
 
-def has_fixed(found: Field) -> bool:
-    """Whether some elements are known to be fixed."""
-    return any(term.source < 0 for term in found.terms)
-
-
 def fixed_at(found: Field, value: int) -> Mask | None:
     """Which elements are fixed at one of `VALUES`; None if none is."""
     masks = [~span.empty() for term in found.terms if term.source == value for span in term.spans.values()]
@@ -39,18 +34,32 @@ def fixed_at(found: Field, value: int) -> Mask | None:
 
 def closed(found: Field, mask: Mask) -> Field:
     """The field after the masked elements became constants."""
-    mask = squeezed_mask(mask)
-    return found.singles().mapped(lambda span: span.closed(mask, pattern=True)).settled()
+    found, mask = _laid_over(found, mask)
+    return found.mapped(lambda span: span.closed(mask, pattern=True)).settled()
 
 
 def fixed(found: Field, mask: Mask | None, value: int) -> Field:
     """The field after the masked elements became one of `VALUES`."""
     if mask is None or not mask.any():
         return found
-    found = closed(found, mask)
+    found, mask = _laid_over(closed(found, mask), mask)
     return replace(
         found, terms=(*found.terms, Term(value, {0: Span(mask[..., None].astype(np.uint64), None, "fixed")}))
     )
+
+
+def _laid_over(found: Field, mask: Mask) -> tuple[Field, Mask]:
+    """A mask (one axis a dimension) in the factors of a field; dimensions along which it varies get a single factor."""
+    mask = squeezed_mask(mask)
+    for dimension in range(mask.ndim):
+        if mask.shape[dimension] > 1:
+            found = found.single(dimension)
+    form = [
+        size if len(factors) == 1 else 1
+        for size, factors in zip(mask.shape, found.layout, strict=True)
+        for _ in factors
+    ]
+    return found, mask.reshape(form)
 
 
 def either(*masks: Mask | None) -> Mask | None:
@@ -64,3 +73,20 @@ def mask_of(condition: torch.Tensor, shape: tuple[int, ...]) -> Mask | None:
     if not bool(condition.any()):
         return None
     return squeezed_mask(condition.expand(shape).numpy())
+
+
+def nowhere(found: Field) -> Mask | None:
+    """Which elements look nowhere; None if every element looks somewhere."""
+    if not found.terms:
+        return np.ones([1] * len(found.layout), dtype=np.bool_)
+    if any(all(not span.empty().any() for span in term.spans.values()) for term in found.terms):
+        return None
+    empty = [next(iter(term.spans.values())).empty() for term in found.singles().terms]
+    mask: Mask = np.logical_and.reduce(np.broadcast_arrays(*empty))
+    return squeezed_mask(mask) if mask.any() else None
+
+
+def alive(shape: tuple[int, ...], zero: Mask | None) -> Field:
+    """A field that tells which elements are not fixed at 0: they look somewhere, it does not matter where."""
+    mask = np.ones([1] * len(shape), dtype=np.bool_) if zero is None else ~zero
+    return Field(tuple((size,) for size in shape), (Term(0, {0: Span(mask[..., None].astype(np.uint64), None)}),))

@@ -8,7 +8,7 @@ import torch
 from convlens.anatomy.costs import Call
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, dense, union
-from convlens.anatomy.receptive.fixed import VALUES, fixed_at, mask_of, without_fixed
+from convlens.anatomy.receptive.fixed import VALUES, ZERO, fixed_at, mask_of, without_fixed
 from convlens.anatomy.receptive.span import Mask
 from convlens.graph import Graph, Operation, Ref
 
@@ -107,14 +107,22 @@ class Question(Call):
     def fixed(self, position: int, value: int) -> Mask | None:
         """Which elements of a tensor argument are −∞ or 0 whatever the input and the parameters; None if none is."""
         ref = self.argument(position)
-        if not isinstance(ref, Ref):
-            return None
-        tensor = self.graph.tensors[ref.tensor]
-        if self._all[ref.tensor].terms:
-            return fixed_at(self._all[ref.tensor], value)
+        return self._fixed(ref.tensor, value) if isinstance(ref, Ref) else None
+
+    def zeros(self, index: int) -> Mask | None:
+        """Which elements of a tensor are 0 whatever the input and the parameters; None if none is."""
+        return self._fixed(index, ZERO)
+
+    def _fixed(self, index: int, value: int) -> Mask | None:
+        tensor = self.graph.tensors[index]
+        if self._all[index].terms:
+            return fixed_at(self._all[index], value)
         if tensor.role == "parameter":
-            return None
-        always = self.constants.always(ref.tensor, self.operation.index, VALUES[value])
+            frozen = None if tensor.requires_grad or tensor.value is None else tensor.value.detach()
+            if frozen is None or frozen.device.type == "meta":
+                return None  # learned, so that no number of it is fixed
+            return mask_of((frozen == VALUES[value]).cpu(), tensor.shape)
+        always = self.constants.always(index, self.operation.index, VALUES[value])
         return None if always is None else mask_of(always, tensor.shape)
 
     def elementwise(self) -> Field:

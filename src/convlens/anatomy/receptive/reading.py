@@ -43,21 +43,37 @@ _USUAL = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}
 
 
 def _place_dimensions(found: Field) -> tuple[int, ...]:
-    """The usual dimensions along which every axis of the image moves that moves at all."""
+    """The usual dimensions along which every axis of the image moves that moves at all.
+
+    Where several fit, as after pixels were put into channels, those along which rows move first and columns second.
+    """
     rank = len(found.layout)
-    moving: list[set[int]] = []
-    for term in found.terms:
-        for span in term.spans.values():
-            factors = span.along or _varying(span)
-            moving.append({d for d in range(rank) if factors & set(found.factors(d))})
-    moving = [dimensions for dimensions in moving if dimensions]
-    if rank < 4 and not moving:
-        return ()
+    moving = _moving(found)
+    everywhere_ = set().union(*moving)
     usual = _USUAL.get(rank, ())
-    fitting = [each for each in usual if all(dimensions & set(each) for dimensions in moving)]
-    if fitting:
-        return fitting[0]
-    return tuple(sorted(set().union(*moving) - {0})) if moving else usual[0] if usual else ()
+    if not everywhere_:
+        return usual[0] if rank >= 4 and usual else ()
+
+    def fit(dimensions: tuple[int, ...]) -> tuple[int, int]:
+        in_place = sum(each in axis for each, axis in zip(dimensions, moving, strict=False))
+        return in_place, len(everywhere_ & set(dimensions))
+
+    fitting = [each for each in usual if all(axis & set(each) for axis in moving if axis)]
+    return max(fitting, key=fit) if fitting else tuple(sorted(everywhere_ - {0}))
+
+
+def _moving(found: Field) -> list[set[int]]:
+    """For each axis of the image the dimensions along which the place on it changes."""
+    axes: dict[int, set[int]] = {}
+    spans = [(axis, span) for term in found.terms for axis, span in term.spans.items()]
+    known = any(span.along for _, span in spans)
+    for axis, span in spans:
+        factors = span.along if known else _varying(span)
+        moving = axes.setdefault(axis, set())
+        moving.update(d for d in range(len(found.layout)) if factors & set(found.factors(d)))
+    answers = [axes[axis] for axis in sorted(axes)]
+    usual = {d for each in _USUAL.get(len(found.layout), ()) for d in each}
+    return answers if known or all(each <= usual for each in answers) else []
 
 
 def _varying(span: Span) -> frozenset[int]:
@@ -161,7 +177,7 @@ def pattern(found: Map, source: int, axis: int, length: int) -> Pattern:
         return Pattern(size, None, None, "uneven")
     if not _holds(found, own, (low, high), (int(first[0]), int(last[0])), free.advance, length):
         return Pattern(size, None, None, "uneven")
-    return Pattern(size, abs(free.advance), (int(first[0]) + int(last[0])) / 2, "")
+    return Pattern(size, free.advance, (int(first[0]) + int(last[0])) / 2, "")
 
 
 def _free_of(spans: list[Span], found: Map) -> tuple[Free | None, str]:

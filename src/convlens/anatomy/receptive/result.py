@@ -46,7 +46,8 @@ class ReceptiveField:
             are holes, as a dilated kernel leaves them, none where the unit depends on nothing.
         image: size of the input along these axes.
         size: extent along each axis on an image without borders; where there is no such pattern, of the largest region.
-        stride: distance on the image between neighbouring units; None where the map is not regular.
+        stride: distance on the image from one unit to the next, negative on a map that runs backwards; None where the
+            map is not regular.
         offset: place on the image of the centre of unit 0; None where the map is not regular.
         regular: whether stride, offset and size describe every unit: region = offset + stride · unit ± (size − 1) / 2,
             clipped.

@@ -13,7 +13,8 @@ import torch
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, dense, union
-from convlens.anatomy.receptive.picking import flat_places, placed
+from convlens.anatomy.receptive.fixed import closed
+from convlens.anatomy.receptive.picking import flat_places, picked, placed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.rules_shapes import replayed
 from convlens.anatomy.receptive.span import Bits, Span
@@ -62,6 +63,26 @@ def gather(q: Question) -> Field:
         return replayed(found, found.shape, lambda array: array.gather(axis, positions), q.operation.target)
     parts = [q.field(2)] if q.field(2).terms else []
     return q.as_bound(_union(q, [*parts, _anywhere(found, axis, q.size())]))
+
+
+def take(q: Question) -> Field:
+    """Elements picked by their flat positions; any of them if the input decides."""
+    positions = q.value(1)
+    if positions is None:
+        return q.bounded()
+    found = q.field(0)
+    return picked(found, np.where(positions < 0, positions + prod(found.shape), positions), q.operation.target)
+
+
+def index_fill(q: Question) -> Field:
+    """A number put to the positions along one axis that an index tensor names."""
+    positions, found, made = q.value(2), q.field(0), q.size()
+    if positions is None or q.every_field()[-1] is not found:
+        return q.bounded()
+    axis = q.named("dim") % len(made)
+    form = [1] * len(made)
+    form[axis] = made[axis]
+    return closed(found, np.isin(np.arange(made[axis]), positions.numpy() % made[axis]).reshape(form))
 
 
 def _anywhere(found: Field, axis: int, made: tuple[int, ...]) -> Field:
@@ -287,12 +308,12 @@ RULES: dict[str, Rule] = {
     "index_select": index_select,
     "index": index,
     "gather": gather,
+    "take": take,
+    "index_fill": index_fill,
     "embedding": embedding,
-    **dict.fromkeys(
-        ("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_"), scatter
-    ),
-    **dict.fromkeys(("index_put", "index_put_", "_unsafe_index_put"), index_put),
-    **dict.fromkeys(("index_add", "index_add_", "index_copy", "index_copy_"), index_add),
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), scatter),
+    **dict.fromkeys(("index_put", "_unsafe_index_put"), index_put),
+    **dict.fromkeys(("index_add", "index_copy"), index_add),
     **dict.fromkeys(("max_unpool2d", "max_unpool3d"), max_unpool),
     **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), grid_sample),
 }

@@ -3,9 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
+from convlens.anatomy.receptive.fixed import ZERO
 from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.rules_pointwise import is_gate
+from convlens.anatomy.receptive.rules_shapes import joined
+from convlens.anatomy.receptive.span import Mask
 from convlens.anatomy.receptive.taps import Taps
 from convlens.graph.operators import Convolution, Norm, Pool, each_axis, kinds
 
@@ -14,15 +21,51 @@ def convolution(q: Question) -> Field:
     """Taps along each spatial axis, union over a group's channels; a weight that depends on the input counts too."""
     layer = Convolution.of(q.operation)
     assert layer is not None
-    weight, given, made = q.shape(1), q.shape(0), q.size()
-    found = _channels(q.field(0), given[1], made[1], layer.groups)
-    slide = taps.spread if layer.transposed else taps.window
-    geometry = [each_axis(each, len(given) - 2) for each in (layer.stride, layer.padding, layer.dilation)]
-    for axis, stride, padding, dilation in zip(range(2, len(given)), *geometry, strict=True):
-        window = slide(given[axis], made[axis], kernel=weight[axis], stride=stride, padding=padding, dilation=dilation)
-        found = found.along(axis, window)
-    extra = [_weight(each, made, layer.transposed) for each in (q.field(1), q.field(2)) if each.terms]
-    return union([found, *extra], made) if extra else found
+    weight, made = q.shape(1), q.size()
+    dead = None if q.field(1).terms else q.fixed(1, ZERO)
+    if dead is None:
+        found = _channels(q.field(0), q.shape(0)[1], made[1], layer.groups)
+        for axis, slide in enumerate(_slides(q, layer, weight[2:]), start=2):
+            found = found.along(axis, slide)
+    else:
+        found = _tap_by_tap(q, layer, ~np.broadcast_to(dead, weight))
+    weights = [each for each in (q.field(1), q.field(2)) if each.terms and not (q.local and is_gate(each, q.field(0)))]
+    return union([found, *(_weight(each, made, layer.transposed) for each in weights)], made)
+
+
+def _slides(q: Question, layer: Convolution, kernel: Sequence[int], tap: Sequence[int] | None = None) -> list[Taps]:
+    """What the kernel reads along each spatial axis, or one tap of it."""
+    given, made, slides = q.shape(0), q.size(), []
+    geometry = [each_axis(each, len(kernel)) for each in (layer.stride, layer.padding, layer.dilation)]
+    for number, (stride, padding, dilation) in enumerate(zip(*geometry, strict=True)):
+        size, before = kernel[number], padding
+        if tap is not None:
+            size, before = 1, padding - tap[number] * dilation
+        slide = taps.spread if layer.transposed else taps.window
+        axis = number + 2
+        slides.append(slide(given[axis], made[axis], kernel=size, stride=stride, padding=before, dilation=dilation))
+    return slides
+
+
+def _tap_by_tap(q: Question, layer: Convolution, alive: Mask) -> Field:
+    """A kernel that is zero at places whatever is learned: the union over its taps of what each of them reads."""
+    found, groups, outputs = q.field(0), layer.groups, q.size()[1]
+    given = q.shape(0)[1] // groups
+    if layer.transposed:  # (C_in, C_out / groups, …) to (C_out, C_in / groups, …)
+        alive = (
+            alive.reshape(groups, given, -1, *alive.shape[2:]).swapaxes(1, 2).reshape(outputs, given, *alive.shape[2:])
+        )
+    group = np.arange(outputs)[:, None] // (outputs // groups)
+    into = np.arange(given) + group * given  # the input channels of each output channel
+    parts = [q.nothing()]
+    for tap in np.ndindex(*alive.shape[2:]):
+        counts = alive[(slice(None), slice(None), *tap)]
+        if counts.any():
+            part = found.along(1, taps.table(q.shape(0)[1], into, counts))
+            for axis, slide in enumerate(_slides(q, layer, alive.shape[2:], tap), start=2):
+                part = part.along(axis, slide)
+            parts.append(part)
+    return union(parts, q.size())
 
 
 def _channels(found: Field, given: int, made: int, groups: int) -> Field:
@@ -72,6 +115,37 @@ def adaptive_pool(q: Question) -> Field:
     return found
 
 
+def fractional_pool(q: Question) -> Field:
+    """Windows whose steps vary by chance: exact for given samples, else each window may begin at one of two places."""
+    found, given, made, samples = q.field(0), q.shape(0), q.size(), q.value(3)
+    kernel = q.named("kernel_size")
+    sides = len(kernel)
+    axes = range(len(given) - sides, len(given))
+    if samples is None or samples.shape[0] != 1 or len(given) == sides + 1:
+        for number, axis in enumerate(axes):
+            low = _starts(given[axis], made[axis], kernel[number], 0.0)
+            reach = np.minimum(low[:, None] + np.arange(kernel[number] + 1), given[axis] - 1)
+            found = found.along(axis, taps.table(given[axis], reach, np.ones_like(reach, dtype=np.bool_)))
+        return q.as_bound(found)
+    channels = []
+    for channel in range(given[1]):
+        one = found.along(1, taps.listed(given[1], [channel]))
+        for number, axis in enumerate(axes):
+            sample = samples[0, channel, number if sides == 3 else 1 - number]
+            reach = _starts(given[axis], made[axis], kernel[number], float(sample))[:, None] + np.arange(kernel[number])
+            one = one.along(axis, taps.table(given[axis], reach, np.ones_like(reach, dtype=np.bool_)))
+        channels.append(one)
+    return joined(channels, 1, made)
+
+
+def _starts(length: int, outputs: int, kernel: int, sample: float) -> NDArray[np.int64]:
+    """Where the windows of fractional pooling begin (Graham 2014, "Fractional Max-Pooling", pseudo-random regions)."""
+    alpha = (length - kernel) / (outputs - 1) if outputs > 1 else 0.0
+    starts: NDArray[np.float64] = np.floor((np.arange(outputs) + sample) * alpha) - np.floor(sample * alpha)
+    starts[-1] = length - kernel
+    return starts.astype(np.int64)
+
+
 Resizer = Callable[[int, int, float | None, bool], Taps]
 
 
@@ -84,10 +158,13 @@ def resize(dimensions: int, resizer: Resizer) -> Callable[[Question], Field]:
         if dimensions == 1:
             scales = [q.named("scales")]
         found, given, made = q.field(0), q.shape(0), q.size()
+        if given == made:  # whatever the factor is, torch copies
+            return found
         for number, scale in enumerate(scales):
             axis = len(given) - dimensions + number
             if given[axis] != made[axis] or scale not in (None, 1.0):
-                found = found.along(axis, resizer(given[axis], made[axis], scale, corners))
+                reach = resizer(given[axis], made[axis], scale, corners)
+                found = found.along(axis, reach) if reach.sure else q.as_bound(found.along(axis, reach))
         return found
 
     return rule
@@ -168,6 +245,7 @@ RULES: dict[str, Callable[[Question], Field | list[Field]]] = {
     **dict.fromkeys(kinds("convolution"), convolution),
     **dict.fromkeys(kinds("pool"), pool),
     **dict.fromkeys(kinds("adaptive pool"), adaptive_pool),
+    **dict.fromkeys(("fractional_max_pool2d", "fractional_max_pool3d"), fractional_pool),
     "upsample_nearest1d": resize(1, _nearest),
     "upsample_nearest2d": resize(2, _nearest),
     "upsample_nearest3d": resize(3, _nearest),

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from convlens.anatomy.receptive.field import Field, union
-from convlens.anatomy.receptive.fixed import MINUS_INFINITY, VALUES, ZERO, closed, either, fixed, mask_of
+from convlens.anatomy.receptive.fixed import MINUS_INFINITY, VALUES, ZERO, closed, either, fixed, mask_of, without_fixed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask
 from convlens.graph import Ref
+from convlens.graph.operators import AdaptivePool, family, is_pointwise, plain
 from convlens.graph.structure import refs
 
 Rule = Callable[[Question], Field | list[Field]]
@@ -40,21 +41,48 @@ def _computed(q: Question, place: int, number: float) -> float:
 
 
 def add(q: Question) -> Field:
-    """−∞ stays −∞, whatever is added."""
+    """−∞ stays −∞, whatever is added; without statistics a tensor less its own mean keeps its own field."""
     if not (q.has_tensor(0) and q.has_tensor(1)):
         return pointwise(q)
-    second = q.operation.kind.startswith("add") and float(q.named("alpha", 1)) > 0
+    alpha = float(q.named("alpha", 1))
+    if alpha == 0 or (q.local and plain(q.operation.kind) == "sub" and _is_own_mean(q)):
+        return q.field(0).broadcast(q.size())
+    second = plain(q.operation.kind) == "add" and alpha > 0
     masks = [q.fixed(0, MINUS_INFINITY), q.fixed(1, MINUS_INFINITY) if second else None]
     return fixed(q.elementwise(), _together(q, masks), MINUS_INFINITY)
 
 
+def _is_own_mean(q: Question) -> bool:
+    """Whether the second tensor is the mean of the first over all places, as a norm written by hand subtracts it."""
+    if not is_gate(q.field(1), q.field(0)):
+        return False
+    one, other = (_origin(q, q.argument(number).tensor) for number in (0, 1))
+    producer = q.graph.tensors[other].producer
+    while producer is not None:
+        operation = q.graph.operations[producer]
+        if operation.kind in ("mean", "var_mean", "std_mean", "sum") or AdaptivePool.of(operation) is not None:
+            return _origin(q, operation.inputs[0]) == one
+        if not is_pointwise(operation) or len(operation.inputs) != 1:
+            return False
+        producer = q.graph.tensors[_origin(q, operation.inputs[0])].producer
+    return False
+
+
+def _origin(q: Question, index: int) -> int:
+    """The tensor that another is a view or a copy of."""
+    producer = q.graph.tensors[index].producer
+    while producer is not None and family(q.graph.operations[producer]) in ("view", "copy"):
+        index = q.graph.operations[producer].inputs[0]
+        producer = q.graph.tensors[index].producer
+    return index
+
+
 def multiply(q: Question) -> Field:
     """0 stays 0, whatever multiplies it; without gates a tensor multiplied by a global one keeps its own field."""
+    product = plain(q.operation.kind) == "mul"
     if not (q.has_tensor(0) and q.has_tensor(1)):
-        return pointwise(q)
-    product = q.operation.kind.startswith("mul")
-    zero = _together(q, [q.fixed(0, ZERO), q.fixed(1, ZERO) if product else None])
-    found = fixed(_gated(q, product), zero, ZERO)
+        return q.nothing() if product and 0 in (q.argument(0), q.argument(1)) else pointwise(q)
+    found = _product(q, 0, 1, divided=not product)
     blocked = q.fixed(0, MINUS_INFINITY)
     if blocked is None:
         return found
@@ -63,13 +91,47 @@ def multiply(q: Question) -> Field:
     return fixed(found, _together(q, [blocked]), MINUS_INFINITY) if positive else q.as_bound(found)
 
 
-def _gated(q: Question, product: bool) -> Field:
-    one, other = q.field(0), q.field(1)
-    if q.local and is_gate(other, one):
-        return one.broadcast(q.size())
-    if q.local and product and is_gate(one, other):
-        return other.broadcast(q.size())
-    return q.elementwise()
+def _product(q: Question, one: int, other: int, *, divided: bool) -> Field:
+    """The field of one argument times another, or divided by it."""
+    zero = _together(q, [q.fixed(one, ZERO), None if divided else q.fixed(other, ZERO)])
+    return fixed(_ungated(q, one, other, both=not divided), zero, ZERO)
+
+
+def _ungated(q: Question, one: int, other: int, *, both: bool = True) -> Field:
+    """The union of two arguments; in a local field without the one that is a gate of the other."""
+    first, second = q.field(one), q.field(other)
+    if q.local and is_gate(second, first):
+        return first.broadcast(q.size())
+    if q.local and both and is_gate(first, second):
+        return second.broadcast(q.size())
+    return union([first, second], q.size())
+
+
+def add_product(q: Question) -> Field:
+    """addcmul and addcdiv: a tensor, and the product or quotient of two others."""
+    if q.named("value", 1) == 0:
+        return q.field(0).broadcast(q.size())
+    product = _product(q, 1, 2, divided="div" in q.operation.kind)
+    return union([q.field(0), without_fixed(product)], q.size())
+
+
+def lerp(q: Question) -> Field:
+    """Between two tensors, as a weight says: only the first where a constant weight is 0, only the second where 1."""
+    sides = [q.field(0).broadcast(q.size()), q.field(1).broadcast(q.size())]
+    weight = q.field(2)
+    number = q.value(2) if q.has_tensor(2) else torch.tensor(q.argument(2))
+    if number is not None and not weight.terms:
+        decided = [mask_of(number == each, q.size()) for each in (1, 0)]
+        sides = [side if out is None else closed(side, out) for side, out in zip(sides, decided, strict=True)]
+    found = union(sides, q.size())
+    return found if q.local and is_gate(weight, found) else union([found, weight], q.size())
+
+
+def power(q: Question) -> Field:
+    """A power; anything to the power of 0 is 1."""
+    if q.has_tensor(0) and q.has_tensor(1):
+        return _ungated(q, 0, 1)
+    return q.nothing() if q.has_tensor(0) and q.argument(1) == 0 else pointwise(q)
 
 
 def masked_fill(q: Question) -> Field:
@@ -144,8 +206,14 @@ def _is_channel(found: Field, factor: int) -> bool:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("mul", "mul_", "div", "div_"), multiply),
-    **dict.fromkeys(("add", "add_", "sub", "sub_"), add),
-    **dict.fromkeys(("masked_fill", "masked_fill_"), masked_fill),
+    "mul": multiply,
+    "div": multiply,
+    "add": add,
+    "sub": add,
+    "addcmul": add_product,
+    "addcdiv": add_product,
+    "lerp": lerp,
+    "pow": power,
+    "masked_fill": masked_fill,
     "where": where,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
-from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, fixed
+from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, alive, closed, fixed, nowhere
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask, Span, members, packed
 
@@ -32,24 +32,27 @@ def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
 
 def chosen(q: Question, found: Field, allowed: Mask, rows: int) -> Field:
     """For each row i of `allowed` (…, I, J) the union over those j of the field (…, J, D) that it allows."""
-    found = found.singles()
-    steps = found.shape[-2]
+    rank, width = len(found.layout), found.layout[-1]
+    for axis in range(rank - 1):
+        found = found.single(axis)
+    steps, step = found.shape[-2], rank - 2
     allowed = np.broadcast_to(allowed, (*allowed.shape[:-1], steps))
-    many = max(_batch(allowed, each) * each.seen[..., :1, :, :].size for each in _spans(found))
+    many = max(_batch(allowed, each, step) * prod(each.seen.shape[step + 1 :]) for each in _spans(found))
     if many * 64 * steps > _MOST:
         return q.as_bound(found.reduced([-2], size=rows))
 
     def change(span: Span) -> Span:
-        single = members(np.broadcast_to(span.seen, (*span.seen.shape[:-3], steps, *span.seen.shape[-2:])))
-        flat = single.reshape(*single.shape[:-2], -1).astype(np.float32)  # (…, J, D · positions)
+        shape = span.seen.shape
+        single = members(np.broadcast_to(span.seen, (*shape[:step], steps, *shape[step + 1 :])))
+        flat = single.reshape(*single.shape[: step + 1], -1).astype(np.float32)  # (…, J, D · positions)
         hits = allowed.astype(np.float32) @ flat > 0
-        return Span(packed(hits.reshape(*hits.shape[:-1], *single.shape[-2:])), None, "masked", span.along)
+        return Span(packed(hits.reshape(*hits.shape[:-1], *single.shape[step + 1 :])), None, "masked", span.along)
 
-    return found.mapped(change, (*found.layout[:-2], (rows,), found.layout[-1])).settled().compressed()
+    return found.mapped(change, (*found.layout[:-2], (rows,), width)).settled().compressed()
 
 
-def _batch(allowed: Mask, span: Span) -> int:
-    return prod(np.broadcast_shapes(allowed.shape[:-2], span.seen.shape[:-3]))
+def _batch(allowed: Mask, span: Span, step: int) -> int:
+    return prod(np.broadcast_shapes(allowed.shape[:-2], span.seen.shape[:step]))
 
 
 def _spans(found: Field) -> list[Span]:
@@ -96,6 +99,27 @@ def linear(q: Question) -> Field:
     return union([found.reduced([-1], size=q.size()[-1]) if found.terms else found], q.size())
 
 
+def trilinear(q: Question) -> Field:
+    """The product of three tensors with new axes of size 1, summed over some: what `nn.Bilinear` does."""
+    parts, whole = [], q.size()
+    for number in range(3):
+        found = q.field(number)
+        for axis in q.named(f"expand{number + 1}") if found.terms else ():
+            found = found.unsqueezed(axis)
+        if found.terms:
+            parts.append(found)
+    whole = tuple(max(sizes) for sizes in zip(*(each.shape for each in parts), strict=True))
+    found = union(parts, whole)
+    return union([found.reduced(q.named("sumdim"), keep=False)], q.size())
+
+
+def distances(q: Question) -> Field:
+    """The distance of every row of one tensor to every row of another."""
+    one, other = q.field(0), q.field(1)
+    parts = [one.reduced([-1])] if one.terms else []
+    return union([*parts, other.reduced([-1]).transposed()] if other.terms else parts, q.size())
+
+
 def dot(q: Question) -> Field:
     """Everything reaches the one element."""
     return union([_whole(each) for each in q.every_field()], q.size())
@@ -109,35 +133,27 @@ def _whole(found: Field) -> Field:
 
 def attention(q: Question) -> list[Field]:
     """Every query sees every key and value that a mask of constants lets it see (only earlier ones if causal)."""
-    query, key, value = q.field(0), q.field(1), q.field(2)
     made, steps = q.size(), q.shape(1)[-2]
-    parts = [query.reduced([-1])] if query.terms else []
     place = next((each for each in map(q.position, ("attn_mask", "attn_bias")) if each is not None), None)
     blocked = None if place is None else q.fixed(place, MINUS_INFINITY)
-    for found, axes in ((key, [-1]), (value, [])):
-        if not found.terms:
-            continue
-        found = found.reduced(axes)
-        if q.named("is_causal", False):
-            parts.append(_earlier(found, made[-2], steps))
-        elif blocked is not None:
-            parts.append(
-                chosen(q, found, ~blocked.reshape((1,) * (len(made) - blocked.ndim) + blocked.shape), made[-2])
-            )
-        else:
-            parts.append(found.reduced([-2]))
-    if place is not None and q.field(place).terms:
-        parts.append(q.field(place).reduced([-1]))
-    return [union(parts, made)]
+    if q.named("is_causal", False):
+        blocked = np.triu(np.ones((made[-2], steps), dtype=np.bool_), 1)
+    if blocked is not None:
+        blocked = blocked.reshape((1,) * (len(made) - blocked.ndim) + blocked.shape)
 
+    def seen(found: Field) -> Field:
+        return found.reduced([-2]) if blocked is None else chosen(q, found, ~blocked, made[-2])
 
-def _earlier(found: Field, queries: int, steps: int) -> Field:
-    """For each query the union over the steps up to its own."""
-    seen = cumulative_field(found, len(found.layout) - 2)
-    if queries == steps:
-        return seen
-    positions = [min(i, steps - 1) for i in range(queries)]
-    return seen.along(len(found.layout) - 2, taps.listed(steps, positions))
+    query, key, value = (q.field(number) for number in range(3))
+    scores = [query.reduced([-1])] if query.terms else []
+    scores += [seen(key.reduced([-1]))] if key.terms else []
+    scores += [q.field(place).reduced([-1])] if place is not None and q.field(place).terms else []
+    lonely = _alone(blocked, (*made[:-1], steps), -1)
+    if lonely is not None:  # a single key weighs 1, so that only its value matters
+        scores = [closed(each.broadcast(made), lonely) for each in scores]
+    found = union([*scores, seen(value)] if value.terms else scores, made)
+    zero = q.fixed(2, ZERO)  # weights of nothing but zeros do not matter
+    return [found if zero is None else fixed(found, nowhere(seen(alive(q.shape(2), zero))), ZERO)]
 
 
 def cumulative_field(found: Field, axis: int) -> Field:
@@ -208,11 +224,23 @@ def along_whole_axes(q: Question) -> Field | list[Field]:
 
 
 def softmax(q: Question) -> Field:
-    """Every element sees the axis it lies on, but for what is −∞: that becomes 0."""
-    found, axis = q.field(0), q.argument(1)
+    """Every element sees the axis it lies on, but for what is −∞: that becomes 0. Alone on its axis it is 1."""
+    found, axis = q.field(0), q.named("dim")
     mixed = found.reduced([axis], size=q.size()[axis])
     becomes = MINUS_INFINITY if "log" in q.operation.kind else ZERO
-    return fixed(mixed, q.fixed(0, MINUS_INFINITY), becomes)
+    blocked = q.fixed(0, MINUS_INFINITY)
+    lonely = _alone(blocked, q.size(), axis)
+    return fixed(mixed if lonely is None else closed(mixed, lonely), blocked, becomes)
+
+
+def _alone(blocked: Mask | None, shape: tuple[int, ...], axis: int) -> Mask | None:
+    """Where no more than one element of an axis is not −∞, so that softmax gives 1 whatever it is."""
+    if blocked is None:
+        return np.ones([1] * len(shape), dtype=np.bool_) if shape[axis] == 1 else None
+    wide = list(blocked.shape)
+    wide[axis] = shape[axis]
+    lonely = (~np.broadcast_to(blocked, wide)).sum(axis, keepdims=True) <= 1
+    return lonely if lonely.any() else None
 
 
 def sort(q: Question) -> Field | list[Field]:
@@ -237,11 +265,13 @@ def _many(names: str, rule: Rule) -> dict[str, Rule]:
 
 RULES: dict[str, Rule] = {
     **_many("mm bmm", product(0)),
-    **_many("addmm addmm_ baddbmm baddbmm_", product(1)),
+    **_many("addmm baddbmm", product(1)),
     "addbmm": addbmm,
     "mv": matrix_vector(0),
     "addmv": matrix_vector(1),
     "linear": linear,
+    "_trilinear": trilinear,
+    **_many("_cdist_forward _euclidean_dist", distances),
     **_many("dot vdot", dot),
     **_many(
         "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
@@ -250,7 +280,7 @@ RULES: dict[str, Rule] = {
         "_scaled_dot_product_fused_attention_overrideable",
         attention,
     ),
-    **_many("cumsum cumsum_ cumprod cummax cummin logcumsumexp", cumulative),
+    **_many("cumsum cumprod cummax cummin logcumsumexp", cumulative),
     **_many(
         "sum mean amax amin max min aminmax argmax argmin prod any all nansum var std var_mean std_mean", reduction
     ),

@@ -9,9 +9,11 @@ import torch
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, Term, dense, union
-from convlens.anatomy.receptive.picking import flat_places, picked
+from convlens.anatomy.receptive.fixed import ZERO, closed, fixed
+from convlens.anatomy.receptive.picking import flat_places, picked, placed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Array, Span, unites
+from convlens.graph.operators import kinds, plain
 
 Rule = Callable[[Question], Field | list[Field]]
 
@@ -24,6 +26,11 @@ def same(q: Question) -> Field:
 def nothing(q: Question) -> Field:
     """Fresh numbers that depend on no input."""
     return q.nothing()
+
+
+def fill(q: Question) -> Field:
+    """One number everywhere, which may depend on an input."""
+    return q.field(1).broadcast(q.size()) if q.field(1).terms else q.nothing()
 
 
 def view(q: Question) -> Field:
@@ -47,7 +54,7 @@ def transpose(q: Question) -> Field:
     rank = len(found.layout)
     if rank < 2:
         return found
-    one, other = (0, 1) if q.operation.kind in ("t", "t_") else (q.argument(1) % rank, q.argument(2) % rank)
+    one, other = q.named("dim0", 0) % rank, q.named("dim1", 1) % rank
     order = list(range(rank))
     order[one], order[other] = order[other], order[one]
     return found.permuted(order)
@@ -83,7 +90,7 @@ def slice_(q: Question) -> Field:
 def _sliced(found: Field, axis: int, start: int | None, step: int, made: tuple[int, ...]) -> Field:
     axis %= len(made)
     length = found.shape[axis]
-    first = min(max(0, (start or 0) + (length if (start or 0) < 0 else 0)), length)
+    first = _start(start, length)
     if first == 0 and step == 1 and made[axis] == length:
         return found
     return found.along(axis, taps.window(length, made[axis], kernel=1, stride=step, padding=-first, dilation=1))
@@ -139,6 +146,78 @@ def flip(q: Question) -> Field:
     for axis in q.argument(1):
         found = found.along(axis, taps.flipped(found.shape[axis]))
     return found
+
+
+def rot90(q: Question) -> Field:
+    """A plane turned by quarters: backwards along one of its axes, then the two exchanged."""
+    (one, other), turns, found = q.named("dims"), q.named("k", 1) % 4, q.field(0)
+    rank = len(found.layout)
+    order = list(range(rank))
+    if turns % 2:
+        order[one], order[other] = order[other % rank], order[one % rank]
+    for axis in {0: (), 1: (other,), 2: (one, other), 3: (one,)}[turns]:
+        found = found.along(axis, taps.flipped(found.shape[axis]))
+    return found.permuted(order)
+
+
+def diagonal(q: Question) -> Field:
+    """The diagonal of two axes as a new last one."""
+    found, offset = q.field(0).singles(), q.named("offset", 0)
+    rank = len(found.layout)
+    one, other = (q.named(name, 0) % rank for name in ("dim1", "dim2"))
+    made = q.size()
+    steps = np.arange(made[-1])
+
+    def pick(span: Span) -> Span:
+        array = np.moveaxis(span.seen, [one, other], [-3, -2])
+        rows, columns = (
+            steps + max(0, each) if length > 1 else 0 * steps
+            for each, length in zip((-offset, offset), array.shape[-3:-1], strict=True)
+        )
+        rest = [each for each in range(rank) if each not in (one, other)]
+        along = frozenset(rest.index(each) if each in rest else rank - 2 for each in span.along)
+        return Span(array[..., rows, columns, :], None, span.word or "diagonal", along)
+
+    return found.mapped(pick, dense(made)).settled().compressed()
+
+
+def diagonal_embedding(q: Question) -> Field:
+    """The last axis as the diagonal of two new ones, with zeros beside it."""
+    made, new = q.size(), q.field(0)
+    whole = torch.from_numpy(flat_places(made))
+    places = whole.diagonal(q.named("offset", 0), q.named("dim1", -2), q.named("dim2", -1)).contiguous()
+    return placed(Field(()), new, places.numpy(), made, adding=True, reason=q.operation.target)
+
+
+def triangle(q: Question) -> Field:
+    """The elements on one side of a diagonal of the last two axes; the others are 0."""
+    kept = getattr(torch, plain(q.operation.kind))(torch.ones(q.size()[-2:]), q.named("diagonal", 0)) > 0
+    mask = (~kept.numpy()).reshape((1,) * (len(q.size()) - 2) + kept.shape)
+    return fixed(closed(q.field(0), mask), mask, ZERO)
+
+
+def slice_scatter(q: Question) -> Field:
+    """A tensor put into a slice, or into one position, of another."""
+    base, new, made = q.field(0), q.field(1), q.size()
+    axis = q.named("dim", 0) % len(made)
+    if "select" in q.operation.kind:
+        first, step, count = q.named("index") % made[axis], 1, 1
+        new = new.unsqueezed(axis) if new.terms else new
+    else:
+        first, step = _start(q.named("start"), made[axis]), q.named("step", 1)
+        count = q.shape(1)[axis]
+    form = [1] * len(made)
+    form[axis] = made[axis]
+    mask = np.isin(np.arange(made[axis]), first + step * np.arange(count)).reshape(form)
+    parts = [closed(base, mask)] if base.terms else []
+    if new.terms:
+        back = taps.spread(count, made[axis], kernel=1, stride=step, padding=-first, dilation=1)
+        parts.append(new.along(axis, back))
+    return union(parts, made)
+
+
+def _start(start: int | None, length: int) -> int:
+    return min(max(0, (start or 0) + (length if (start or 0) < 0 else 0)), length)
 
 
 def repeat(q: Question) -> Field:
@@ -217,7 +296,7 @@ def _chained(parts: Sequence[Field], axis: int) -> Field:
 
 def _chain(spans: Sequence[Span], factor: int, lengths: Sequence[int]) -> Span:
     seen = _concatenated([span.seen for span in spans], factor, lengths)
-    along = frozenset().union(*(span.along for span in spans))
+    along = frozenset().union(*(span.along for span in spans)) or frozenset([factor] if seen.shape[factor] > 1 else [])
     word = next((span.word for span in spans if span.word), "")
     known = [span.free for span in spans if span.free is not None]
     if len(known) < len(spans) or any(free.factor == factor for free in known):
@@ -380,20 +459,14 @@ def _many(names: str, rule: Rule) -> dict[str, Rule]:
 
 RULES: dict[str, Rule] = {
     **_many("view _unsafe_view reshape _reshape_alias view_copy", view),
-    **_many(
-        "clone _to_copy contiguous alias detach detach_ lift lift_fresh _conj conj native_dropout resolve_conj", same
-    ),
-    **_many("empty empty_like new_empty new_zeros new_ones new_full zeros zeros_like ones ones_like full", nothing),
-    **_many(
-        "full_like fill fill_ zero zero_ arange eye scalar_tensor linspace empty_strided new_empty_strided", nothing
-    ),
-    **_many("rand randn rand_like randn_like randint empty_permuted normal_ uniform_ bernoulli_ tril_indices", nothing),
-    **_many("triu_indices randperm new_empty_strided", nothing),
+    **_many("clone _to_copy contiguous alias detach lift lift_fresh _conj conj native_dropout resolve_conj", same),
+    **dict.fromkeys(kinds("creation"), nothing),
+    "fill": fill,
     "expand": expand,
     "permute": permute,
-    **_many("transpose transpose_ t t_", transpose),
-    **_many("squeeze squeeze_", squeeze),
-    **_many("unsqueeze unsqueeze_", unsqueeze),
+    **_many("transpose t", transpose),
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
     "select": select,
     "slice": slice_,
     **_many("split split_with_sizes unsafe_split unsafe_split_with_sizes split_copy split_with_sizes_copy", split),
@@ -403,6 +476,11 @@ RULES: dict[str, Rule] = {
     **_many("replication_pad1d replication_pad2d replication_pad3d", pad("replicate")),
     "roll": roll,
     "flip": flip,
+    "rot90": rot90,
+    **_many("diagonal diagonal_copy", diagonal),
+    "diag_embed": diagonal_embedding,
+    **_many("tril triu", triangle),
+    **_many("slice_scatter select_scatter", slice_scatter),
     "repeat": repeat,
     "repeat_interleave": repeat_interleave,
     "cat": cat,
@@ -413,7 +491,6 @@ RULES: dict[str, Rule] = {
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
     **_many("channel_shuffle native_channel_shuffle", channel_shuffle),
-    "copy_": copy,
     "copy": copy,
     "view_as_complex": view_as_complex,
     "view_as_real": view_as_real,

@@ -27,12 +27,14 @@ class Taps:
         outputs: how many output positions there are.
         read: (output positions, bounded) → positions and whether each counts; a row is one output position.
         period: pair (outputs, inputs) of the free pattern; None where there is none.
+        sure: False where rounding decides whether some of them are read; they count then.
     """
 
     length: int
     outputs: int
     read: Callable[[Positions, bool], tuple[Positions, Mask]]
     period: tuple[int, int] | None
+    sure: bool = True
 
     def bounded(self) -> tuple[Positions, Mask]:
         """Positions for all outputs, those that do not exist masked out."""
@@ -93,6 +95,11 @@ def listed(length: int, positions: Any) -> Taps:
     return Taps(length, len(table), lambda o, _bounded: _all(table[o][:, None]), None)
 
 
+def table(length: int, positions: Any, counts: Any) -> Taps:
+    """Positions (outputs, taps) given one by one, and which of them count."""
+    return Taps(length, len(positions), lambda o, _bounded: (positions[o], counts[o]), None)
+
+
 def repeated(length: int, times: int) -> Taps:
     """Each position `times` times in a row."""
     return Taps(length, length * times, lambda o, _bounded: _all(o[:, None] // times), (times, 1))
@@ -121,6 +128,18 @@ def _source(length: int, outputs: int, scale: float | None, corners: bool) -> Fr
     return Fraction(length, outputs)
 
 
+def _rounds(ratio: Fraction, outputs: int, shift: Fraction) -> bool:
+    """Whether some (output + shift) · ratio that is a half or a whole comes out as less or more in floating point."""
+    halves = [2 * ratio * (number + shift) for number in range(outputs)]
+    whole = [number for number, each in enumerate(halves) if each.denominator == 1]
+    exact = np.array([float(halves[number]) for number in whole])
+    for dtype in (np.float32, np.float64):
+        made = np.array([2 * (dtype(ratio) * dtype(number + shift)) for number in whole], dtype=np.float64)
+        if not np.array_equal(made, exact):
+            return True
+    return False
+
+
 def _period(ratio: Fraction) -> tuple[int, int] | None:
     return (ratio.denominator, ratio.numerator) if ratio else None
 
@@ -129,18 +148,23 @@ def nearest(length: int, outputs: int, scale: float | None, *, exact: bool) -> T
     """Nearest neighbour: ⌊o · ratio⌋, or ⌊(o + ½) · ratio⌋ if `exact`."""
     ratio = _source(length, outputs, scale, False)
     n, d = ratio.numerator, ratio.denominator
+    sure = not _rounds(ratio, outputs, Fraction(1, 2) if exact else Fraction(0))
 
     def read(o: Positions, bounded: bool) -> tuple[Positions, Mask]:
-        positions = ((2 * o + 1) * n // (2 * d) if exact else o * n // d)[:, None]
-        return _all(np.minimum(positions, length - 1) if bounded else positions)
+        twice = (2 * o + 1) * n if exact else 2 * o * n
+        base = (twice // (2 * d))[:, None]
+        below = (twice % (2 * d) == 0)[:, None] & (not sure)
+        positions, counts = np.hstack([base, base - 1]), np.hstack([np.ones_like(below), below])
+        return (np.clip(positions, 0, length - 1) if bounded else positions), counts
 
-    return Taps(length, outputs, read, _period(ratio))
+    return Taps(length, outputs, read, _period(ratio), sure)
 
 
 def interpolated(length: int, outputs: int, scale: float | None, *, corners: bool, cubic: bool) -> Taps:
     """Linear (2 taps) or cubic (4 taps) interpolation; a tap of weight zero is not read."""
     ratio = _source(length, outputs, scale, corners)
     n, d = ratio.numerator, ratio.denominator
+    sure = not _rounds(ratio, outputs, Fraction(0) if corners else Fraction(1, 2))
 
     def read(o: Positions, bounded: bool) -> tuple[Positions, Mask]:
         doubled = 2 * o * n if corners else (2 * o + 1) * n - d  # the source position, times 2d
@@ -148,11 +172,14 @@ def interpolated(length: int, outputs: int, scale: float | None, *, corners: boo
             doubled = np.maximum(doubled, 0)
         base, exactly = doubled // (2 * d), doubled % (2 * d) == 0
         offsets = np.array([0, -1, 1, 2] if cubic else [0, 1])
-        positions = base[:, None] + offsets
         counts = ~exactly[:, None] | (offsets == 0)
+        if not sure:  # a whole position may come out a little less or more
+            offsets = np.array([0, -1, 1, 2, -2] if cubic else [0, 1, -1])
+            counts = ~exactly[:, None] & (offsets != offsets[-1]) | exactly[:, None]
+        positions = base[:, None] + offsets
         return (np.clip(positions, 0, length - 1) if bounded else positions), counts
 
-    return Taps(length, outputs, read, _period(ratio))
+    return Taps(length, outputs, read, _period(ratio), sure)
 
 
 def antialiased(length: int, outputs: int, scale: float | None, *, corners: bool, cubic: bool) -> Taps:
@@ -161,18 +188,22 @@ def antialiased(length: int, outputs: int, scale: float | None, *, corners: bool
     stretch = max(ratio, Fraction(1))
     support = (2 if cubic else 1) * stretch
     width = int(2 * support) + 3
+    dyadic = all(each.denominator & (each.denominator - 1) == 0 for each in (ratio, 1 / stretch))
+    edges = (1, 2) if cubic else (1,)
 
-    def read(o: Positions, bounded: bool) -> tuple[Positions, Mask]:
-        rows, counted = [], []
+    def table(o: Positions) -> tuple[Positions, Mask, bool]:
+        rows, counted, rounded = [], [], False
         for output in o.tolist():
-            centre = ratio * output if corners else ratio * output + ratio / 2
+            centre = ratio * output + ratio / 2  # corners only change the ratio
             low = int((centre - support + Fraction(1, 2)) // 1)
-            positions = [low + k for k in range(width)]
+            positions = [low + k for k in range(-1, width)]
             away = [abs(p + Fraction(1, 2) - centre) / stretch for p in positions]
-            nonzero = [a < 1 or (cubic and 1 < a < 2) for a in away]
+            on_edge = [not dyadic and a in edges for a in away]
             rows.append(positions)
-            counted.append(nonzero)
-        del bounded
-        return np.array(rows).reshape(len(o), width), np.array(counted, dtype=bool).reshape(len(o), width)
+            counted.append([(a < edges[-1] and a not in edges) or edge for a, edge in zip(away, on_edge, strict=True)])
+            rounded = rounded or any(on_edge)
+        shape = (len(o), width + 1)
+        return np.array(rows).reshape(shape), np.array(counted, dtype=bool).reshape(shape), rounded
 
-    return Taps(length, outputs, read, _period(ratio))
+    unsure = table(np.arange(outputs))[2]
+    return Taps(length, outputs, lambda o, _bounded: table(o)[:2], _period(ratio), not unsure)

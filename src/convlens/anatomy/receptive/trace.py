@@ -1,22 +1,37 @@
 """Carry receptive fields through a graph, operation by operation, in-place writes and views of them included."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes
 from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, dense, source, union
+from convlens.anatomy.receptive.fixed import ZERO, alive, fixed, mask_of, nowhere
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.writes import looked_at, overwritten, unviewed
 from convlens.graph import Graph, ModuleCall, Operation, Tensor
-from convlens.graph.operators import is_pointwise
+from convlens.graph.operators import Convolution, arguments_of, family, is_pointwise, plain
 from convlens.graph.structure import refs
 
-RULES = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
+Rule = Callable[[Question], Field | Sequence[Field]]
+RULES: dict[str, Rule] = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
 RULES |= {**rules_pointwise.RULES, **rules_indices.RULES}
 # These only move elements, so that what is known of single ones moves with them.
-_MOVING = (rules_shapes.RULES.keys() - {"col2im", "view_as_complex"}) | {"index_select", "index", "gather"}
+_STILL = frozenset(["sum", "mean", "add", "sub", "cumsum", "col2im", "im2col", "constant_pad_nd"])
+_MOVING = (
+    rules_shapes.RULES.keys() - {"col2im", "view_as_complex", "slice_scatter", "select_scatter", "diag_embed"}
+) | {"index_select", "index", "gather"}
+
+
+def keeps_zero(operation: Operation) -> bool:
+    """Whether what an operation makes of nothing but zeros is 0."""
+    layer = Convolution.of(operation)
+    if layer is not None:
+        return layer.bias is None
+    if operation.kind == "constant_pad_nd":
+        return arguments_of(operation)["value"] in (0, None)
+    return plain(operation.kind) in _STILL or family(operation) in ("pool", "adaptive pool", "resize")
 
 
 class Trace:
@@ -75,29 +90,31 @@ class Trace:
             if tensor.role != "computed":
                 continue
             if index in after:
-                self._write(self.graph.tensors[after[index]], tensor, found)
+                self._write(operation, self.graph.tensors[after[index]], tensor, found)
             else:
                 self._know(tensor, found)
         for old, new in operation.writes:
             if new not in self.fields:
                 tensor = self.graph.tensors[new]
-                self._write(self.graph.tensors[old], tensor, self._bounded(operation, tensor))
+                self._write(operation, self.graph.tensors[old], tensor, self._bounded(operation, tensor))
 
     def _answers(self, operation: Operation) -> Sequence[Field]:
-        keeping = operation.kind in _MOVING
+        keeping = plain(operation.kind) in _MOVING
         question = Question(self.graph, operation, self.fields, self._constants, local=self.local, keeping=keeping)
         inputs = [self.fields[index] for index in operation.inputs]
         outputs = [self.graph.tensors[index] for index in operation.outputs]
         if not any(each.terms for each in inputs):
             return [Field(dense(tensor.shape)) for tensor in outputs]
-        if operation.kind in ("as_strided", "as_strided_"):
+        if plain(operation.kind) == "as_strided":
             return [self._restrided(operation)]
-        rule = RULES.get(operation.kind) if operation.target.startswith("aten.") else None
+        rule = RULES.get(plain(operation.kind)) if operation.target.startswith("aten.") else None
         pointwise = is_pointwise(operation)
         if rule is None and not pointwise:
             return [self._bounded(operation, tensor) for tensor in outputs]
         found = (rule or rules_pointwise.pointwise)(question)
         answers = [found] if isinstance(found, Field) else list(found)
+        if rule is not None and keeps_zero(operation):
+            answers[0] = self._with_zeros(question, rule, answers[0])
         inherited = frozenset().union(*(each.bounds for each in inputs))
         complete = []
         for number, tensor in enumerate(outputs):
@@ -109,6 +126,20 @@ class Trace:
                 answer = self._bounded(operation, tensor)
             complete.append(replace(answer, bounds=answer.bounds | inherited) if answer.terms else answer)
         return complete
+
+    def _with_zeros(self, question: Question, rule: Rule, found: Field) -> Field:
+        """What is computed from zeros only, such as those of the padding, is 0: a gate of it lets nothing through."""
+        still = nowhere(found)
+        if still is None:
+            return found
+        operation = question.operation
+        living, layer = dict(self.fields), Convolution.of(operation)
+        for index in operation.inputs if layer is None else [layer.input]:
+            living[index] = alive(self.graph.tensors[index].shape, question.zeros(index))
+        asked = Question(self.graph, operation, living, self._constants, local=self.local, keeping=False)
+        answer = rule(asked)
+        dead = nowhere(answer if isinstance(answer, Field) else answer[0])
+        return found if dead is None else fixed(found, dead & still, ZERO)
 
     def _bounded(self, operation: Operation, tensor: Tensor) -> Field:
         """What an operation without a rule may look at: all that its inputs look at, anywhere."""
@@ -130,7 +161,7 @@ class Trace:
 
     # In-place operations
 
-    def _write(self, old: Tensor, new: Tensor, found: Field) -> None:
+    def _write(self, operation: Operation, old: Tensor, new: Tensor, found: Field) -> None:
         """`new` is `old` overwritten with `found`: whatever else looks at the same storage has to look again."""
         if self.fields[old.index] is found:
             self._know(new, found)
@@ -139,6 +170,11 @@ class Trace:
         if whole is None or whole.index == old.index or whole.nbytes == old.nbytes:
             self._written[new.storage] = new.index
         else:
+            base = self.fields[whole.index]
+            if not base.terms and found.terms:  # what stays of a tensor of zeros stays zero
+                zero = self._constants.always(whole.index, operation.index, 0.0)
+                mask = None if zero is None else mask_of(zero, whole.shape)
+                self.fields[whole.index] = fixed(base, mask, ZERO)
             self.fields[whole.index] = self._lifted(whole, old, found)
             self._written[new.storage] = whole.index
         holder = self._written[new.storage]

@@ -8,9 +8,9 @@ import torch
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, Term, dense, union, union_size
-from convlens.anatomy.receptive.fixed import has_fixed, without_fixed
+from convlens.anatomy.receptive.fixed import VALUES, fixed, fixed_at, without_fixed
 from convlens.anatomy.receptive.picking import Places, flat_places, picked, placed
-from convlens.anatomy.receptive.span import Array, Free, Span, unites
+from convlens.anatomy.receptive.span import Array, Free, Mask, Span, unites
 from convlens.graph import Operation, Tensor
 
 _MOST = 1 << 24  # elements of a union, or of a storage, that may be written out
@@ -88,10 +88,21 @@ def unviewed(operation: Operation, base: Field, outer: Tensor, part: Tensor, new
 
 def overwritten(base: Field, whole: Tensor, part: Tensor, new: Field) -> Field:
     """The field of `whole` after the part of it that `part` looks at was overwritten with `new`."""
+    masks = {value: (fixed_at(base, value), fixed_at(new, value)) for value in VALUES}
+    found = _overwritten(without_fixed(base), whole, part, without_fixed(new))
+    slices = cut(whole, part)
+    for value, (before, after) in masks.items():
+        if slices is None and (before is not None or after is not None):  # not followed to single places
+            return replace(found, bounds=found.bounds | {"an in-place write among masked numbers"})
+        if slices is not None and (before is not None or after is not None):
+            none = np.zeros([1] * len(whole.shape), dtype=np.bool_)
+            sides = [none if each is None else each for each in (before, after)]
+            found = fixed(found, _Write(slices, whole.shape, part.shape).mask(*sides), value)
+    return found
+
+
+def _overwritten(base: Field, whole: Tensor, part: Tensor, new: Field) -> Field:
     bounds = base.bounds | new.bounds
-    if has_fixed(base) or has_fixed(new):  # they are not followed through a write to a part
-        bounds |= {"an in-place write among masked numbers"}
-        base, new = without_fixed(base), without_fixed(new)
     base, new = _one_term(base.singles()), _one_term(new.singles())
     slices = cut(whole, part)
     sources = {term.source for term in (*base.terms, *new.terms)}
@@ -147,6 +158,10 @@ class _Write:
         free = self._free(before.free, after.free)
         seen = self._assigned(before.seen, after.seen, self.partial)
         return Span(seen, free, "" if free is not None else "pieces", before.along | after.along)
+
+    def mask(self, before: Mask, after: Mask) -> Mask:
+        """A mask of the whole after that of the part was put into it."""
+        return np.asarray(self._assigned(before[..., None], after[..., None], self.partial)[..., 0])
 
     def _assigned(self, base: Array, new: Array, partial: list[int]) -> Array:
         outer = [self.whole[axis] if axis in partial else size for axis, size in enumerate(new.shape)]
