@@ -666,7 +666,7 @@ def normalised(d: Drawing) -> Step | None:
             lambda x: F.instance_norm(x) + x,
             lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (channels,)).permute(0, 3, 1, 2) + x,
             lambda x: (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True) + 1e-3).sqrt() + x,
-            lambda x: F.local_response_norm(x, 3),
+            lambda x: F.local_response_norm(x, 3, alpha=0.7),
             lambda x: F.normalize(x, dim=1) + x,
             lambda x: F.rms_norm(x, (width,)) + x,
             layer,

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convlens.errors import ConvlensError
+from convlens.graph import Ref
+from convlens.graph.operators import Convolution, Norm, arguments_of, family, origin, plain
 
 if TYPE_CHECKING:
-    from convlens.anatomy.receptive import ReceptiveField
+    from convlens.anatomy.receptive import Places, ReceptiveField
     from convlens.anatomy.sheet import Anatomy
 
 _TWO_SIGMA = 0.9545
@@ -29,6 +31,8 @@ class EffectiveField:
         images: over how many images.
         inside: fraction of the energy (squared magnitude) inside the theoretical field without gates; 1 where there are
             no gates.
+        silent: parameters that are all zero, on the way to the unit: what they scale does not reach it before training,
+            as in a residual branch whose last normalisation starts at zero.
         area: smallest fraction of the theoretical field's pixels that holds 95.45 % of the energy, two standard
             deviations of Luo's Gaussian.
     """
@@ -38,16 +42,21 @@ class EffectiveField:
     images: int
     inside: float
     area: float
+    silent: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON; without the array."""
-        return {"images": self.images, "inside": self.inside, "area": self.area}
+        return {"images": self.images, "inside": self.inside, "area": self.area, "silent": list(self.silent)}
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"effective, over {self.images} images: {self.inside:.1%} of the energy inside the theoretical field; "
             f"95.45 % of it on {self.area:.1%} of its area"
         )
+        if self.silent:
+            more = f" and {len(self.silent) - 1} more" if len(self.silent) > 1 else ""
+            text += f"\n{self.silent[0]}{more}: all zero, so the branches that they scale add nothing yet; train first"
+        return text
 
 
 def effective_receptive_field(
@@ -73,13 +82,18 @@ def effective_receptive_field(
     """
     field = sheet.receptive_field(at, unit)
     pictures = _pictures(sheet, images, count, seed)
-    total = torch.zeros(pictures.shape[-2:], dtype=torch.float64)
+    axes = [axis - 1 for axis in sheet.receptive_fields.image_axes()]  # of one picture
+    others = [axis for axis in range(pictures.ndim - 1) if axis not in axes]
+    places = sheet.receptive_fields.places(at)
+    batch = sheet.input_shapes[0][0]
+    total = torch.zeros([pictures.shape[axis + 1] for axis in axes], dtype=torch.float64)
     for picture in pictures:
-        total += _gradient(sheet.module, at, field.unit, picture[None]).abs().sum((0, 1)).double()
+        several = picture.expand(batch, *picture.shape)
+        total += _gradient(sheet.module, at, places, field.unit, several).abs().sum(0).sum(others).double()
     magnitude = total / total.max() if total.max() > 0 else total
     array: NDArray[np.float64] = magnitude.numpy()
     inside, area = _shares(array, field.local)
-    return EffectiveField(field, array, len(pictures), inside, area)
+    return EffectiveField(field, array, len(pictures), inside, area, silent_parameters(sheet, at))
 
 
 def _pictures(sheet: "Anatomy", images: Any, count: int, seed: int) -> torch.Tensor:
@@ -98,7 +112,9 @@ def _pictures(sheet: "Anatomy", images: Any, count: int, seed: int) -> torch.Ten
     return pictures
 
 
-def _gradient(module: nn.Module, at: str, unit: tuple[int, ...], picture: torch.Tensor) -> torch.Tensor:
+def _gradient(
+    module: nn.Module, at: str, places: "Places", unit: tuple[int, ...], picture: torch.Tensor
+) -> torch.Tensor:
     """The gradient of one unit, summed over its channels, with respect to the picture."""
     path, colon, number = at.rpartition(":")
     if not colon or not number.isdigit():
@@ -117,7 +133,7 @@ def _gradient(module: nn.Module, at: str, unit: tuple[int, ...], picture: torch.
         with torch.enable_grad():
             module(picture)
             made = kept[int(number)]
-            (gradient,) = torch.autograd.grad(_unit(made, unit), picture)
+            (gradient,) = torch.autograd.grad(_unit(made, places, unit), picture)
     finally:
         hook.remove()
         for each, mode in modes:
@@ -125,11 +141,30 @@ def _gradient(module: nn.Module, at: str, unit: tuple[int, ...], picture: torch.
     return gradient.cpu()
 
 
-def _unit(made: torch.Tensor, unit: tuple[int, ...]) -> torch.Tensor:
-    """The unit's value summed over channels; the last dimensions are the map, as in (N, C, H, W)."""
-    for axis, index in zip(range(made.ndim - len(unit), made.ndim), unit, strict=True):
+def _unit(made: torch.Tensor, places: "Places", unit: tuple[int, ...]) -> torch.Tensor:
+    """The unit's value, summed over everything that is no place: channels, wherever they stand, and windows."""
+    made = made.reshape(places.sizes)
+    for axis, index in zip(places.axes, unit, strict=True):
         made = made.narrow(axis, index, 1)
     return made.sum()
+
+
+def silent_parameters(sheet: "Anatomy", at: str) -> tuple[str, ...]:
+    """Names of the parameters that scale something before the tensor `at` and are all zero."""
+    graph = sheet.graph
+    last = graph.tensors[sheet.receptive_fields.tensor(at)[1]].producer
+    found: dict[str, None] = {}
+    for operation in graph.operations[: 0 if last is None else last + 1]:
+        layer, norm = Convolution.of(operation), Norm.of(operation)
+        factors = [layer.weight] if layer else [norm.weight] if norm else []
+        if plain(operation.kind) == "mul" or family(operation) == "product":
+            given = arguments_of(operation)
+            factors = [ref.tensor for name, ref in given.items() if isinstance(ref, Ref) and name != "bias"]
+        for index in factors:
+            tensor = None if index is None else graph.tensors[origin(graph, index)]
+            if tensor is not None and tensor.role == "parameter" and not bool(tensor.value.any()):  # type: ignore[union-attr]
+                found[tensor.name] = None
+    return tuple(found)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from convlens.graph.structure import Operation, Ref
+from convlens.graph.structure import Graph, Operation, Ref
 
 Family = Literal[
     "convolution",
@@ -154,6 +154,15 @@ def named(operator: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) 
 def arguments_of(operation: Operation) -> dict[str, Any]:
     """The arguments of an operation by their names in its schema, defaults filled in; tensors are `Ref`s."""
     return named(operation.operator, operation.arguments, operation.keywords)
+
+
+def origin(graph: Graph, index: int) -> int:
+    """The tensor that another is a view or a copy of, however often."""
+    producer = graph.tensors[index].producer
+    while producer is not None and family(graph.operations[producer]) in ("view", "copy"):
+        index = graph.operations[producer].inputs[0]
+        producer = graph.tensors[index].producer
+    return index
 
 
 def each_axis(value: int | Sequence[int], count: int) -> tuple[int, ...]:

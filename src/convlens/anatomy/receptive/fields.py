@@ -1,7 +1,7 @@
 """All receptive fields of a graph, worked out once and asked for by name."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,14 @@ from convlens.anatomy.receptive.trace import Trace
 from convlens.errors import ConvlensError, unknown_name
 from convlens.graph import Graph
 from convlens.graph.structure import refs
+
+
+@dataclass(frozen=True)
+class Places:
+    """A tensor's shape, with dimensions split where they hold several axes, and which of the sizes are places."""
+
+    sizes: tuple[int, ...]
+    axes: tuple[int, ...]
 
 
 class ReceptiveFields:
@@ -79,6 +87,15 @@ class ReceptiveFields:
         found, _ = self._field(trace, at)
         places: Map = map_of(found)
         return [everywhere(places, source, axis) for axis in self._axes(source)[0]]
+
+    def places(self, at: str) -> Places:
+        """How the tensor named `at` is laid out, and where in that the places of its map are."""
+        found = map_of(self._field(self._everything, at)[0])
+        return Places(tuple(found.field.sizes), found.places)
+
+    def image_axes(self, source: int = 0) -> tuple[int, ...]:
+        """The axes of an input along which rows and columns lie."""
+        return self._axes(source)[0]
 
     def _axes(self, source: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if not 0 <= source < len(self.graph.inputs):

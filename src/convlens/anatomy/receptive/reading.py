@@ -43,27 +43,29 @@ _USUAL = {3: ((1,), (2,)), 4: ((2, 3), (1, 2)), 5: ((2, 3, 4), (1, 2, 3))}
 
 
 def _place_dimensions(found: Field) -> tuple[int, ...]:
-    """The usual dimensions along which every axis of the image moves that moves at all.
+    """The first of the usual dimensions along which every axis of the image moves that moves at all.
 
     Where several fit, as after pixels were put into channels, those along which rows move first and columns second.
     """
     rank = len(found.layout)
-    moving = _moving(found)
-    everywhere_ = set().union(*moving)
+    moving, known = _moving(found)
     usual = _USUAL.get(rank, ())
-    if not everywhere_:
+    if not any(moving):
         return usual[0] if rank >= 4 and usual else ()
-
-    def fit(dimensions: tuple[int, ...]) -> tuple[int, int]:
-        in_place = sum(each in axis for each, axis in zip(dimensions, moving, strict=False))
-        return in_place, len(everywhere_ & set(dimensions))
-
     fitting = [each for each in usual if all(axis & set(each) for axis in moving if axis)]
-    return max(fitting, key=fit) if fitting else tuple(sorted(everywhere_ - {0}))
+    in_order = [each for each in fitting if all(place in axis for place, axis in zip(each, moving, strict=False))]
+    if known and fitting:
+        return (*in_order, *fitting)[0]
+    if usual and not known:
+        return fitting[0] if fitting and (rank < 4 or fitting[0] in in_order) else usual[0]
+    return tuple(sorted(set().union(*moving) - {0}))
 
 
-def _moving(found: Field) -> list[set[int]]:
-    """For each axis of the image the dimensions along which the place on it changes."""
+def _moving(found: Field) -> tuple[list[set[int]], bool]:
+    """For each axis of the image the dimensions along which the place on it changes, and whether that is known.
+
+    It is not after elements were picked one by one; then they are those along which anything changes.
+    """
     axes: dict[int, set[int]] = {}
     spans = [(axis, span) for term in found.terms for axis, span in term.spans.items()]
     known = any(span.along for _, span in spans)
@@ -71,9 +73,7 @@ def _moving(found: Field) -> list[set[int]]:
         factors = span.along if known else _varying(span)
         moving = axes.setdefault(axis, set())
         moving.update(d for d in range(len(found.layout)) if factors & set(found.factors(d)))
-    answers = [axes[axis] for axis in sorted(axes)]
-    usual = {d for each in _USUAL.get(len(found.layout), ()) for d in each}
-    return answers if known or all(each <= usual for each in answers) else []
+    return [axes[axis] for axis in sorted(axes)], known
 
 
 def _varying(span: Span) -> frozenset[int]:

@@ -10,7 +10,7 @@ from convlens.anatomy.receptive.fixed import MINUS_INFINITY, VALUES, ZERO, close
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask
 from convlens.graph import Ref
-from convlens.graph.operators import AdaptivePool, family, is_pointwise, plain
+from convlens.graph.operators import AdaptivePool, is_pointwise, origin, plain
 from convlens.graph.structure import refs
 
 Rule = Callable[[Question], Field | list[Field]]
@@ -56,25 +56,16 @@ def _is_own_mean(q: Question) -> bool:
     """Whether the second tensor is the mean of the first over all places, as a norm written by hand subtracts it."""
     if not is_gate(q.field(1), q.field(0)):
         return False
-    one, other = (_origin(q, q.argument(number).tensor) for number in (0, 1))
+    one, other = (origin(q.graph, q.argument(number).tensor) for number in (0, 1))
     producer = q.graph.tensors[other].producer
     while producer is not None:
         operation = q.graph.operations[producer]
         if operation.kind in ("mean", "var_mean", "std_mean", "sum") or AdaptivePool.of(operation) is not None:
-            return _origin(q, operation.inputs[0]) == one
+            return origin(q.graph, operation.inputs[0]) == one
         if not is_pointwise(operation) or len(operation.inputs) != 1:
             return False
-        producer = q.graph.tensors[_origin(q, operation.inputs[0])].producer
+        producer = q.graph.tensors[origin(q.graph, operation.inputs[0])].producer
     return False
-
-
-def _origin(q: Question, index: int) -> int:
-    """The tensor that another is a view or a copy of."""
-    producer = q.graph.tensors[index].producer
-    while producer is not None and family(q.graph.operations[producer]) in ("view", "copy"):
-        index = q.graph.operations[producer].inputs[0]
-        producer = q.graph.tensors[index].producer
-    return index
 
 
 def multiply(q: Question) -> Field:
@@ -130,7 +121,8 @@ def lerp(q: Question) -> Field:
 def power(q: Question) -> Field:
     """A power; anything to the power of 0 is 1."""
     if q.has_tensor(0) and q.has_tensor(1):
-        return _ungated(q, 0, 1)
+        found = _ungated(q, 0, 1)
+        return found if q.fixed(0, ZERO) is None else q.as_bound(found)  # 0 to a power that the input decides
     return q.nothing() if q.has_tensor(0) and q.argument(1) == 0 else pointwise(q)
 
 

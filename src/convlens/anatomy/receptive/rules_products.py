@@ -27,7 +27,15 @@ def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
             parts.append(chosen(q, found.transposed(), ~np.swapaxes(blocked, -1, -2), made[-1]).transposed())
         elif blocked is not None and found.terms:
             parts.append(chosen(q, found, ~blocked, made[-2]))
-    return union(parts, made)
+    found = union(parts, made)
+    zeros = [q.fixed(first, ZERO), q.fixed(first + 1, ZERO)]
+    if all(each is None for each in zeros):
+        return found
+    one, other = (
+        np.broadcast_to(1.0 if each is None else ~each, q.shape(number)).astype(np.float32)
+        for each, number in zip(zeros, (first, first + 1), strict=True)
+    )
+    return fixed(found, one @ other == 0, ZERO)
 
 
 def chosen(q: Question, found: Field, allowed: Mask, rows: int) -> Field:
@@ -101,16 +109,22 @@ def linear(q: Question) -> Field:
 
 def trilinear(q: Question) -> Field:
     """The product of three tensors with new axes of size 1, summed over some: what `nn.Bilinear` does."""
-    parts, whole = [], q.size()
+    parts = []
     for number in range(3):
         found = q.field(number)
         for axis in q.named(f"expand{number + 1}") if found.terms else ():
             found = found.unsqueezed(axis)
         if found.terms:
             parts.append(found)
+    if not parts:
+        return q.nothing()
     whole = tuple(max(sizes) for sizes in zip(*(each.shape for each in parts), strict=True))
-    found = union(parts, whole)
-    return union([found.reduced(q.named("sumdim"), keep=False)], q.size())
+    found = union([union(parts, whole).reduced(q.named("sumdim"), keep=False)], q.size())
+    for number in (0, 2):  # a row of nothing but zeros
+        zero = q.fixed(number, ZERO)
+        if zero is not None and len(q.shape(number)) == 2:
+            found = fixed(found, np.asarray(np.broadcast_to(zero, q.shape(number)).all(-1, keepdims=True)), ZERO)
+    return found
 
 
 def distances(q: Question) -> Field:
@@ -253,10 +267,14 @@ def sort(q: Question) -> Field | list[Field]:
 
 
 def glu(q: Question) -> Field:
-    """The first half along an axis, gated by the second."""
-    found, axis = q.field(0), q.argument(1, -1)
+    """The first half along an axis, gated by the second; what is 0 there stays 0."""
+    found, axis = q.field(0), q.named("dim", -1)
     half = q.size()[axis]
-    return found.along(axis, taps.window(2 * half, half, kernel=2, stride=1, padding=0, dilation=half))
+    gated = found.along(axis, taps.window(2 * half, half, kernel=2, stride=1, padding=0, dilation=half))
+    zero = q.fixed(0, ZERO)
+    if zero is None:
+        return gated
+    return fixed(gated, zero.take(range(half), axis=axis) if zero.shape[axis] > 1 else zero, ZERO)
 
 
 def _many(names: str, rule: Rule) -> dict[str, Rule]:

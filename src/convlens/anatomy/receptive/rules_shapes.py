@@ -131,8 +131,8 @@ def roll(q: Question) -> Field:
     """Positions shifted, those that fall off coming in on the other side."""
     found, shifts, axes = q.field(0), q.argument(1), q.argument(2, [])
     if not axes:
-        flat = found.viewed((int(np.prod(found.shape)),))
-        return flat.along(0, taps.shifted(flat.shape[0], flat.shape[0], shifts[0], "circular")).viewed(q.size())
+        turned_flat = torch.from_numpy(flat_places(found.shape)).roll(shifts)
+        return picked(found, turned_flat.numpy(), q.operation.target)
     for shift, axis in zip(shifts, axes, strict=True):
         length = found.shape[axis]
         turned = taps.shifted(length, length, (shift + length // 2) % length - length // 2, "circular")
@@ -186,7 +186,8 @@ def diagonal_embedding(q: Question) -> Field:
     made, new = q.size(), q.field(0)
     whole = torch.from_numpy(flat_places(made))
     places = whole.diagonal(q.named("offset", 0), q.named("dim1", -2), q.named("dim2", -1)).contiguous()
-    return placed(Field(()), new, places.numpy(), made, adding=True, reason=q.operation.target)
+    found = placed(Field(()), new, places.numpy(), made, adding=True, reason=q.operation.target)
+    return found.mapped(lambda span: replace(span, along=frozenset([len(made) - 2, len(made) - 1])))
 
 
 def triangle(q: Question) -> Field:

@@ -10,7 +10,7 @@ from convlens.anatomy.receptive.field import Field, dense, source, union
 from convlens.anatomy.receptive.fixed import ZERO, alive, fixed, mask_of, nowhere
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.writes import looked_at, overwritten, unviewed
-from convlens.graph import Graph, ModuleCall, Operation, Tensor
+from convlens.graph import Graph, ModuleCall, Operation, Ref, Tensor
 from convlens.graph.operators import Convolution, arguments_of, family, is_pointwise, plain
 from convlens.graph.structure import refs
 
@@ -18,7 +18,10 @@ Rule = Callable[[Question], Field | Sequence[Field]]
 RULES: dict[str, Rule] = {**rules_shapes.RULES, **rules_layers.RULES, **rules_products.RULES}
 RULES |= {**rules_pointwise.RULES, **rules_indices.RULES}
 # These only move elements, so that what is known of single ones moves with them.
-_STILL = frozenset(["sum", "mean", "add", "sub", "cumsum", "col2im", "im2col", "constant_pad_nd"])
+# What these make of zeros only is 0, so that zeros of the padding are followed through them.
+_STILL = frozenset(["sum", "mean", "add", "sub", "cumsum", "col2im", "im2col", "diag_embed", "slice_scatter"])
+_STILL |= {"select_scatter", "scatter_add", "index_add", "index_copy", "index_put", "max_unpool2d", "max_unpool3d"}
+_STILL |= {"grid_sampler_2d", "grid_sampler_3d"}
 _MOVING = (
     rules_shapes.RULES.keys() - {"col2im", "view_as_complex", "slice_scatter", "select_scatter", "diag_embed"}
 ) | {"index_select", "index", "gather"}
@@ -31,6 +34,8 @@ def keeps_zero(operation: Operation) -> bool:
         return layer.bias is None
     if operation.kind == "constant_pad_nd":
         return arguments_of(operation)["value"] in (0, None)
+    if plain(operation.kind) == "scatter":
+        return isinstance(arguments_of(operation).get("src"), Ref)
     return plain(operation.kind) in _STILL or family(operation) in ("pool", "adaptive pool", "resize")
 
 
