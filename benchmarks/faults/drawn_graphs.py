@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from convlens.anatomy import Anatomy, inspect
 
@@ -121,17 +122,8 @@ def draw(seed: int, kinds: Sequence[str] = ()) -> tuple[Drawn, tuple[int, ...], 
 
 
 # after these the axes of a map may be both rows and columns, or neither, and nobody could tell which come first
-_UNPLACED = {
-    "diagonal",
-    "turned",
-    "reduced",
-    "distances",
-    "listed",
-    "attention",
-    "chosen",
-    "adaptive_pool",
-    "joined_three",
-}
+_UNPLACED = {"diagonal", "turned", "reduced", "distances", "listed", "attention", "chosen", "adaptive_pool", "written"}
+_UNPLACED |= {"joined_three"}
 
 
 def _as_it_is(x: Map) -> Map:
@@ -145,11 +137,43 @@ def _channels_last(x: Map) -> torch.Tensor:
 # What moves
 
 
+class Summed(TorchFunctionMode):
+    """Maxima become sums over the same window, since a maximum hides what happens to the other elements."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do the same, but for pooling."""
+        kwargs = kwargs or {}
+        if func in (F.max_pool2d, torch.max_pool2d):
+            kwargs.pop("return_indices", None)
+            return _sum_pool(*args, **kwargs)
+        if func is F.adaptive_max_pool2d:
+            return F.adaptive_avg_pool2d(*args[:2])
+        return torch.mean(*args, **kwargs) if func in (torch.amax, torch.Tensor.amax) else func(*args, **kwargs)
+
+
+def _sum_pool(
+    x: Map, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Map:
+    with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+        shape = F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode).shape
+        sides = [each if isinstance(each, tuple) else (each, each) for each in (kernel, padding, dilation)]
+        (height, width), (above, before), steps = sides
+        x = F.pad(x, (before, before + 20, above, above + 20))
+        ones = torch.ones(x.shape[1], 1, height, width, dtype=x.dtype)
+        y = F.conv2d(x, ones, stride=stride or kernel, dilation=steps, groups=x.shape[1])
+    return y[:, :, : shape[2], : shape[3]]
+
+
 @torch.no_grad()
 def moved(net: Drawn, shape: tuple[int, ...], places: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """For rows and for columns of the input (H, *map) and (W, *map): whether a unit moved when that one was pushed."""
     generator = torch.Generator().manual_seed(1)
     x = torch.rand((1, *shape), generator=generator, dtype=torch.float64) + 0.5
+    with Summed():
+        return _pushed(net, x, places, generator)
+
+
+def _pushed(net: Drawn, x: Map, places: tuple[int, int], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
     there = net(x.clone())
     others = tuple(axis for axis in range(there.ndim) if axis not in places)
     answers = []
@@ -157,7 +181,7 @@ def moved(net: Drawn, shape: tuple[int, ...], places: tuple[int, int]) -> tuple[
         found = []
         for index in range(x.shape[axis]):
             hit = torch.zeros([there.shape[each] for each in places], dtype=torch.bool)
-            for low, high in ((20.0, 30.0), (1.0, 2.0), (-0.4, -0.2)):
+            for low, high in ((1e5, 2e5), (1.0, 2.0), (-0.4, -0.2), (-2e5, -1e5)):
                 pushed = x.clone()
                 part = pushed.select(axis, index)
                 part += torch.rand(part.shape, generator=generator, dtype=torch.float64) * (high - low) + low
@@ -681,19 +705,24 @@ def attention(d: Drawing) -> Step:
     bias = torch.where(far, -torch.inf, 0.0).double()
     how = d.rng.choice(["tokens", "rows", "causal", "banded", "axis", "einsum"])
 
+    ramp = (
+        1 + torch.arange(height).double()[:, None] / 7
+    )  # rows that are equal would have equal weights, and a mean that none changes
+
     def attend(x: Map) -> Map:
         rows = x.permute(0, 2, 1, 3).flatten(2)
+        values = rows * ramp.to(x.dtype)
         match how:
             case "tokens":
                 tokens = x.flatten(2).transpose(1, 2)
-                mixed = F.scaled_dot_product_attention(tokens, tokens, tokens).transpose(1, 2)
+                ramped = (x * ramp.to(x.dtype)).flatten(2).transpose(1, 2)
+                mixed = F.scaled_dot_product_attention(tokens, ramped, ramped).transpose(1, 2)
                 return mixed.reshape(1, channels, height, width)
             case "rows":
-                mixed = (rows @ rows.transpose(1, 2) / 40 + bias.to(x.dtype)).softmax(-1) @ rows
+                mixed = (rows @ values.transpose(1, 2) / 40 + bias.to(x.dtype)).softmax(-1) @ values
             case "causal":
-                mixed = F.scaled_dot_product_attention(rows[:, None], rows[:, None], rows[:, None], is_causal=True)[
-                    :, 0
-                ]
+                one, other = rows[:, None], values[:, None]
+                mixed = F.scaled_dot_product_attention(one, other, other, is_causal=True)[:, 0]
             case "banded":
                 mixed = (~far).to(x.dtype) @ rows
             case "axis":

@@ -84,6 +84,11 @@ class Field:
         terms = tuple(term.mapped(change) for term in self.terms)
         return replace(self, layout=self.layout if layout is None else layout, terms=terms)
 
+    def unplaced(self, dimension: int) -> "Field":
+        """The same field, with a dimension that no longer counts as a place, such as pixels put into channels."""
+        gone = set(self.factors(dimension))
+        return self.mapped(lambda span: replace(span, along=span.along - gone))
+
     def singles(self) -> "Field":
         """The same field with one factor in every dimension."""
         return reduce(Field.single, range(len(self.layout)), self)

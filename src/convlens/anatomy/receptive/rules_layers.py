@@ -146,6 +146,14 @@ def _starts(length: int, outputs: int, kernel: int, sample: float) -> NDArray[np
     return starts.astype(np.int64)
 
 
+# The others copy an axis that keeps its size, whatever the factor is.
+_NEVER_COPY = kinds("resize") - {
+    "upsample_nearest2d",
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_trilinear3d",
+}
+_NEVER_COPY -= {"_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"}
 Resizer = Callable[[int, int, float | None, bool], Taps]
 
 
@@ -158,11 +166,10 @@ def resize(dimensions: int, resizer: Resizer) -> Callable[[Question], Field]:
         if dimensions == 1:
             scales = [q.named("scales")]
         found, given, made = q.field(0), q.shape(0), q.size()
-        if given == made:  # whatever the factor is, torch copies
-            return found
         for number, scale in enumerate(scales):
             axis = len(given) - dimensions + number
-            if given[axis] != made[axis] or scale not in (None, 1.0):
+            same = given[axis] == made[axis]
+            if not same or (scale not in (None, 1.0) and q.operation.kind in _NEVER_COPY):
                 reach = resizer(given[axis], made[axis], scale, corners)
                 found = found.along(axis, reach) if reach.sure else q.as_bound(found.along(axis, reach))
         return found

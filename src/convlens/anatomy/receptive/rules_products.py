@@ -11,6 +11,7 @@ from convlens.anatomy.receptive.field import Field, union
 from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, alive, closed, fixed, nowhere
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask, Span, members, packed
+from convlens.graph.operators import kinds, origin
 
 _MOST = 1 << 28  # bits that may be laid out for a masked product
 Rule = Callable[[Question], Field | list[Field]]
@@ -18,7 +19,7 @@ Rule = Callable[[Question], Field | list[Field]]
 
 def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
     """Row i of the left and column j of the right, whole, reach element (i, j), but for what meets a fixed 0."""
-    parts = []
+    parts, left, right = [], q.field(first), q.field(first + 1)
     for number, flipped in ((first, True), (first + 1, False)):
         found, blocked = q.field(number), q.fixed(first + (number == first), ZERO)
         if found.terms and blocked is None:
@@ -28,6 +29,8 @@ def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
         elif blocked is not None and found.terms:
             parts.append(chosen(q, found, ~blocked, made[-2]))
     found = union(parts, made)
+    if left.terms and right.terms and _sums_to_one(q, first) and nowhere(right.reduced([-2])) is not None:
+        found = q.as_bound(found)  # a mean of constants, which does not depend on the weights if they are the same
     zeros = [q.fixed(first, ZERO), q.fixed(first + 1, ZERO)]
     if all(each is None for each in zeros):
         return found
@@ -36,6 +39,12 @@ def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
         for each, number in zip(zeros, (first, first + 1), strict=True)
     )
     return fixed(found, one @ other == 0, ZERO)
+
+
+def _sums_to_one(q: Question, number: int) -> bool:
+    """Whether the rows of a tensor were made by a softmax."""
+    producer = q.graph.tensors[origin(q.graph, q.argument(number).tensor)].producer
+    return producer is not None and "softmax" in q.graph.operations[producer].kind
 
 
 def chosen(q: Question, found: Field, allowed: Mask, rows: int) -> Field:
@@ -167,7 +176,11 @@ def attention(q: Question) -> list[Field]:
         scores = [closed(each.broadcast(made), lonely) for each in scores]
     found = union([*scores, seen(value)] if value.terms else scores, made)
     zero = q.fixed(2, ZERO)  # weights of nothing but zeros do not matter
-    return [found if zero is None else fixed(found, nowhere(seen(alive(q.shape(2), zero))), ZERO)]
+    dead = None if zero is None else nowhere(seen(alive(q.shape(2), zero)))
+    still = nowhere(seen(value)) if scores else None
+    if still is not None and (dead is None or (still & ~dead).any()):
+        found = q.as_bound(found)  # if all values are the same constant, their mean is too
+    return [fixed(found, dead, ZERO)]
 
 
 def cumulative_field(found: Field, axis: int) -> Field:
@@ -282,6 +295,9 @@ def _many(names: str, rule: Rule) -> dict[str, Rule]:
 
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(kinds("reduction", "ranking"), reduction),
+    **dict.fromkeys(kinds("scan"), cumulative),
+    **dict.fromkeys(kinds("attention"), attention),
     **_many("mm bmm", product(0)),
     **_many("addmm baddbmm", product(1)),
     "addbmm": addbmm,
@@ -291,18 +307,6 @@ RULES: dict[str, Rule] = {
     "_trilinear": trilinear,
     **_many("_cdist_forward _euclidean_dist", distances),
     **_many("dot vdot", dot),
-    **_many(
-        "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
-        "_scaled_dot_product_efficient_attention _scaled_dot_product_attention_math "
-        "_scaled_dot_product_attention_math_for_mps _scaled_dot_product_cudnn_attention "
-        "_scaled_dot_product_fused_attention_overrideable",
-        attention,
-    ),
-    **_many("cumsum cumprod cummax cummin logcumsumexp", cumulative),
-    **_many(
-        "sum mean amax amin max min aminmax argmax argmin prod any all nansum var std var_mean std_mean", reduction
-    ),
-    **_many("logsumexp norm linalg_vector_norm median nanmedian mode kthvalue count_nonzero", reduction),
     **_many("_softmax softmax _log_softmax log_softmax _safe_softmax", softmax),
     **_many("_fft_c2c _fft_r2c _fft_c2r", along_whole_axes),
     **_many("sort argsort topk", sort),

@@ -250,7 +250,14 @@ def cat(q: Question) -> Field:
 def stack(q: Question) -> Field:
     """Tensors side by side along a new axis."""
     axis = q.argument(1, 0) % len(q.size())
-    return joined([each.unsqueezed(axis) for each in q.fields(0)], axis, q.size())
+    found = joined([each.unsqueezed(axis) for each in q.fields(0)], axis, q.size())
+    (factor, *_) = found.factors(axis)
+
+    def placed_again(span: Span) -> Span:  # an axis that was taken apart, as by unbind, is put together again
+        lost = not span.along and span.seen.shape[factor] > 1
+        return replace(span, along=frozenset([factor])) if lost else span
+
+    return found.mapped(placed_again)
 
 
 def joined(parts: Sequence[Field], axis: int, made: tuple[int, ...]) -> Field:
@@ -297,7 +304,7 @@ def _chained(parts: Sequence[Field], axis: int) -> Field:
 
 def _chain(spans: Sequence[Span], factor: int, lengths: Sequence[int]) -> Span:
     seen = _concatenated([span.seen for span in spans], factor, lengths)
-    along = frozenset().union(*(span.along for span in spans)) or frozenset([factor] if seen.shape[factor] > 1 else [])
+    along = frozenset().union(*(span.along for span in spans))
     word = next((span.word for span in spans if span.word), "")
     known = [span.free for span in spans if span.free is not None]
     if len(known) < len(spans) or any(free.factor == factor for free in known):
@@ -418,7 +425,7 @@ def pixel_unshuffle(q: Question) -> Field:
     found, r = q.field(0), q.argument(1)
     *batch, channels, height, width = found.shape
     n = len(batch)
-    split_up = found.viewed((*batch, channels, height // r, r, width // r, r))
+    split_up = found.viewed((*batch, channels, height // r, r, width // r, r)).unplaced(n + 2).unplaced(n + 4)
     return split_up.permuted((*range(n), n, n + 2, n + 4, n + 1, n + 3)).viewed(q.size())
 
 

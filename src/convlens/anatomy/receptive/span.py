@@ -165,7 +165,8 @@ class Span:
     def split(self, factor: int, size: int, minor: int) -> "Span":
         """One factor of `size` as two: `size // minor` and `minor`."""
         if size == minor:
-            return self.inserted(factor)
+            whole = self.inserted(factor)
+            return replace(whole, along=whole.along | {factor}) if factor in self.along else whole
         free = self.free
         if free is not None and free.factor == factor:
             phases = free.phases * minor // gcd(free.phases, minor)

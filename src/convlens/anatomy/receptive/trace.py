@@ -19,9 +19,9 @@ RULES: dict[str, Rule] = {**rules_shapes.RULES, **rules_layers.RULES, **rules_pr
 RULES |= {**rules_pointwise.RULES, **rules_indices.RULES}
 # These only move elements, so that what is known of single ones moves with them.
 # What these make of zeros only is 0, so that zeros of the padding are followed through them.
-_STILL = frozenset(["sum", "mean", "add", "sub", "cumsum", "col2im", "im2col", "diag_embed", "slice_scatter"])
+_STILL = frozenset(["sum", "mean", "cumsum", "col2im", "im2col", "diag_embed", "slice_scatter"])
 _STILL |= {"select_scatter", "scatter_add", "index_add", "index_copy", "index_put", "max_unpool2d", "max_unpool3d"}
-_STILL |= {"grid_sampler_2d", "grid_sampler_3d"}
+_STILL |= {"grid_sampler_2d", "grid_sampler_3d", "fractional_max_pool2d", "fractional_max_pool3d"}
 _MOVING = (
     rules_shapes.RULES.keys() - {"col2im", "view_as_complex", "slice_scatter", "select_scatter", "diag_embed"}
 ) | {"index_select", "index", "gather"}
@@ -34,8 +34,8 @@ def keeps_zero(operation: Operation) -> bool:
         return layer.bias is None
     if operation.kind == "constant_pad_nd":
         return arguments_of(operation)["value"] in (0, None)
-    if plain(operation.kind) == "scatter":
-        return isinstance(arguments_of(operation).get("src"), Ref)
+    if plain(operation.kind) in ("scatter", "add", "sub"):
+        return isinstance(arguments_of(operation).get("src" if "scatter" in operation.kind else "other"), Ref)
     return plain(operation.kind) in _STILL or family(operation) in ("pool", "adaptive pool", "resize")
 
 
