@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convlens.anatomy import Anatomy as Anatomy
     from convlens.anatomy import inspect as inspect
+    from convlens.engine import compile as compile
     from convlens.errors import ConvlensError as ConvlensError
     from convlens.networks import activations as activations
     from convlens.networks import create as create
@@ -28,6 +29,7 @@ _SURFACE = {
     "Run": "convlens.surface",
     "inspect": "convlens.anatomy",
     "activations": "convlens.networks",
+    "compile": "convlens.engine",
     "create": "convlens.networks",
     "fully_convolutional": "convlens.networks",
     "load": "convlens.surface",
@@ -45,6 +47,7 @@ _ROOMS = frozenset(
         "benchmarking",
         "classifiers",
         "data",
+        "engine",
         "errors",
         "evaluation",
         "explaining",
@@ -68,6 +71,7 @@ __all__ = [
     "Run",
     "__version__",
     "activations",
+    "compile",
     "create",
     "fully_convolutional",
     "inspect",

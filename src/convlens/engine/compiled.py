@@ -1,0 +1,118 @@
+"""A network as a callable on the kernels."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlens.engine.draft import UnknownOperatorError
+from convlens.engine.plan import Plan, Precision, make_plan
+from convlens.errors import ConvlensError
+from convlens.processors import default_threads
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class CompiledNetwork:
+    """A network on the engine; made by `compile`. Calls from several threads are safe.
+
+    Attributes:
+        plan: what it executes.
+        threads: that a call may use.
+    """
+
+    def __init__(self, plan: Plan, threads: int) -> None:
+        import convlens_kernels as kernels
+
+        self.plan = plan
+        self.threads = threads
+        self._program = kernels.Program(plan.description, plan.constants, threads=threads)
+
+    def __call__(self, x: "NDArray[Any] | torch.Tensor") -> Any:
+        """Run a batch, (N, C, H, W) float32 or, for a plan that begins at pixels, (N, H, W, C) uint8.
+
+        Returns:
+            What the network gives, one or a tuple of several: of NumPy for an array, of PyTorch for a tensor.
+
+        Raises:
+            ConvlensError: another shape or type than the plan takes.
+        """
+        given = x if isinstance(x, np.ndarray) else x.detach().cpu().numpy()
+        try:
+            answer = self._program.run(np.ascontiguousarray(given))
+        except ValueError as error:
+            raise ConvlensError(f"the compiled network cannot take this: {error}") from None
+        if isinstance(x, np.ndarray):
+            return answer
+        import torch
+
+        return tuple(map(torch.from_numpy, answer)) if isinstance(answer, tuple) else torch.from_numpy(answer)
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        return (
+            f"<CompiledNetwork: {len(plan.steps)} steps, {plan.precision}, {plan.weight_bytes / 1e6:.1f} MB weights, "
+            f"{plan.arena_bytes / 1e6:.1f} MB an image, {self.threads} thread(s)>"
+        )
+
+
+def compile(
+    module: "nn.Module",
+    size: Sequence[int],
+    *,
+    precision: Precision = "float32",
+    threads: int | None = None,
+    tune: bool = True,
+    pixels: "tuple[tuple[float, ...], tuple[float, ...]] | None" = None,
+) -> CompiledNetwork:
+    """Put a module on the engine's kernels.
+
+    Args:
+        module: any module from images (N, C, H, W) to maps or vectors whose operators the engine knows; as it is now,
+            in evaluation mode.
+        size: (C, H, W).
+        precision: `"float32"`, or `"bfloat16"` for weights and maps, where the processor has it; sums are float32.
+        threads: that a call may use; None takes the processors that the container has.
+        tune: measure kernels and tiles here, once; remembered for the next time.
+        pixels: mean and deviation of each channel: the compiled network then takes uint8 (N, H, W, C).
+
+    Raises:
+        UnknownOperatorError: the module does something that the engine has no kernel for.
+        ConvlensError: convlens-kernels is not installed, or the module does not take such an image.
+
+    >>> from torch import nn
+    >>> fast = compile(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 16, 16), tune=False)
+    >>> fast(np.zeros((2, 3, 16, 16), np.float32)).shape
+    (2, 8, 14, 14)
+    """
+    from convlens.engine.fusing import fuse
+    from convlens.engine.lowering import BATCH, lower
+    from convlens.graph import record
+
+    require_kernels()
+    if threads is not None and threads < 1:
+        raise ConvlensError(f"threads is {threads}; use at least 1")
+    graph = record(module, (BATCH, *size))
+    if graph.failure is not None:
+        raise ConvlensError(f"the module does not take an image of {tuple(size)}: {graph.failure.error}")
+    count = threads or default_threads()
+    draft = fuse(lower(graph))
+    return CompiledNetwork(make_plan(draft, precision=precision, threads=count, tune=tune, pixels=pixels), count)
+
+
+def require_kernels() -> None:
+    """Stop unless the kernels are installed.
+
+    Raises:
+        ConvlensError: saying how to install them.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("convlens_kernels") is None:
+        raise ConvlensError("the runtime 'engine' needs convlens-kernels; pip install './native' in Convlens' sources")
+
+
+__all__ = ["CompiledNetwork", "UnknownOperatorError", "compile", "require_kernels"]
