@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from convlens.errors import ConvlensError
 from convlens.images.formats import FORMATS, LATE_FORMATS, late_format
+from convlens.images.tiff import refuse_ambiguous, white_is_zero
 
 # Pillow warns of half that size; here the caller's limit decides, in one line, and a server's log stays JSON.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -107,6 +108,8 @@ def _read(
     try:
         with Image.open(BytesIO(content), formats=_decoders(content, name)) as image:
             _refuse_too_many_pixels(image, name, max_pixels)
+            if image.format == "TIFF":
+                refuse_ambiguous(image)
             said = look(image)
             _decode_at_once(image, len(content))
             _decode_scaled(image, channels, at_least)
@@ -246,6 +249,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         kind = "floats" if image.mode == "F" else "integers"
         raise ValueError(f"its pixels are 32-bit {kind}, whose range no file states; save it with 8 or 16 bits")
     values = np.asarray(image).astype(np.uint32)
+    if white_is_zero(image):
+        values = 65535 - values
     eight = ((values * 255 + 32767) // 65535).clip(0, 255).astype(np.uint8)
     eight[values == image.info.get("transparency", -1)] = 255  # the transparent value lies over white
     return Image.fromarray(eight)
@@ -257,6 +262,8 @@ def _what_it_looks_like(content: bytes) -> str:
         return "; it is a web page"
     if start.startswith((b"<svg", b"<?xml")):
         return "; it is SVG or XML, so save it as PNG"
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "; it is a TIFF of an unusual kind, such as 32 bits a band, so save it as RGB or gray with 8 or 16 bits"
     if start and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in start):
         return "; it is a text file"
     return f"; the formats are {', '.join((*FORMATS, *(row.name for row in LATE_FORMATS)))}"
