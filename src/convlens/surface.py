@@ -60,14 +60,11 @@ class Run:
 
         return torch_predictor(self.network(which), self.classes, self.folder.preprocessing, device=device)
 
-    def predict(
-        self, paths: str | Path | Sequence[str | Path], *, top: int = 5, batch: int = 32, device: str = "auto"
-    ) -> "list[FilePrediction]":
-        """Predict files, folders and patterns; see `convlens.predicting.predict_files`."""
-        from convlens.predicting import predict_files
+    def predict(self, images: Any, *, top: int = 5, batch: int = 32, device: str = "auto") -> "list[FilePrediction]":
+        """Predict images in memory, on disk or behind addresses; see `convlens.predicting.predict`."""
+        from convlens.predicting import predict
 
-        wanted = [paths] if isinstance(paths, (str, Path)) else paths
-        return predict_files(self.predictor(device=device), wanted, top=top, batch=batch)
+        return predict(self.predictor(device=device), images, top=top, batch=batch)
 
     def evaluate(
         self, data: str | Path | None = None, *, split: str | None = None, batch: int = 64, device: str = "auto"

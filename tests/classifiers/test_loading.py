@@ -86,8 +86,8 @@ def test_arrays_with_impossible_wishes(artifacts, digits, asked, message):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((8, 8, 3), np.uint8), r"takes uint8 \(H, W, 1\)"),
-        ([np.zeros((8, 8, 1), np.uint8), "a.png"], "paths and arrays together"),
+        (np.zeros((3, 8, 8), np.uint8), r"an array of shape \(3, 8, 8\); give \(H, W, C\) with 1 or 3 channels"),
+        ([1.5], "float is no image; give paths"),
     ],
 )
 def test_images_that_do_not_fit(artifacts, images, message):

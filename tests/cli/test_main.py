@@ -54,7 +54,12 @@ def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):
     ("words", "message"),
     [
         ("train digits --epcohs 3", "unknown option '--epcohs'; did you mean --epochs"),
-        ("train digits --learning-rate 3", "unknown option '--learning-rate'; see convlens train --help"),
+        (
+            "train digits --learning-rate 3",
+            "unknown option '--learning-rate'; did you mean --lr? See convlens train --help",
+        ),
+        ("predict run a.png --figure b.png", "unknown option '--figure'; did you mean --map?"),
+        ("train digits --zzz 3", "unknown option '--zzz'; see convlens train --help"),
         ("train digits --network", "--network needs a value; see convlens train --help"),
         ("train digits extra", "no use for 'extra'; see convlens train --help"),
         ("train digits --epochs x", "--epochs is 'x'; use a whole number"),

@@ -137,6 +137,7 @@ def test_a_network_keeps_its_order_of_classes(tmp_path):
     np.testing.assert_array_equal(dataset.labels("test"), [1, 1, 0])
     assert "class 'ant' is unknown to the network; its 1 images are left out" in dataset.notes
     assert "class 'bee' of the network has no image here" in dataset.notes
+    assert dataset.matched_to(dataset.classes).notes == dataset.notes
     with pytest.raises(
         DataError, match="has the classes 'ant', 'cat', 'dog' and the network knows 'x': none in common"
     ):

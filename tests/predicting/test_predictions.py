@@ -77,7 +77,7 @@ def test_nothing_to_predict_is_said(tmp_path):
     with pytest.raises(ConvlensError, match="no images to predict"):
         predicting.predict_files(Brightness(), [])
     with pytest.raises(ConvlensError, match="top is 0"):
-        predicting.predict_files(Brightness(), [tmp_path], top=0)
+        predicting.predict(Brightness(), [], top=0)
 
 
 def test_a_pattern_finds_the_images_below_folders(photos):

@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that is no UTF-8 is printed with \\udcff for its bytes
             stream.reconfigure(errors="backslashreplace")
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    # A lone - is the standard input everywhere else, and an unknown option to cyclopts.
+    words = ["/dev/stdin" if word == "-" else word for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
         result = build_app(words[0] if words else "")(
             words, exit_on_error=False, print_error=False, result_action="return_value"

@@ -1,6 +1,7 @@
 """`convlens predict`: the classes of image files."""
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
     from convlens.classifiers import Classifier
     from convlens.predicting import FilePrediction
+    from convlens.predicting.inputs import Input
+
+
+_STANDARD_INPUT = "/dev/stdin"  # what - is read as
 
 
 def predict(
@@ -39,7 +44,8 @@ def predict(
 
     Args:
         source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
-        paths: Image files, folders of them, or patterns.
+        paths: Image files, folders of them, patterns, http://, https:// and s3:// addresses, or - for what is piped in:
+            an image, or names of images, one a line.
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
@@ -48,31 +54,35 @@ def predict(
         threads: That the network may use; the processors that the container has if not given.
         weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
-        csv_: Print rows of file, rank, label, probability, error.
-        json_: Print JSON.
+        csv_: Print rows of file, rank, label, probability, error; --csv answers.csv writes them there.
+        json_: Print JSON; --json answers.json writes it there.
         map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
         quiet: Show no progress bar.
     """
     from convlens.classifiers import read_class_names, resolve
     from convlens.cli.bar import bar
     from convlens.errors import ConvlensError
-    from convlens.predicting import predict_files
+    from convlens.predicting import predict_inputs
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
+    paths, target = _without_target(paths, ".csv" if csv_ else ".json" if json_ else None)
+    inputs = _asked_about(paths)
     named = read_class_names(classes) if classes else None
     found = resolve(source, weights=weights, classes=named, trained=True)
     if map_ is not None:
+        if _STANDARD_INPUT in paths:
+            raise ConvlensError("--map draws files, and - is what is piped in; name the files")
         found.network  # noqa: B018 - without one there is nothing to slide, which is said before anything is answered
     predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
     with bar("predicting", quiet) as on_progress:
-        answers = predict_files(predictor, paths, top=top, batch=batch, on_progress=on_progress)
+        answers = predict_inputs(predictor, inputs, top=top, batch=batch, on_progress=on_progress)
     if map_ is not None:
         _draw_maps(found, answers, map_)
     if json_:
-        print(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2))
+        _give(json.dumps({"predictions": [a.to_dict() for a in answers]}, ensure_ascii=False, indent=2) + "\n", target)
     elif csv_:
-        _write_csv(answers)
+        _give(_as_csv(answers), target)
     else:
         _write_lines(answers)
     return 1 if any(answer.error for answer in answers) else 0
@@ -80,6 +90,7 @@ def predict(
 
 def _draw_maps(found: "Classifier", answers: "Sequence[FilePrediction]", folder: Path) -> None:
     """One picture an answered file; files of the same name get a number."""
+    from convlens.data.reaching import contents, is_address
     from convlens.explaining.class_map import class_map, draw_class_map
     from convlens.images import read
 
@@ -90,19 +101,71 @@ def _draw_maps(found: "Classifier", answers: "Sequence[FilePrediction]", folder:
             while target in taken:
                 target, number = folder / f"{Path(answer.file).stem}-{number}-map.png", number + 1
             taken.add(target)
-            image = read(answer.file, channels=found.preprocessing.channels)
+            content = contents(answer.file) if is_address(answer.file) else answer.file
+            image = read(content, channels=found.preprocessing.channels)
             draw_class_map(class_map(found.network, found.preprocessing, image), found.classes, target)
             print(f"map       {target}", file=sys.stderr)
 
 
-def _write_csv(answers: "Sequence[FilePrediction]") -> None:
-    writer = csv.writer(sys.stdout)
+def _without_target(paths: "tuple[str, ...]", suffix: str | None) -> "tuple[tuple[str, ...], Path | None]":
+    """Take the file that `--csv answers.csv` names out of the images."""
+    named = [path for path in paths if suffix and path.lower().endswith(suffix)]
+    if not named:
+        return paths, None
+    return tuple(path for path in paths if path != named[-1]), Path(named[-1])
+
+
+def _asked_about(paths: "Sequence[str]") -> "list[Input]":
+    """The images that the words of the command name, what is piped in among them."""
+    from convlens.data.reaching import is_address
+    from convlens.predicting import find_files, list_inputs
+
+    if not any(path == _STANDARD_INPUT or is_address(path) for path in paths):
+        return list_inputs(find_files(paths))
+    inputs = [one for path in paths for one in (_piped_in() if path == _STANDARD_INPUT else list_inputs(path))]
+    return list({one.name: one for one in inputs}.values())
+
+
+def _piped_in() -> "list[Input]":
+    """An image on the standard input, or the images whose names come on it, one a line."""
+    from convlens.errors import ConvlensError
+    from convlens.predicting import find_files, list_inputs
+    from convlens.predicting.inputs import from_bytes
+
+    content = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    if not content.strip():
+        raise ConvlensError("- is the standard input, and nothing comes on it; pipe an image, or names of images, in")
+    try:
+        lines = content.decode().splitlines() if b"\0" not in content else []
+    except UnicodeDecodeError:
+        lines = []
+    names = [line.strip() for line in lines if line.strip()]
+    if not names or names[0].startswith(("<", "%", "P1", "P2", "P3", "#")):  # formats that are text
+        return [from_bytes(content, "-")]
+    return [one for name in names for one in list_inputs(name if "://" in name else find_files([name]))]
+
+
+def _as_csv(answers: "Sequence[FilePrediction]") -> str:
+    rows = io.StringIO(newline="")
+    writer = csv.writer(rows)
     writer.writerow(["file", "rank", "label", "probability", "error"])
     for answer in answers:
         if answer.error:
             writer.writerow([answer.file, "", "", "", answer.error])
         for rank, guess in enumerate(answer.classes, start=1):
             writer.writerow([answer.file, rank, guess.label, f"{guess.probability:.4f}", ""])
+    return rows.getvalue()
+
+
+def _give(text: str, target: Path | None) -> None:
+    """Write to the file that was named, or print."""
+    if target is None:
+        sys.stdout.write(text)
+        return
+    from convlens.files import write_text
+
+    write_text(target, text)
+    print(f"answers   {target}", file=sys.stderr)
 
 
 def _write_lines(answers: "Sequence[FilePrediction]") -> None:

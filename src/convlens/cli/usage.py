@@ -13,6 +13,23 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+# what people type elsewhere -> what it may be called here, the likeliest first
+_MEANT = {
+    "--figure": ("--map", "--html", "--png", "--animate", "--sheet", "--report"),
+    "--plot": ("--figure", "--map", "--html", "--report"),
+    "--output": ("--out", "--write-list", "--html", "--csv"),
+    "-o": ("--out", "--write-list", "--html", "--csv"),
+    "--save": ("--out", "--map", "--html"),
+    "--format": ("--to", "--json", "--csv"),
+    "--batch-size": ("--batch",),
+    "--gpu": ("--device",),
+    "--cpu": ("--device",),
+    "--model": ("--network", "--weights"),
+    "--learning-rate": ("--lr",),
+    "--pretrained": ("--weights",),
+    "--image-size": ("--size",),
+    "--img-size": ("--size",),
+}
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -23,7 +40,8 @@ def explain_usage(error: CycloptsError) -> str:
     if isinstance(error, UnknownOptionError):
         given = error.token.keyword or error.token.value
         options = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
-        near = get_close_matches(given, options, n=2, cutoff=0.6)
+        near = [name for name in _MEANT.get(given, ()) if name in options][:2]
+        near = near or get_close_matches(given, options, n=2, cutoff=0.6)
         meant = f"did you mean {' or '.join(near)}? S" if near else "s"
         return f"unknown option {given!r}; {meant}{look[1:]}"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:

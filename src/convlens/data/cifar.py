@@ -15,6 +15,7 @@ from convlens.data.dataset import DataError, Record
 from convlens.data.listing import Listing
 from convlens.data.safe_pickle import read_arrays
 from convlens.data.tree import File, Folder
+from convlens.images import with_channels
 
 _PIXELS = 3 * 32 * 32
 _BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -41,10 +42,7 @@ class CifarSource:
     ) -> NDArray[np.uint8]:
         """Read one image, uint8 (32, 32, C)."""
         image: NDArray[np.uint8] = _read(Path(record.path)).images[record.place[0]]
-        if channels == 3:
-            return image.copy()
-        luma = image @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's gray
-        return np.asarray(np.rint(luma), np.uint8)[:, :, np.newaxis]
+        return with_channels(image.copy(), channels)
 
     def encoded(self, record: Record) -> bytes | None:  # noqa: ARG002
         """There is no file: the pixels lie there as they are."""

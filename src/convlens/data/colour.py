@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convlens.data.augmentation import Augmentation
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's gray
+from convlens.images import GRAY_WEIGHTS
 
 
 def jittered(x_NCHW: Tensor, augmentation: Augmentation, chances: NDArray[np.float64]) -> Tensor:
@@ -38,13 +37,13 @@ def gray(x_NCHW: Tensor) -> Tensor:
     """The luma, (N, 1, H, W)."""
     if x_NCHW.shape[1] == 1:
         return x_NCHW
-    weights = torch.tensor(_LUMA, dtype=x_NCHW.dtype, device=x_NCHW.device)
+    weights = torch.tensor(GRAY_WEIGHTS, dtype=x_NCHW.dtype, device=x_NCHW.device)
     return torch.einsum("c,nchw->nhw", weights, x_NCHW).unsqueeze(1)
 
 
 def _colour_matrices(saturation: NDArray[np.float64], turn: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrices (N, 3, 3) that keep the luma, stretch the chroma and turn it about the gray axis."""
-    luma = np.broadcast_to(np.array(_LUMA), (3, 3))  # every row gives the gray of a colour
+    luma = np.broadcast_to(np.array(GRAY_WEIGHTS), (3, 3))  # every row gives the gray of a colour
     chroma = np.eye(3) - luma
     axis = np.full(3, 1 / math.sqrt(3))
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])

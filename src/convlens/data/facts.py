@@ -61,7 +61,7 @@ def facts_of(dataset: Dataset, split: str, record: Record) -> Facts:
             pixels = dataset.read(record, channels=3)
             stored = Stored(height=pixels.shape[0], width=pixels.shape[1])
     except ImageError as error:
-        return Facts(record=record, split=split, reason=str(error).replace("the image", record.key, 1))
+        return Facts(record=record, split=split, reason=str(error).replace("the file", record.key, 1))
     gray = Image.fromarray(pixels).convert("L")
     gray = gray.reduce(max(1, min(gray.size) // _LOOK[0]))  # every format is looked at from as far as a JPEG
     small = gray.resize((_HASHED, _HASHED), Image.Resampling.BOX)

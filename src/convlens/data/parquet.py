@@ -99,7 +99,7 @@ class ParquetSource:
         try:
             return read(self.encoded(record), channels=channels, at_least=at_least)
         except ImageError as error:
-            raise ImageError(str(error).replace("the image", record.key, 1)) from None
+            raise ImageError(str(error).replace("the file", record.key, 1)) from None
 
     def encoded(self, record: Record) -> bytes:
         """The bytes of the cell."""

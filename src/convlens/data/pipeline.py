@@ -80,6 +80,4 @@ def _rows_of(preprocessing: Preprocessing, width: int, device: torch.device) -> 
 
 def shown(x_NCHW: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Undo the normalisation, to look at what a network sees: float (N, C, H, W) to uint8 (N, H, W, C)."""
-    mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
-    values = x_NCHW.permute(0, 2, 3, 1).float().cpu().numpy() * std + mean
-    return np.asarray(np.rint(values * 255).clip(0, 255), np.uint8)
+    return preprocessing.undo(x_NCHW.float().cpu().numpy())

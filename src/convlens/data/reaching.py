@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convlens.data.dataset import DataError
+from convlens.images import MAX_BYTES
 
 # scheme -> the package that fsspec needs for it, and the extra that brings it
 _NEEDS = {
@@ -31,6 +32,21 @@ def file_system(address: str) -> tuple[Any, str]:
         raise DataError(f"{address} needs fsspec; run pip install 'convlens[{extra}]'") from None
     system, path = url_to_fs(address)
     return system, path
+
+
+def contents(address: str, *, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a file behind an address.
+
+    Raises:
+        DataError: it cannot be reached, or has more bytes than `most`.
+    """
+    with explaining(address):
+        system, path = file_system(address)
+        with system.open(path, "rb") as file:
+            content = bytes(file.read(most + 1))
+    if len(content) > most:
+        raise DataError(f"{address} has more than {most:,} bytes; shrink it")
+    return content
 
 
 @contextmanager

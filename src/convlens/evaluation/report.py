@@ -19,6 +19,7 @@ from convlens.data import Dataset
 from convlens.evaluation.evaluation import Evaluation
 from convlens.evaluation.figures import Bars, Drawing, Matrix, save_png
 from convlens.evaluation.verdict import guessing
+from convlens.images import to_pillow
 
 _THUMBNAIL = 96  # pixels of the longer side
 _MOST_THUMBNAILS = 24
@@ -171,7 +172,7 @@ def mistake_thumbnails(done: Evaluation, dataset: Dataset, most: int = _MOST_THU
 
 def thumbnail(image_HWC: NDArray[np.uint8]) -> str:
     """An image as a data URI, at most 96 pixels wide and high; smaller images keep their pixels visible."""
-    picture = Image.fromarray(image_HWC[:, :, 0] if image_HWC.shape[2] == 1 else image_HWC)
+    picture = to_pillow(image_HWC)
     scale = _THUMBNAIL / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     picture = picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)

@@ -14,7 +14,7 @@ from torch import nn
 
 from convlens import files
 from convlens.errors import ConvlensError
-from convlens.images import Preprocessing
+from convlens.images import Preprocessing, to_pillow
 from convlens.networks import fully_convolutional
 
 
@@ -97,7 +97,7 @@ def _enlarged(image_HWC: NDArray[np.uint8], size: tuple[int, int], zoom: float) 
     height, width = image_HWC.shape[:2]
     factor = max(zoom * size[0] / height, zoom * size[1] / width)
     gray = image_HWC.shape[2] == 1
-    image = Image.fromarray(image_HWC[:, :, 0] if gray else image_HWC)
+    image = to_pillow(image_HWC)
     new = (max(size[1], round(width * factor)), max(size[0], round(height * factor)))
     pixels = np.asarray(image.resize(new, Image.Resampling.BICUBIC))
     return pixels[:, :, np.newaxis] if gray else pixels

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from convlens.images import Preprocessing
+from convlens.images import Preprocessing, with_channels
 
 Pixels = NDArray[np.uint8]
 
@@ -34,10 +34,7 @@ def overlay(image_HWC: Pixels, heat_HW: NDArray[np.float32], *, strength: float 
 
 def as_seen(preprocessing: Preprocessing, x_CHW: NDArray[np.float32]) -> Pixels:
     """Undo the normalisation: what the network sees, uint8 (H, W, 3)."""
-    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
-    values = np.clip(x_CHW * std + mean, 0, 1) * 255
-    pixels = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return with_channels(preprocessing.undo(x_CHW), 3)
 
 
 def enlarged(picture_HWC: Pixels) -> Image.Image:

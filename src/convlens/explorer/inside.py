@@ -20,6 +20,7 @@ from convlens.explorer.folding import Node, unfolded_graph
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.shipped import open_shipped, shipped
 from convlens.graph import execute, observe
+from convlens.images import with_channels
 
 if TYPE_CHECKING:
     from convlens.images import Preprocessing
@@ -222,25 +223,14 @@ class Clinic:
 def prepared(patient: Patient, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:
     """A picture as the network takes it, `(1, C, H, W)`."""
     wanted = patient.preprocessing.channels
-    if wanted == 1 and pixels_HWC.shape[2] == 3:
-        # luma, as when a file is read with one channel
-        weights = np.array([0.299, 0.587, 0.114])
-        pixels_HWC = np.rint(pixels_HWC @ weights)[:, :, np.newaxis].astype(np.uint8)
-    elif wanted == 3 and pixels_HWC.shape[2] == 1:
-        pixels_HWC = np.repeat(pixels_HWC, 3, axis=2)
-    elif pixels_HWC.shape[2] != wanted:
+    if wanted not in (1, 3):
         raise ConvlensError(f"the network takes images of {wanted} channels; pictures here have 1 or 3")
-    return torch.from_numpy(patient.preprocessing.apply(pixels_HWC))[None]
+    return torch.from_numpy(patient.preprocessing.apply(with_channels(pixels_HWC, wanted)))[None]
 
 
 def seen(look: Look) -> NDArray[np.uint8]:
     """The picture as the network sees it, uint8 `(H, W, C)`: resized and cropped, the normalisation undone."""
-    preprocessing = look.patient.preprocessing
-    mean = np.asarray(preprocessing.mean)[:, None, None]
-    std = np.asarray(preprocessing.std)[:, None, None]
-    values = np.clip(look.x[0].numpy() * std + mean, 0, 1) * 255
-    pixels: NDArray[np.uint8] = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
-    return pixels
+    return look.patient.preprocessing.undo(look.x[0].numpy())
 
 
 def softmax(look: Look, count: int = 10) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from convlens import images
 from convlens.errors import ConvlensError, unknown_name
+from convlens.images import to_pillow
 
 MOST_UPLOADS = 16
 MOST_UPLOAD_BYTES = 20 * 2**20
@@ -158,7 +159,7 @@ def scaled(pixels: Image, longest: int) -> Image:
         return pixels
     from PIL import Image as PillowImage
 
-    picture = PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    picture = to_pillow(pixels)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     shrunk = np.asarray(picture.resize(size, PillowImage.Resampling.LANCZOS))
     return shrunk[:, :, np.newaxis] if shrunk.ndim == 2 else shrunk
@@ -166,10 +167,8 @@ def scaled(pixels: Image, longest: int) -> Image:
 
 def png(pixels: Image) -> bytes:
     """Encode uint8 `(H, W, C)` with C = 1, 3 or 4 as a PNG file."""
-    from PIL import Image as PillowImage
-
     buffer = io.BytesIO()
-    PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", compress_level=3)
+    to_pillow(pixels).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 

@@ -3,6 +3,12 @@
 from convlens.images.formats import FORMATS as FORMATS
 from convlens.images.formats import SUFFIXES as SUFFIXES
 from convlens.images.formats import UNREAD_SUFFIXES as UNREAD_SUFFIXES
+from convlens.images.pictures import GRAY_WEIGHTS as GRAY_WEIGHTS
+from convlens.images.pictures import as_gray as as_gray
+from convlens.images.pictures import from_pillow as from_pillow
+from convlens.images.pictures import image_tensors as image_tensors
+from convlens.images.pictures import to_pillow as to_pillow
+from convlens.images.pictures import with_channels as with_channels
 from convlens.images.preprocessing import Interpolation as Interpolation
 from convlens.images.preprocessing import Preprocessing as Preprocessing
 from convlens.images.reading import MAX_BYTES as MAX_BYTES
@@ -15,6 +21,7 @@ from convlens.images.reading import read_stored as read_stored
 
 __all__ = [
     "FORMATS",
+    "GRAY_WEIGHTS",
     "MAX_BYTES",
     "MAX_PIXELS",
     "SUFFIXES",
@@ -24,6 +31,11 @@ __all__ = [
     "Preprocessing",
     "Stored",
     "TooManyPixelsError",
+    "as_gray",
+    "from_pillow",
+    "image_tensors",
     "read",
     "read_stored",
+    "to_pillow",
+    "with_channels",
 ]

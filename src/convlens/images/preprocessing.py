@@ -14,6 +14,7 @@ from PIL import Image
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.files import write_text
+from convlens.images.pictures import to_pillow
 from convlens.images.reading import MAX_PIXELS, ImageError, read
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -138,6 +139,15 @@ class Preprocessing:
         scale, offset = self.scale_and_offset()
         return np.ascontiguousarray(np.moveaxis(image_HWC.astype(np.float32) * scale + offset, -1, -3))
 
+    def undo(self, x_CHW: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Undo `normalize`, to look at what a network sees: float (..., C, H, W) to uint8 (..., H, W, C).
+
+        Values that no image has are cut to 0..255; an image that went through `normalize` comes back exactly.
+        """
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values = np.moveaxis(np.asarray(x_CHW, np.float32), -3, -1) * std + mean
+        return np.asarray(np.rint(values * 255).clip(0, 255), np.uint8)
+
     def scale_and_offset(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What a value 0..255 is multiplied by, and what is then added, float32 (C,): the same as scaling to 0..1,
         subtracting the mean and dividing by the deviation.
@@ -196,7 +206,7 @@ class Preprocessing:
                 f"the image has {image_HWC.shape[0]} × {image_HWC.shape[1]} pixels, {height:,} × {width:,} after the "
                 f"resize to {self.resize}; cut it to a shape that is less long"
             )
-        picture = Image.fromarray(image_HWC[:, :, 0] if self.channels == 1 else image_HWC)
+        picture = to_pillow(image_HWC)
         resampling = _RESAMPLING[self.interpolation]
         if self.antialias:
             picture = picture.resize((width, height), resampling)

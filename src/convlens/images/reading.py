@@ -11,11 +11,12 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from convlens.errors import ConvlensError
 from convlens.images.formats import FORMATS, LATE_FORMATS, late_format
-from convlens.images.tiff import refuse_ambiguous, white_is_zero
+from convlens.images.pictures import from_pillow, orientation
+from convlens.images.tiff import refuse_ambiguous
 
 # Pillow warns of half that size; here the caller's limit decides, in one line, and a server's log stays JSON.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -24,8 +25,7 @@ MAX_BYTES = 200_000_000
 
 Said = TypeVar("Said")
 
-_ORIENTATION = 0x0112  # the EXIF tag
-_SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 class ImageError(ConvlensError):
@@ -113,7 +113,7 @@ def _read(
             said = look(image)
             _decode_at_once(image, len(content))
             _decode_scaled(image, channels, at_least)
-            return _to_tensor(_upright(image), channels), said
+            return from_pillow(image, channels), said
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -143,7 +143,7 @@ def _decoders(content: bytes, name: str) -> tuple[str, ...]:
 def _name(source: str | Path | bytes | BinaryIO) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
-    return "the image" if isinstance(source, bytes) else str(getattr(source, "name", "the image"))
+    return "the file" if isinstance(source, bytes) else str(getattr(source, "name", "the file"))
 
 
 def _bytes_of(source: Any, name: str, max_bytes: int) -> bytes:
@@ -178,15 +178,15 @@ def _refuse_too_many_pixels(image: Image.Image, name: str, max_pixels: int) -> N
 
 
 def _stored(image: Image.Image) -> Stored:
-    orientation = _orientation(image)
-    height, width = (image.width, image.height) if orientation in _SIDEWAYS else (image.height, image.width)
+    turned = orientation(image)
+    height, width = (image.width, image.height) if turned in _SIDEWAYS else (image.height, image.width)
     return Stored(
         height=height,
         width=width,
         animated=_is_animated(image),
         cmyk=image.mode == "CMYK",
         sixteen_bit=image.mode.startswith("I"),
-        rotated=orientation != 1,
+        rotated=turned != 1,
     )
 
 
@@ -212,48 +212,9 @@ def _decode_scaled(image: Image.Image, channels: int, at_least: tuple[int, int] 
     """
     if at_least is None or image.format not in ("JPEG", "MPO"):
         return
-    height, width = at_least[::-1] if _orientation(image) in _SIDEWAYS else at_least
+    height, width = at_least[::-1] if orientation(image) in _SIDEWAYS else at_least
     if height <= image.height and width <= image.width:
         image.draft("L" if channels == 1 and image.mode == "RGB" else None, (width, height))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken EXIF block says nothing about the picture
-        return 1
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # a TIFF is turned by its decoder, and then says that it stands upright
-    return ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
-
-
-def _to_tensor(image: Image.Image, channels: int) -> NDArray[np.uint8]:
-    if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
-        image = _eight_bits(image)
-    if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
-    wanted = "L" if channels == 1 else "RGB"
-    if image.mode not in (wanted, "L"):
-        image = image.convert("RGB")  # gray is computed from RGB, whatever the file held
-    if image.mode != wanted:
-        image = image.convert(wanted)
-    pixels = np.array(image, dtype=np.uint8)
-    return pixels[:, :, np.newaxis] if channels == 1 else pixels
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        kind = "floats" if image.mode == "F" else "integers"
-        raise ValueError(f"its pixels are 32-bit {kind}, whose range no file states; save it with 8 or 16 bits")
-    values = np.asarray(image).astype(np.uint32)
-    if white_is_zero(image):
-        values = 65535 - values
-    eight = ((values * 255 + 32767) // 65535).clip(0, 255).astype(np.uint8)
-    eight[values == image.info.get("transparency", -1)] = 255  # the transparent value lies over white
-    return Image.fromarray(eight)
 
 
 def _what_it_looks_like(content: bytes) -> str:

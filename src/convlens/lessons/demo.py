@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from convlens import files, runs
@@ -15,6 +14,7 @@ from convlens.data import Dataset, open_dataset
 from convlens.evaluation import Evaluation, evaluate
 from convlens.evaluation.figures import Curves
 from convlens.evaluation.report import Section, write_report
+from convlens.images import to_pillow
 from convlens.predicting import Answering, FilePrediction, predict_files, torch_predictor
 from convlens.training.config import TrainConfig
 from convlens.training.progress import Watcher
@@ -173,7 +173,7 @@ def _write_digits(dataset: Dataset, folder: Path) -> list[Path]:
             first_of[record.label] = record.key
             path = folder / f"{record.label}-{Path(record.key).name}.png"
             with files.replacing(path) as temporary:
-                Image.fromarray(dataset.read(record, channels=1)[:, :, 0]).save(temporary, "PNG")
+                to_pillow(dataset.read(record, channels=1)).save(temporary, "PNG")
             paths.append(path)
     return sorted(paths)
 

@@ -2,7 +2,8 @@
 
 from convlens.predicting.devices import choose_device
 from convlens.predicting.engines import Precision
-from convlens.predicting.predictions import FilePrediction, find_files, predict_files, predict_images
+from convlens.predicting.inputs import find_files, list_inputs
+from convlens.predicting.predictions import FilePrediction, predict, predict_files, predict_inputs
 from convlens.predicting.predictor import Predictor, torch_predictor
 from convlens.predicting.protocol import Answering
 from convlens.predicting.ranking import Guess, rank
@@ -20,8 +21,10 @@ __all__ = [
     "Settled",
     "choose_device",
     "find_files",
+    "list_inputs",
+    "predict",
     "predict_files",
-    "predict_images",
+    "predict_inputs",
     "rank",
     "torch_predictor",
 ]

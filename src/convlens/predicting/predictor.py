@@ -1,7 +1,6 @@
 """A network that is ready to answer, whatever computes it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +9,11 @@ from numpy.typing import NDArray
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Engine, TorchEngine
-from convlens.predicting.predictions import FilePrediction, predict_files, predict_images
+from convlens.predicting.predictions import FilePrediction, predict
 from convlens.processors import default_threads
 
 if TYPE_CHECKING:
     from torch import nn
-
-Image = NDArray[np.uint8]
 
 
 class Predictor:
@@ -73,30 +70,9 @@ class Predictor:
             return np.zeros((0, len(self.classes)), np.float32)
         return self.engine(x_NCHW.astype(np.float32, copy=False))
 
-    def predict(
-        self, images: str | Path | Image | Sequence[str | Path | Image], *, top: int = 5, batch: int = 32
-    ) -> list[FilePrediction]:
-        """Answer for images in memory or on disk.
-
-        Args:
-            images: one or several: paths, folders or patterns; or decoded images, uint8 (H, W, C).
-            top: how many classes to give for each.
-            batch: how many images go through the network at a time.
-
-        Returns:
-            One answer an image, in order, whatever else was in its batch; images in memory are called `image 0`, …
-
-        Raises:
-            ConvlensError: paths are mixed with arrays, or an array is not uint8 (H, W, C).
-        """
-        several = [images] if isinstance(images, (str, Path, np.ndarray)) else list(images)
-        arrays = [image for image in several if isinstance(image, np.ndarray)]
-        paths = [image for image in several if not isinstance(image, np.ndarray)]
-        if arrays and paths:
-            raise ConvlensError("predict got paths and arrays together; call it once for each kind")
-        if paths:
-            return predict_files(self, paths, top=top, batch=batch)
-        return predict_images(self, arrays, top=top, batch=batch)
+    def predict(self, images: Any, *, top: int = 5, batch: int = 32) -> list[FilePrediction]:
+        """Answer for images in memory, on disk or behind addresses; see `convlens.predicting.predict`."""
+        return predict(self, images, top=top, batch=batch)
 
     def warm_up(self, batch: int = 1, times: int = 2) -> None:
         """Run on empty images, so that the first answer is as fast as the others."""

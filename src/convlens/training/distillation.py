@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convlens.classifiers import resolve
 from convlens.errors import ConvlensError
-from convlens.images import Preprocessing
+from convlens.images import GRAY_WEIGHTS, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Teacher:
         """Scores (N, K) of the student's images, in the order of the student's classes."""
         x = x_NCHW * _column(self.ours.std, x_NCHW) + _column(self.ours.mean, x_NCHW)
         if self.theirs.channels != self.ours.channels:
-            gray = _column((0.299, 0.587, 0.114), x)
+            gray = _column(GRAY_WEIGHTS, x)
             x = x.expand(-1, 3, -1, -1) if self.theirs.channels == 3 else (x * gray).sum(dim=1, keepdim=True)
         if self.theirs.size != self.ours.size:
             x = F.interpolate(x, self.theirs.size, mode="bilinear", antialias=True)

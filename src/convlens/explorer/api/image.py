@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from convlens.errors import ConvlensError
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
-from convlens.images import Preprocessing
+from convlens.images import GRAY_WEIGHTS, Preprocessing, as_gray
 
 REACH = 3
 """Cells on each side of the pixel whose numbers are shown."""
 
 COLOURS = ("red", "green", "blue")
-GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601, section 2.5.1: what Pillow's mode L uses, and so what `channels=1` gives everywhere here."""
 
 # name -> (mean, standard deviation) of each of the channels
@@ -78,9 +77,7 @@ def preprocessing(image: Image, normalisation: str) -> Preprocessing:
 
 def gray(image: Image) -> Image:
     """A picture's gray values, `(H, W)`; those of a gray one are its own."""
-    if image.shape[2] == 1:
-        return image[:, :, 0]
-    return np.asarray(np.rint(image @ np.array(GRAY_WEIGHTS)), np.uint8)
+    return as_gray(image)[:, :, 0]
 
 
 def _whole(image: Image, normalisation: str) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def _whole(image: Image, normalisation: str) -> dict[str, Any]:
         "std": prepared.std,
         "before": [_statistics(image[:, :, channel]) for channel in range(image.shape[2])],
         "after": [_statistics(values_CHW[channel]) for channel in range(image.shape[2])],
-        "lost": int(np.abs(_restored(values_CHW, prepared).astype(int) - image).max()),
+        "lost": int(np.abs(prepared.undo(values_CHW).astype(int) - image).max()),
     }
 
 
@@ -134,16 +131,10 @@ def _pixel(image: Image, asked: Pixel) -> dict[str, Any]:
         "weights": GRAY_WEIGHTS if count == 3 else (1.0,),
         "scaled": (value[0, 0] / 255).tolist(),
         "normalised": normalised[:, 0, 0].astype(float).tolist(),
-        "restored": _restored(normalised, prepared)[0, 0].tolist(),
+        "restored": prepared.undo(normalised)[0, 0].tolist(),
         "offset_hwc": [(row * width + column) * count + channel for channel in range(count)],
         "offset_chw": [(channel * height + row) * width + column for channel in range(count)],
     }
-
-
-def _restored(values_CHW: NDArray[np.float32], prepared: Preprocessing) -> Image:
-    """Go the way back: multiply by the deviation, add the mean, multiply by 255, round. `(H, W, C)`."""
-    mean, std = np.asarray(prepared.mean, np.float32), np.asarray(prepared.std, np.float32)
-    return np.asarray(np.rint((values_CHW.transpose(1, 2, 0) * std + mean) * 255), np.uint8)
 
 
 def _statistics(plane: NDArray[Any]) -> dict[str, float]:
