@@ -68,25 +68,29 @@ static __attribute__((noinline)) void activate_buffer(float* values, int vectors
     for (int i = 0; i < vectors; i++) store(values + i * 16, activate(load(values + i * 16), finish));
 }
 
+// How exact SiLU's exponential is: coarse where the result is rounded to bfloat16 anyway.
+enum class Exactness { fine, coarse, as_finish_says };
+
+template <int Degree, bool Folded, int Rows, int Vectors> INLINE void silu_all(Vec (&sums)[Rows][Vectors]) {
+    UNROLL for (int v = 0; v < Vectors; v++)
+        UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = Folded ? silu_folded<Degree>(sums[m][v]) : silu<Degree>(sums[m][v]);
+}
+template <Exactness Exact, bool Folded, int Rows, int Vectors> INLINE void silu_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
+    if (Exact == Exactness::coarse || (Exact == Exactness::as_finish_says && finish.coarse)) silu_all<3, Folded>(sums);
+    else silu_all<4, Folded>(sums);
+}
+
 // Sums in registers through the activation. The frequent ones stay in registers, the others go through memory.
-template <int Rows, int Vectors> INLINE void activate_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
+template <Exactness Exact, bool MayBeFolded = false, int Rows, int Vectors>
+INLINE void activate_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
     if (is_clamp(finish.activation)) {
         Vec low = splat(finish.low), high = splat(finish.high);
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = at_most(high, at_least(low, sums[m][v]));
-    } else if (finish.activation == Activation::silu_folded) {
-        if (finish.coarse)
-            UNROLL for (int v = 0; v < Vectors; v++)
-                UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu_folded<3>(sums[m][v]);
-        else
-            UNROLL for (int v = 0; v < Vectors; v++)
-                UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu_folded<4>(sums[m][v]);
-    } else if (finish.activation == Activation::silu && finish.coarse) {
-        UNROLL for (int v = 0; v < Vectors; v++)
-            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu<3>(sums[m][v]);
     } else if (finish.activation == Activation::silu) {
-        UNROLL for (int v = 0; v < Vectors; v++)
-            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = silu<4>(sums[m][v]);
+        silu_tile<Exact, false>(sums, finish);
+    } else if (MayBeFolded && finish.activation == Activation::silu_folded) {
+        silu_tile<Exact, true>(sums, finish);
     } else {
         alignas(64) float buffer[Rows * Vectors * 16];
         UNROLL for (int v = 0; v < Vectors; v++)

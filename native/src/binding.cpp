@@ -155,6 +155,9 @@ Step step_from(nb::handle source) {
     f.take("kernel", s.kernel, pair);
     f.take("stride", s.stride, pair);
     f.take("dilation", s.dilation, pair);
+    f.take("expand_kernel", s.expand_kernel, pair);
+    f.take("expand_stride", s.expand_stride, pair);
+    f.take("expand_padding", s.expand_padding, "4 integers, top, bottom, left, right");
     f.take("padding", s.padding, "4 integers, top, bottom, left, right");
     f.take("tile", s.tile, "2 integers, rows and vectors");
     f.take("groups", s.groups, number);

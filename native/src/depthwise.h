@@ -5,7 +5,7 @@
 namespace ISA {
 
 template <int Rows, int Columns> INLINE void finish_rows(Vec (&sums)[Rows][Columns], const DepthwiseArguments& p) {
-    activate_tile(sums, *p.finish);
+    activate_tile<Exactness::as_finish_says>(sums, *p.finish);
     if (p.pool) {
         Vec sum = load(p.pool);
         UNROLL for (int q = 0; q < Rows; q++)

@@ -40,15 +40,20 @@ int window_output(int size, int before, int after, int kernel, int stride, int d
     return span < 0 ? 0 : (int)(span / stride + 1);
 }
 
-// A window's numbers, within what makes sense; the output's size follows from them.
-static void check_window(const Step& s, const Tensor& x, const Tensor& y) {
+// A window's numbers, within what makes sense.
+static void check_numbers(const std::string& prefix, const std::array<int, 2>& kernel, const std::array<int, 2>& stride, const std::array<int, 2>& dilation, const std::array<int, 4>& padding) {
     constexpr int most = 1 << 14;
     for (int d = 0; d < 2; d++) {
-        check(s.kernel[d] >= 1 && s.kernel[d] <= most, "kernel must have 2 numbers of at least 1, height and width");
-        check(s.stride[d] >= 1 && s.stride[d] <= most, "stride must have 2 numbers of at least 1, height and width");
-        check(s.dilation[d] >= 1 && s.dilation[d] <= most, "dilation must have 2 numbers of at least 1, height and width");
+        check(kernel[d] >= 1 && kernel[d] <= most, prefix + "kernel must have 2 numbers of at least 1, height and width");
+        check(stride[d] >= 1 && stride[d] <= most, prefix + "stride must have 2 numbers of at least 1, height and width");
+        check(dilation[d] >= 1 && dilation[d] <= most, prefix + "dilation must have 2 numbers of at least 1, height and width");
     }
-    for (int p : s.padding) check(p >= 0 && p <= most, "padding must have 4 numbers of at least 0, top, bottom, left, right");
+    for (int p : padding) check(p >= 0 && p <= most, prefix + "padding must have 4 numbers of at least 0, top, bottom, left, right");
+}
+
+// The output's size follows from the window.
+static void check_window(const Step& s, const Tensor& x, const Tensor& y) {
+    check_numbers("", s.kernel, s.stride, s.dilation, s.padding);
     if (s.op == "pool") return;  // it also allows torch's ceil_mode
     const int height = window_output(x.height, s.padding[0], s.padding[1], s.kernel[0], s.stride[0], s.dilation[0]);
     const int width = window_output(x.width, s.padding[2], s.padding[3], s.kernel[1], s.stride[1], s.dilation[1]);
@@ -99,9 +104,18 @@ std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& t
     for (int index : {step.residual, step.gate, step.pool, step.other}) check(index >= -1 && index < (int)tensors.size(), "there is no tensor " + std::to_string(index));
     check(step.y_channel >= 0, "y_channel must be at least 0");
     const Tensor &x = tensors[step.x], &y = tensors[step.y];
-    static const char* const known[] = {"convolution", "expand_depthwise", "linear", "pool", "adaptive_pool", "unary", "prelu", "scale_shift", "binary", "layer_norm", "softmax", "local_response_norm", "gather_channels", "pad", "upsample", "convert"};
+    static const char* const known[] = {"convolution", "expand_depthwise", "stem_depthwise", "linear", "pool", "adaptive_pool", "unary", "prelu", "scale_shift", "binary", "layer_norm", "softmax", "local_response_norm", "gather_channels", "pad", "upsample", "convert"};
     check(std::count(std::begin(known), std::end(known), step.op) > 0, "there is no such step");
     if (step.op == "convolution") return make_any_convolution(step, tensors, kernels);
+    if (step.op == "stem_depthwise") {
+        check(x.layout != Layout::blocked && y.layout == Layout::blocked, "x must be nchw or nhwc, and y blocked");
+        check_numbers("", step.kernel, step.stride, step.dilation, step.padding);
+        check_numbers("expand_", step.expand_kernel, step.expand_stride, {1, 1}, step.expand_padding);
+        check(step.dilation == std::array<int, 2>{1, 1}, "stem_depthwise has no dilation");
+        check(step.kernel[0] <= 32 && step.expand_kernel[0] <= 32, "kernel must have at most 32 rows");
+        check_vector(tensors, step.pool, y.channels, "pool");
+        return make_stem_depthwise(step, tensors, kernels);
+    }
     if (step.op != "convert") {
         check(x.layout == Layout::blocked && y.layout == Layout::blocked, "x and y must be blocked; use convert");
         if (step.other >= 0) check(tensors[step.other].layout == Layout::blocked, "other must be blocked; use convert");

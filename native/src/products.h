@@ -10,10 +10,10 @@ template <class T, int Rows, int Vectors> INLINE void add_residual(Vec (&sums)[R
             sums[m][v] = sums[m][v] + Element<T>::load((const T*)(p.residual + v * p.out_block) + m * 16);
 }
 
-template <class T, int Rows, int Vectors> INLINE void finish_tile(Vec (&sums)[Rows][Vectors], const TileArguments& p) {
+template <class T, Exactness Exact, bool MayBeFolded, int Rows, int Vectors> INLINE void finish_tile(Vec (&sums)[Rows][Vectors], const TileArguments& p) {
     const Finish& finish = *p.finish;
     if (p.residual && !finish.residual_after) add_residual<T>(sums, p);
-    activate_tile(sums, finish);
+    activate_tile<Exact, MayBeFolded>(sums, finish);
     if (p.residual && finish.residual_after) add_residual<T>(sums, p);
     if (p.pool)
         UNROLL for (int v = 0; v < Vectors; v++) {
@@ -69,7 +69,7 @@ template <class T, int Rows, int Vectors> void tile(const TileArguments& p) {
     }
     for (int i = 0; i < p.tail_blocks; i++)
         w = multiply_block<T>(sums, (const T*)(p.a + p.offsets[p.full_blocks + i]), w, (p.tail_channels + step - 1) / step);
-    finish_tile<T>(sums, p);
+    finish_tile<T, sizeof(T) == 2 ? Exactness::coarse : Exactness::fine, true>(sums, p);
 }
 
 // The first layer, in float32 whatever is stored.
@@ -87,7 +87,7 @@ template <int Rows, int Vectors> void planar_tile(const PlanarArguments& p) {
         }
         w += Vectors * 16;
     }
-    finish_tile<BFloat16>(sums, p.tile);
+    finish_tile<BFloat16, Exactness::as_finish_says, false>(sums, p.tile);
 }
 
 // One row against a panel of weights that memory holds up: four sums for each vector, so that no addition waits for another.

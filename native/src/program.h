@@ -32,8 +32,8 @@ struct Step {
     int x = -1, y = -1, residual = -1, gate = -1, pool = -1, other = -1, constant = -1;
     Activation activation = Activation::none, expand_activation = Activation::none;
     float slope = 0.01f, alpha = 1e-4f, beta = 0.75f, k = 1, epsilon = 1e-6f, value = 0;
-    std::array<int, 2> kernel{1, 1}, stride{1, 1}, dilation{1, 1};
-    std::array<int, 4> padding{0, 0, 0, 0};  // top, bottom, left, right
+    std::array<int, 2> kernel{1, 1}, stride{1, 1}, dilation{1, 1}, expand_kernel{1, 1}, expand_stride{1, 1};
+    std::array<int, 4> padding{0, 0, 0, 0}, expand_padding{0, 0, 0, 0};  // top, bottom, left, right
     int out_channels = 0, groups = 1, y_channel = 0, size = 5, divisor = 0;
     bool residual_after = false, store = true, count_include_pad = true;
     std::array<int, 2> tile{0, 0};  // rows, vectors; 0: not chosen
@@ -83,12 +83,13 @@ class Layer {
 
 std::vector<Step> step_variants(const Step&, const std::vector<Tensor>&, const Kernels&);  // the first is the guess
 std::unique_ptr<Layer> make_layer(const Step&, const std::vector<Tensor>&, const Kernels&);
-// makers of the families; null when the step is not theirs
+// makers of the families
 std::unique_ptr<Layer> make_convolution(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_winograd(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_planar(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_depthwise(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_expand_depthwise(const Step&, const std::vector<Tensor>&, const Kernels&);
+std::unique_ptr<Layer> make_stem_depthwise(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_linear(const Step&, const std::vector<Tensor>&, const Kernels&);
 std::unique_ptr<Layer> make_elementwise(const Step&, const std::vector<Tensor>&, const Kernels&);
 

@@ -89,7 +89,7 @@ template <class T> void winograd_output(const WinogradArguments& p) {
             if (residual && !p.finish->residual_after)
                 for (int i = 0; i < high; i++)
                     for (int j = 0; j < wide; j++) y[i][j] = y[i][j] + Element<T>::load(residual + i * row + j * 16);
-            activate_tile(y, *p.finish);
+            activate_tile<sizeof(T) == 2 ? Exactness::coarse : Exactness::fine>(y, *p.finish);
             if (residual && p.finish->residual_after)
                 for (int i = 0; i < high; i++)
                     for (int j = 0; j < wide; j++) y[i][j] = y[i][j] + Element<T>::load(residual + i * row + j * 16);

@@ -296,6 +296,52 @@ def test_first_layer_from_floats_and_from_bytes(kernel, stride, channels):
         close(program.run(fed, threads=2), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("first", "second"), [((3, 2), (3, 1)), ((3, 1), (5, 2)), ((7, 4), (3, 2)), ((2, 3), (9, 1)), ((1, 1), (3, 1))]
+)
+@pytest.mark.parametrize("size", [(23, 30), (4, 5)])
+def test_first_layer_and_the_depthwise_one_behind_it(dtype, first, second, size):
+    channels, wide = 3, 40
+    (k1, s1), (k2, s2) = first, second
+    w1, b1 = random(wide, channels, k1, k1) * 0.2, random(wide)
+    w2, b2 = random(wide, 1, k2, k2) * 0.2, random(wide)
+    mean, deviation = np.array([0.48, 0.45, 0.40], np.float32), np.array([0.22, 0.25, 0.3], np.float32)
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, channels)).astype(np.uint8)
+    x = np.ascontiguousarray(((images / 255.0 - mean) / deviation).transpose(0, 3, 1, 2)).astype(np.float32)
+    middle = F.silu(torch.from_numpy(convolve(x, w1, b1, stride=(s1, s1), padding=(k1 // 2,) * 4)))
+    w2_double, b2_double = torch.from_numpy(w2).double(), torch.from_numpy(b2).double()
+    expected = F.relu6(F.conv2d(middle, w2_double, b2_double, s2, k2 // 2, groups=wide)).numpy()
+    _, _, height, width = expected.shape
+    for layout, fed in (("nchw", x), ("nhwc", images)):
+        tensors = [
+            {"channels": channels, "height": size[0], "width": size[1], "layout": layout},
+            {"channels": wide, "height": height, "width": width, "offset": 0, "dtype": dtype},
+            {"channels": wide, "height": 1, "width": 1, "offset": 1 << 20},
+            {"channels": wide, "height": height, "width": width, "layout": "nchw"},
+            {"channels": wide, "height": 1, "width": 1, "layout": "nchw"},
+        ]
+        step = {"op": "stem_depthwise", "x": 0, "y": 1, "pool": 2, "expand_activation": "silu", "activation": "relu6"}
+        step |= {"expand_kernel": [k1, k1], "expand_stride": [s1, s1], "expand_padding": [k1 // 2] * 4}
+        step |= {"kernel": [k2, k2], "stride": [s2, s2], "padding": [k2 // 2] * 4}
+        arrays = {
+            "expand_weight": w1,
+            "expand_bias": b1,
+            "weight": w2,
+            "bias": b2,
+            "mean": mean,
+            "deviation": deviation,
+        }
+        packed = kernels.pack(step, tensors, arrays)
+        steps = [step | {"constant": 0}, {"op": "convert", "x": 1, "y": 3}, {"op": "convert", "x": 2, "y": 4}]
+        description = {"arena": (1 << 20) + 256, "inputs": [0], "outputs": [3, 4], "tensors": tensors, "steps": steps}
+        program = kernels.Program(description, [packed])
+        for threads in (1, 3):
+            y, mean_of_y = program.run(fed, threads=threads)
+            close(y.reshape(expected.shape), expected, dtype)
+            close(mean_of_y, expected.mean((2, 3)), dtype)
+
+
 def test_output_at_a_channel_of_a_wider_tensor():
     x = random(1, 20, 5, 5)
     parts = [random(32, 20, 1, 1), random(16, 20, 3, 3), random(7, 20, 1, 1)]
