@@ -117,8 +117,8 @@ def load(
 
     Args:
         path: the run folder, the artifact, or the name of a network, such as `"resnet50"`.
-        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch for a run and the artifact's own;
-            `"auto"` measures those installed and remembers the fastest.
+        runtime: `"torch"`, `"onnxruntime"`, `"openvino"` or `"engine"`; None takes PyTorch for a run and the
+            artifact's own; `"auto"` measures those installed and remembers the fastest.
         threads: that one call may use; None takes the processors that the container has.
         device: where PyTorch runs; `"auto"` takes a GPU if there is one.
         batch: images in a call, for `runtime="auto"`.

@@ -136,6 +136,15 @@ FORMATS = {
             runtimes=("torch",),
             module="convlens.artifacts.format_safetensors",
         ),
+        Format(
+            name="plan",
+            suffixes=(".plan",),
+            packages=("convlens_kernels",),
+            writing=("torch",),
+            precisions=("float32", "bfloat16"),
+            runtimes=("engine",),
+            module="convlens.artifacts.format_plan",
+        ),
     )
 }
 

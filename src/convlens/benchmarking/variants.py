@@ -17,7 +17,7 @@ from convlens.predicting.predictor import Predictor
 from convlens.predicting.runtimes import RUNTIMES, require
 
 # runtime -> the format that brings a network to it; PyTorch runs the network as it is, from its weights
-_FORMAT_FOR = {"torch": "safetensors", "onnxruntime": "onnx", "openvino": "openvino"}
+_FORMAT_FOR = {"torch": "safetensors", "onnxruntime": "onnx", "openvino": "openvino", "engine": "plan"}
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
 

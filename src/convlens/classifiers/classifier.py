@@ -196,8 +196,8 @@ class Classifier:
         """Make it answer images.
 
         Args:
-            runtime: `"torch"`, `"onnxruntime"` or `"openvino"`; None takes PyTorch, or the artifact's own; `"auto"`
-                measures those that are installed and remembers the fastest.
+            runtime: `"torch"`, `"onnxruntime"`, `"openvino"` or `"engine"`; None takes PyTorch, or the artifact's own;
+                `"auto"` measures those that are installed and remembers the fastest.
             threads: that one call may use; None takes the processors that the container has.
             device: where PyTorch runs; `"auto"` takes a GPU if there is one. Other runtimes run on the processor.
             batch: images in a call, for `runtime="auto"`.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convlens.classifiers.classifier import Classifier
 
 # Runtimes that a network can be put on, and the format by which it gets there; "" is the network as it is.
-FORMAT_FOR = {"torch": "", "onnxruntime": "onnx", "openvino": "openvino"}
+FORMAT_FOR = {"torch": "", "onnxruntime": "onnx", "openvino": "openvino", "engine": "plan"}
 
 
 def predictor_of(

@@ -40,7 +40,7 @@ def benchmark(
         sources: Runs, artifacts, or names of networks, which get initial weights.
         batch: Images a call, such as 1,8,32, which is the default.
         threads: That one call may use; the processors that the container has if not given.
-        runtime: torch, onnxruntime, openvino, several with commas, or all.
+        runtime: torch, onnxruntime, openvino, engine, several with commas, or all.
         precision: float32, bfloat16, int8, several with commas, or all.
         data: Labelled images to measure accuracy on.
         size: For names of networks or code: 224, or 192,256 for height and width; the published one if not given.

@@ -37,7 +37,7 @@ def export(
 
     Args:
         source: A run folder, or the name of a network.
-        to: onnx, openvino, torch or safetensors.
+        to: onnx, openvino, torch, safetensors or plan, which the engine runs without PyTorch.
         out: The file to write; in the run's folder artifacts, or here for a network, if not given.
         precision: float32, bfloat16, int8, or auto for the fastest here whose accuracy holds.
         data: Images to prove it on and, for int8 and auto, to calibrate on and to measure accuracy with; the run's own

@@ -49,8 +49,8 @@ def predict(
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
-        runtime: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a run and the
-            artifact's own for an artifact.
+        runtime: torch, onnxruntime, openvino, engine, or auto for the fastest here; if not given, PyTorch for a run
+            and the artifact's own for an artifact.
         threads: That the network may use; the processors that the container has if not given.
         weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.

@@ -55,6 +55,24 @@ class TorchEngine:
         return answer
 
 
+class KernelsEngine:
+    """A program of convlens-kernels, from preprocessed images to scores; the softmax is done here.
+
+    Args:
+        program: a `convlens_kernels.Program`.
+    """
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+
+    def __call__(self, x: Array, /) -> NDArray[np.float32]:
+        """Probabilities (N, K)."""
+        scores = self.program.run(np.ascontiguousarray(x)).astype(np.float64)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        answer: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return answer
+
+
 class OnnxRuntimeEngine:
     """An ONNX graph on ONNX Runtime's CPU kernels.
 

@@ -21,7 +21,7 @@ class Predictor:
 
     Attributes:
         source: the run or artifact that it was loaded from.
-        runtime: what computes: `"torch"`, `"onnxruntime"`, `"openvino"`.
+        runtime: what computes: `"torch"`, `"onnxruntime"`, `"openvino"`, `"engine"`.
         precision: of the arithmetic.
         threads: that one call uses.
         facts: what else is known: network, run, licence of the weights, proof.

@@ -36,6 +36,12 @@ RUNTIMES = {
             name="onnxruntime", title="ONNX Runtime", package="onnxruntime", install="pip install 'convlens[ship]'"
         ),
         Runtime(name="openvino", title="OpenVINO", package="openvino", install="pip install 'convlens[ship]'"),
+        Runtime(
+            name="engine",
+            title="the engine",
+            package="convlens_kernels",
+            install="pip install ./native in Convlens' sources, which needs a C++ compiler",
+        ),
     )
 }
 

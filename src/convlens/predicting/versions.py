@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from convlens import __version__
 
-_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy", "pillow")
+_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "convlens-kernels", "numpy", "pillow")
 
 
 def versions() -> dict[str, str]:

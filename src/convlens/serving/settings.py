@@ -25,8 +25,8 @@ class Settings:
         port: port to listen on; 0 takes a free one.
         workers: processes that answer, each with a copy of the network.
         threads: processor threads of each worker's network; if not given, the workers share the processor's.
-        runtime: what computes: torch, onnxruntime, openvino, or auto for the fastest here; if not given, PyTorch for a
-            run and the artifact's own for an artifact.
+        runtime: what computes: torch, onnxruntime, openvino, engine, or auto for the fastest here; if not given,
+            PyTorch for a run and the artifact's own for an artifact.
         device: where PyTorch runs: auto, cpu, cuda; auto takes a GPU if there is one.
         batch: most images in one pass through the network; 1 never waits for a companion; if not given, what pays is
             measured.

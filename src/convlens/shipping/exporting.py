@@ -36,7 +36,7 @@ def export(
 
     Args:
         source: what `resolve` takes, but for an artifact: it is a network that is shipped.
-        to: the format: `"onnx"`, `"openvino"`, `"torch"` or `"safetensors"`.
+        to: the format: `"onnx"`, `"openvino"`, `"torch"`, `"safetensors"` or `"plan"`.
         out: the file to write; None takes `artifacts/` in the run, or the working folder for a network.
         precision: of the arithmetic: `"float32"`, `"bfloat16"`, `"int8"`, or `"auto"` for the fastest here whose
             accuracy holds.
