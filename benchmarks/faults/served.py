@@ -200,7 +200,7 @@ def stop_under_load(address: tuple[str, int], process: "subprocess.Popen[bytes]"
     asked, lost = Counter[str](), Counter[str]()
     refused = threading.Event()
 
-    def client(number: int) -> None:
+    def client() -> None:
         while not refused.is_set():
             try:
                 connection = socket.create_connection(address, timeout=30)
@@ -216,7 +216,7 @@ def stop_under_load(address: tuple[str, int], process: "subprocess.Popen[bytes]"
                 except OSError:
                     lost["requests"] += 1
 
-    clients = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    clients = [threading.Thread(target=client) for _ in range(8)]
     for thread in clients:
         thread.start()
     time.sleep(1.0)

@@ -57,7 +57,10 @@ def test_openvino_serves_a_client_that_knows_nothing_of_convlens(run, artifacts,
     core = openvino.Core()
     model = core.read_model(artifacts("openvino"))
     classes = json.loads(model.get_rt_info(["convlens", "classes"]).astype(str))
-    probabilities = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([np.stack(digits)])[0]
+    assert model.get_rt_info(["model_info", "labels"]).astype(str) == " ".join(classes)
+    preprocessing = convlens.load(run.path).preprocessing
+    x = np.stack([preprocessing.apply(digit) for digit in digits])
+    probabilities = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([x])[0]
     expected = [answer.classes[0].label for answer in convlens.load(run.path, threads=1).predict(digits)]
     assert [classes[i] for i in probabilities.argmax(axis=1)] == expected
 

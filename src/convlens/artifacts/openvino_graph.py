@@ -1,6 +1,7 @@
 """A frozen program as an OpenVINO model: from its ONNX graph, with preprocessing in front, saved as .xml and .bin."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from math import prod
@@ -19,7 +20,6 @@ from convlens.predicting.untracked import untracked
 from convlens.untrusted.reading import read_whole
 from convlens.untrusted.sealing import seal
 
-_MODES = {"bilinear": "bilinear_pillow", "bicubic": "bicubic_pillow"}
 PLACE = "::"  # between the module that an operation was recorded in and its own name
 _ROOM = "convlens"  # where in the model's rt_info the manifest lies
 
@@ -40,23 +40,27 @@ def from_onnx(model: Any) -> Any:
 
 
 def can_attach(preprocessing: Preprocessing) -> bool:
-    """Whether the operators can do it; whether they do it closely enough is for the proof to say."""
-    return preprocessing.resize is None or (preprocessing.antialias and preprocessing.interpolation in _MODES)
+    """Whether the file can begin at the decoded image without its memory growing with what it is given.
+
+    OpenVINO keeps what it prepares for each size of a resize or a crop, hundreds of megabytes for photographs, up to
+    5,000 sizes, and no entry of a file can bound that. So only images of one size are prepared inside.
+    """
+    return preprocessing.resize is None and preprocessing.crop is None
 
 
 def attach(model: Any, preprocessing: Preprocessing) -> Any:
-    """Give a copy of `model` that begins at `image`, uint8 (N, H, W, C), all images of a batch of one size.
-
-    OpenVINO's own PrePostProcessor resizes to fixed sizes only; here the shorter side decides, so the operators that
-    it would insert are inserted by hand.
-    """
+    """Give a copy of `model` that begins at `image`, uint8 (N, H, W, C) of the network's size."""
     openvino = untracked("openvino")
+    op = openvino.opset13
 
     whole = model.clone()
     parameter = whole.get_parameters()[0]
-    image = openvino.opset13.parameter([-1, -1, -1, preprocessing.channels], openvino.Type.u8, name=IMAGE)
+    image = op.parameter([-1, *preprocessing.size, preprocessing.channels], openvino.Type.u8, name=IMAGE)
     image.output(0).get_tensor().set_names({IMAGE})
-    values = _build(image, preprocessing)
+    pixels = op.transpose(image, np.array([0, 3, 1, 2], np.int64))
+    values = op.divide(op.convert(pixels, openvino.Type.f32), np.float32(255))
+    mean, std = (np.array(given, np.float32).reshape(1, -1, 1, 1) for given in (preprocessing.mean, preprocessing.std))
+    values = op.divide(op.subtract(values, mean), std)
     values.set_friendly_name(PREPROCESSING + INPUT)
     for target in parameter.output(0).get_target_inputs():
         target.replace_source_output(values.output(0))
@@ -103,6 +107,11 @@ def save(model: Any, path: Path, strings: Mapping[str, str], *, halve: bool = Fa
     def write() -> None:
         openvino.save_model(model, str(path), compress_to_fp16=halve)
 
+    if not halve:  # where OpenVINO's tools look for how a model is to be compiled
+        model.set_rt_info("f32", ["runtime_options", "INFERENCE_PRECISION_HINT"])
+    labels = " ".join(label.replace(" ", "_") for label in json.loads(strings[f"{PREFIX}classes"]))
+    for key, value in (("model_type", "Classification"), ("labels", labels)):  # as OpenVINO's Model API reads them
+        model.set_rt_info(value, ["model_info", key])
     write()  # once for the weights, which the manifest does not change
     digest = hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest()
     for key, value in (*strings.items(), (f"{PREFIX}sha256", digest)):
@@ -148,60 +157,3 @@ def get_strings(model: Any) -> dict[str, str]:
         return {}
     room = model.get_rt_info([_ROOM]).astype(dict)
     return {PREFIX + key: value.astype(str) for key, value in room.items()}
-
-
-def _build(image: Any, preprocessing: Preprocessing) -> Any:
-    openvino = untracked("openvino")
-    op = untracked("openvino").opset13
-
-    pixels = op.transpose(image, np.array([0, 3, 1, 2], np.int64))
-    if preprocessing.resize is not None:
-        sizes = _target_sizes(pixels, preprocessing.resize)
-        pixels = op.interpolate(
-            pixels,
-            sizes,
-            _MODES[preprocessing.interpolation],
-            "sizes",
-            axes=np.array([2, 3], np.int64),
-            cube_coeff=-0.5,
-        )
-    if preprocessing.crop == "center":
-        pixels = _center_crop(pixels, preprocessing.size)
-    shape = np.array([0, preprocessing.channels, *preprocessing.size], np.int64)
-    pixels = op.reshape(pixels, shape, special_zero=True)
-    values = op.divide(op.convert(pixels, openvino.Type.f32), np.float32(255))
-    mean, std = (np.array(given, np.float32).reshape(1, -1, 1, 1) for given in (preprocessing.mean, preprocessing.std))
-    return op.divide(op.subtract(values, mean), std)
-
-
-def _height_width(pixels: Any) -> Any:
-    op = untracked("openvino").opset13
-
-    return op.gather(op.shape_of(pixels, "i64"), np.array([2, 3], np.int64), np.int64(0))
-
-
-def _target_sizes(pixels: Any, resize: int | tuple[int, int]) -> Any:
-    """(H, W) after the resize; with one side given, the other follows: side · long // short."""
-    op = untracked("openvino").opset13
-
-    if isinstance(resize, tuple):
-        return op.constant(np.array(resize, np.int64))
-    sides = _height_width(pixels)
-    shorter = op.reduce_min(sides, np.array([0], np.int64), True)
-    scaled = op.divide(op.multiply(sides, np.array([resize], np.int64)), shorter)
-    return op.maximum(scaled, np.array([1], np.int64))
-
-
-def _center_crop(pixels: Any, size: tuple[int, int]) -> Any:
-    """Fill up with black what is too small, then cut; halves are rounded to even, as Python's round does."""
-    openvino = untracked("openvino")
-    op = untracked("openvino").opset13
-
-    wanted, none = np.array(size, np.int64), np.zeros(2, np.int64)
-    lacking = op.maximum(op.subtract(wanted, _height_width(pixels)), np.array([0], np.int64))
-    before = op.divide(lacking, np.array([2], np.int64))
-    after = op.subtract(lacking, before)
-    pixels = op.pad(pixels, op.concat([none, before], 0), op.concat([none, after], 0), "constant", np.uint8(0))
-    spare = op.convert(op.subtract(_height_width(pixels), wanted), openvino.Type.f32)
-    start = op.convert(op.round(op.multiply(spare, np.float32(0.5)), "half_to_even"), openvino.Type.i64)
-    return op.slice(pixels, start, op.add(start, wanted), np.ones(2, np.int64), np.array([2, 3], np.int64))
