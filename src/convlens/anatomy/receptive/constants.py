@@ -6,9 +6,14 @@ from typing import Any
 import torch
 
 from convlens.graph import Graph, Operation, Ref
-from convlens.graph.operators import family, plain
+from convlens.graph.nests import changed
+from convlens.graph.operators import kinds, plain
 
 _MOST = 1 << 22  # elements of a constant that may be worked out
+_MOVING = kinds("view", "copy", "join") | {
+    *("index", "index_select", "gather", "take", "take_along_dim", "embedding"),
+    *("flip", "roll", "rot90", "repeat"),
+}
 
 
 class Constants:
@@ -16,6 +21,7 @@ class Constants:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._known: dict[Any, torch.Tensor | None] = {}  # what was asked before, such as a mask that all layers share
         self._writers: dict[int, list[Operation]] = defaultdict(list)  # storage → who writes to it
         for operation in graph.operations:
             for old, _ in operation.writes:
@@ -28,19 +34,44 @@ class Constants:
             None if they depend on an input, on chance or on a parameter, which training may change, or are too many.
         """
         operations = self._needed(index, before)
-        return None if operations is None else self._computed(index, operations, None)
+        if operations is None:
+            return None
+        asked = index, tuple(each.index for each in operations)
+        if asked not in self._known:
+            self._known[asked] = self._computed(index, operations, None)
+        return self._known[asked]
 
     def always(self, index: int, before: int, number: float) -> torch.Tensor | None:
         """Which elements have exactly this number, whatever the parameters are; None if that cannot be said."""
         operations = self._needed(index, before)
-        if operations is None or (
-            all(family(each) == "view" for each in operations) and self._reads_parameters(operations)
-        ):
-            return None  # a mere view of a parameter has no fixed numbers
-        draws = (1.0, -1.0) if self._reads_parameters(operations) else (None,)
-        found = [self._computed(index, operations, sign) for sign in draws]
-        answers = [each == number for each in found if each is not None]
-        return torch.stack(answers).all(0) if len(answers) == len(draws) else None
+        if operations is None or self._only_moves_parameters(operations):
+            return None
+        asked = index, tuple(each.index for each in operations), number
+        if asked not in self._known:
+            self._known[asked] = self._always(index, operations, number)
+        return self._known[asked]
+
+    def _always(self, index: int, operations: list[Operation], number: float) -> torch.Tensor | None:
+        answer: torch.Tensor | None = None
+        for sign in (1.0, -1.0) if self._reads_parameters(operations) else (None,):
+            found = self._computed(index, operations, sign)
+            if found is None:
+                return None
+            answer = found == number if answer is None else answer & (found == number)
+            if not bool(answer.any()):
+                break
+        return answer
+
+    def _only_moves_parameters(self, operations: list[Operation]) -> bool:
+        """Whether all that can be in a tensor are parameters, in another order: these have no fixed numbers."""
+        for each in operations:
+            given = [self._graph.tensors[index] for index in each.inputs]
+            numbers = [tensor for tensor in given if tensor.dtype.is_floating_point]
+            if plain(each.kind) not in _MOVING or not numbers:
+                return False
+            if any(tensor.value is not None and tensor.role != "parameter" for tensor in numbers):
+                return False
+        return self._reads_parameters(operations)
 
     def _reads_parameters(self, operations: list[Operation]) -> bool:
         return any(self._graph.tensors[index].role == "parameter" for each in operations for index in each.inputs)
@@ -80,7 +111,8 @@ class Constants:
         known = {each: self._given(each, made, sign) for each in operation.inputs}
         keywords = {name: "cpu" if name == "device" else value for name, value in operation.keywords.items()}
         with torch.no_grad():
-            answer = operation.operator(*_filled(operation.arguments, known), **_filled(keywords, known))
+            arguments, keywords = changed((operation.arguments, keywords), Ref, lambda ref: known[ref.tensor])
+            answer = operation.operator(*arguments, **keywords)
         if plain(operation.kind).startswith(("empty", "new_empty")):  # what is there by chance is no number to rely on
             answer.fill_(torch.nan if answer.is_floating_point() else torch.iinfo(torch.int8).max)
         several = answer if isinstance(answer, list | tuple) else [answer]
@@ -103,14 +135,3 @@ class Constants:
             else:
                 made[index] = tensor.value.detach().cpu().clone()  # it may be written to
         return made[index]
-
-
-def _filled(value: Any, known: dict[int, torch.Tensor]) -> Any:
-    if isinstance(value, Ref):
-        return known[value.tensor]
-    if isinstance(value, dict):
-        return {name: _filled(each, known) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        items = [_filled(each, known) for each in value]
-        return items if isinstance(value, list) else tuple(items)
-    return value

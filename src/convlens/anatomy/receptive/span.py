@@ -200,7 +200,8 @@ class Span:
         free = self.free
         if pattern and free is not None and mask.shape[free.factor] == 1:
             free = replace(free, reach=np.where(mask[..., None], _FAR, free.reach))
-        return replace(self, seen=np.where(mask[..., None], np.uint64(0), self.seen), free=free)
+        kept = np.where(mask, np.uint64(0), ~np.uint64(0))[..., None]
+        return replace(self, seen=self.seen & kept, free=free)
 
 
 def free_union(one: Free, other: Free) -> Free | None:
