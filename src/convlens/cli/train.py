@@ -79,7 +79,8 @@ def _say_what_next(folder: "RunFolder") -> None:
 
     result = folder.description.result
     if "val_top1" in result["best"]:
-        print(f"kept      {result['best']['val_top1']:.2%} on the validation images, in epoch {result['best_epoch']}")
+        where = f"in epoch {result['best_epoch']}" if result["best_epoch"] else "by the probe"
+        print(f"kept      {result['best']['val_top1']:.2%} on the validation images, {where}")
     held_out = result.get("held_out")
     if held_out and held_out["split"] == "test":
         print(

@@ -126,7 +126,7 @@ class Loader:
                 f"use at most {len(self.records)}"
             )
         self.workers = (0 if dataset.source.raw else available_processors()) if workers is None else workers
-        self._labels = dataset.labels(split)
+        self.labels = dataset.labels(split)
         self._crops = augmentation is not None and augmentation.crop_scale is not None
         self._side = round(max(preprocessing.size) * _CROPPING_MARGIN)
         self._buffers = Buffers()
@@ -175,7 +175,7 @@ class Loader:
     def _draws(self, epoch: int) -> NDArray[np.int64]:
         if self.augmentation is None:
             return np.arange(len(self.records))
-        return draws(self.seed, epoch, self._labels, sampling=self.sampling, repeats=self.repeats)
+        return draws(self.seed, epoch, self.labels, sampling=self.sampling, repeats=self.repeats)
 
     def _begin(
         self, workers: Workers[None], epoch: int, step: int, drawn: NDArray[np.int64], device: torch.device
@@ -198,7 +198,7 @@ class Loader:
         memory = self._buffers.take(tuple(pixels.shape), np.float32) if device.type == "cpu" else None
         images = augmented(pixels, self.preprocessing, self.augmentation, pending.chances, out=memory)
         indices = pending.draws % len(self.records)
-        labels = torch.from_numpy(self._labels[indices]).to(device, non_blocking=True)
+        labels = torch.from_numpy(self.labels[indices]).to(device, non_blocking=True)
         soft_labels = None
         if self.augmentation is not None and self.augmentation.mixes:
             generator = mixing_generator(self.seed, pending.epoch, pending.step)

@@ -35,7 +35,8 @@ class TrainConfig:
     data: str = field(metadata={"help": "A folder of images with a folder a class, or digits."})
     network: str = _option("resnet18", "Name of the network; convlens networks lists them.")
     recipe: str = _option(
-        "auto", "auto, scratch, finetune, strong, or a YAML file; auto finetunes where weights are given."
+        "auto",
+        "auto, scratch, probe, finetune, strong, or a YAML file; auto finetunes where weights are given or here.",
     )
     weights: str | None = _option(None, "Weights to start from: a published name, a file, or a run folder.")
     size: tuple[int, int] | None = _option(
@@ -44,7 +45,7 @@ class TrainConfig:
     )
     channels: int | None = _option(None, "3 for RGB, 1 for gray; from the images if not given.")
     dropout: float | None = _option(None, "Share of the last layer's inputs that is dropped; the paper's if not given.")
-    epochs: int = _option(30, "How often training sees all images.")
+    epochs: int = _option(30, "How often training sees all images; 0 with --probe, which then is all.")
     batch: int = _option(32, "Images a step.")
     optimizer: Optimizer = _option("adamw", "sgd (Nesterov momentum 0.9), adamw, or lamb for large batches.")
     lr: float | None = _option(None, "Largest learning rate; 0.001 (adamw), 0.005 (lamb), 0.05 (sgd) if not given.")
@@ -70,6 +71,9 @@ class TrainConfig:
     ema: float = _option(0.0, "Decay of an average of the weights, which is kept instead, such as 0.999; 0 for none.")
     accumulate: int = _option(1, "Parts in which a batch is computed, to save memory.")
     recompute: bool = _option(False, "Compute activations again in the backward pass, to save memory.")
+    probe: bool = _option(
+        False, "Begin with a last layer fitted by logistic regression to what the rest makes of the images."
+    )
     freeze_epochs: int = _option(0, "Epochs in which only the last layer learns.")
     layer_decay: float = _option(1.0, "Learning rate of a stage relative to the one after it.")
     teacher: str | None = _option(None, "A run whose network teaches this one (distillation).")
@@ -121,6 +125,10 @@ class TrainConfig:
             raise ConvlensError(
                 f"name is {self.name!r}; use the name of one folder, and --runs for the folder above it"
             )
+        if self.epochs == 0 and not self.probe:
+            raise ConvlensError("epochs is 0; use at least 1, or --recipe probe")
+        if self.probe and not self.weights:
+            raise ConvlensError("a probe needs weights whose features it can use; give them with --weights")
         if self.accumulate > self.batch:
             raise ConvlensError(
                 f"accumulate is {self.accumulate} for a batch of {self.batch}; use at most {self.batch}"
@@ -164,7 +172,7 @@ _RANGES: dict[str, Range] = {
     "size": Range(1, 65_536, "in pixels"),
     "channels": Range(1, 3, "3 for RGB or 1 for gray"),
     "dropout": Range(0, 0.99),
-    "epochs": Range(1),
+    "epochs": Range(0),
     "batch": Range(1),
     "lr": Range(1e-12, 1e6, "such as 0.001"),
     "weight_decay": Range(0),

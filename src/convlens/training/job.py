@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from convlens import networks, runs
 from convlens.anatomy import inspect
@@ -17,11 +17,13 @@ from convlens.networks.catalogue import family_of
 from convlens.runs import environment
 from convlens.training.averaging import AverageWeights
 from convlens.training.config import TrainConfig
+from convlens.training.features import Body
+from convlens.training.frozen import Frozen, frozen_part
 from convlens.training.material import Material, Say, gather
 from convlens.training.memory import parts_that_fit
 from convlens.training.optimisers import make_optimizer
 from convlens.training.speed.choosing import choose_numerics
-from convlens.training.speed.numerics import Numerics, lay_out
+from convlens.training.speed.numerics import Chosen, Numerics, lay_out
 from convlens.training.speed.trial import in_parts_that_fit, try_step
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
@@ -47,6 +49,7 @@ class Job:
     step: Step
     train_loader: Loader
     val_loader: Loader | None
+    frozen: Frozen | None
     device: torch.device
 
     @property
@@ -67,12 +70,17 @@ class Job:
     @property
     def heads(self) -> tuple[str, ...]:
         """Names of the modules that give one output a class."""
-        return family_of(networks.card(self.config.network)).heads_of(self.network)
+        return heads_of(self.config, self.network)
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole training."""
         return self.config.epochs * self.train_loader.steps
+
+
+def heads_of(config: TrainConfig, network: nn.Module) -> tuple[str, ...]:
+    """Names of the modules that give one output a class, the last layer first."""
+    return family_of(networks.card(config.network)).heads_of(network)
 
 
 def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
@@ -127,6 +135,18 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, S
 def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
     """How to compute, and in how many parts a batch: predicted from the anatomy, timed, and tried."""
     batch = next(material.train_loader.epoch(0, device=material.device))
+    body = Body.of(material.network, heads_of(config, material.network))
+    if config.probe and body is None:
+        if config.epochs == 0:
+            raise ConvlensError(
+                f"{config.network} has no single linear layer at its end to probe; use --recipe finetune"
+            )
+        say(f"no probe: {config.network} has no single linear layer at its end")
+    features = _precision_of_features(config, body, batch.images)
+    if config.epochs == 0:
+        first = replace(config, tune=False)
+        found = choose_numerics(material.network, batch.images, batch.labels, first, material.step, steps=0, say=say)
+        return replace(found, features=features)
     predicted, needed, free = parts_that_fit(material.network, batch.images, config)
     if predicted > config.accumulate:
         say(
@@ -142,7 +162,16 @@ def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
         return found
 
     numerics, parts = in_parts_that_fit(attempt, predicted, len(batch.labels), say)
-    return replace(numerics, parts=parts)
+    return replace(numerics, parts=parts, features=features)
+
+
+def _precision_of_features(config: TrainConfig, body: Body | None, x_NCHW: Tensor) -> Chosen:
+    """What a frozen body is computed in: what is named, else what is clearly faster."""
+    if body is None or not (config.probe or config.freeze_epochs):
+        return "float32"
+    if config.precision == "auto":
+        return body.fastest(x_NCHW).precision if config.tune else "float32"
+    return "bfloat16" if config.precision == "bfloat16" else "float32"
 
 
 def _check_space(folder: Path, network: nn.Module) -> None:
@@ -176,6 +205,8 @@ def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
 def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, numerics: Numerics) -> Job:
     network = material.network
     lay_out(network, numerics.memory_format)
+    body = Body.of(network, heads_of(config, network))
+    body = body and replace(body, precision=numerics.features)
     return Job(
         config=config,
         folder=folder,
@@ -187,6 +218,7 @@ def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, n
         step=material.step.computed_as(numerics),
         train_loader=material.train_loader,
         val_loader=material.val_loader,
+        frozen=frozen_part(config, body, material.train_loader, material.val_loader, material.dataset),
         device=material.device,
     )
 

@@ -10,6 +10,7 @@ import torch
 from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
 from convlens.runs.weights import save_weights
+from convlens.training.features import Features
 from convlens.training.job import Job
 from convlens.training.memory import is_out_of_memory
 from convlens.training.optimisers import freeze_body, set_rate
@@ -38,13 +39,14 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
     with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
         while not _finished(job, state):
             network.train()
-            freeze_body(network, job.heads, frozen=state.epoch < config.freeze_epochs)
-            for batch in job.train_loader.epoch(state.epoch, start_step=state.step, device=job.device):
+            freeze_body(network, job.heads, frozen=_is_frozen(job, state))
+            learning, source = _learning(job, state)
+            for batch in source.epoch(state.epoch, start_step=state.step, device=job.device):
                 started = time.monotonic()
                 position = state.epoch * job.train_loader.steps + state.step
                 set_rate(optimizer, _rate(job, position))
                 torch.manual_seed(_seed_of(config.seed, position))  # for dropout
-                loss = _take_step(job, state, batch, watcher)
+                loss = _take_step(job, state, learning, batch, watcher)
                 if job.average is not None:
                     job.average.update(network, position)
                 state.loss_sum += loss
@@ -63,6 +65,33 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
             _save(job, state)
             saved = time.monotonic()
     return True
+
+
+def begin_with_probe(job: Job, state: State, watcher: Watcher) -> None:
+    """Give the network the head of a linear probe, before its first epoch; metrics.jsonl has it as epoch 0."""
+    frozen = job.frozen
+    if frozen is None or not job.config.probe or state.history:
+        return
+    started = time.monotonic()
+    with torch.random.fork_rng(devices=[]):
+        probe, loss = frozen.begin_with_probe(job.network, job.config, job.device)
+    if job.average is not None:
+        job.average.load_state_dict(job.network.state_dict())
+    seconds = time.monotonic() - started
+    images = len(job.train_loader.records)
+    row = {"epoch": 0, "loss": loss, "lr": 0.0, "images_per_second": round(images / max(seconds, 1e-9), 1)}
+    row |= _validation_row(job, state)
+    state.history, state.best = [row], row
+    for which in ("best", "last"):
+        save_weights(job.kept_network.state_dict(), job.folder.weights_path(which))
+    job.folder.write_metrics(state.history)
+    _save(job, state)
+    reached = f"{row['val_top1']:.1%}" if "val_top1" in row else f"training loss {loss:.3f}"
+    then = f"; fine-tuning for {job.config.epochs} epochs" if job.config.epochs else ""
+    watcher.say(
+        f"probe: {reached} in {time.monotonic() - started:.0f} s (features in {frozen.body.precision}, penalty "
+        f"1/{probe.penalty:g} by {probe.chosen_by}){then}"
+    )
 
 
 def validate(job: Job, loader: Loader, epoch: int) -> Evaluation:
@@ -85,12 +114,23 @@ def _finished(job: Job, state: State) -> bool:
     return state.epoch >= job.config.epochs or bool(patience and state.stale >= patience)
 
 
-def _take_step(job: Job, state: State, batch: Batch, watcher: Watcher) -> torch.Tensor:
+def _is_frozen(job: Job, state: State) -> bool:
+    return state.epoch < job.config.freeze_epochs
+
+
+def _learning(job: Job, state: State) -> tuple[torch.nn.Module, Loader | Features]:
+    """What learns in an epoch, and from what: the network from images, or a head from features of a frozen body."""
+    if _is_frozen(job, state) and job.frozen is not None and job.frozen.train is not None:
+        return job.frozen.body.head, job.frozen.train
+    return job.network, job.train_loader
+
+
+def _take_step(job: Job, state: State, learning: torch.nn.Module, batch: Batch, watcher: Watcher) -> torch.Tensor:
     """One step; where memory does not suffice the batch is computed in twice as many parts, from then on."""
     targets = batch.labels if batch.soft_labels is None else batch.soft_labels
     while True:
         try:
-            return job.step(job.network, job.optimizer, batch.images, targets, state.parts)
+            return job.step(learning, job.optimizer, batch.images, targets, state.parts)
         except RuntimeError as error:
             if not is_out_of_memory(error) or state.parts >= len(targets):
                 raise
@@ -150,11 +190,19 @@ def _row(job: Job, state: State) -> dict[str, Any]:
         "lr": _rate(job, state.epoch * job.train_loader.steps + state.step - 1),
         "images_per_second": round(images / max(state.seconds, 1e-9), 1),
     }
+    return row | _validation_row(job, state)
+
+
+def _validation_row(job: Job, state: State) -> dict[str, Any]:
+    """What the network reaches on the validation images, as it is written to metrics.jsonl; empty without such."""
     if job.val_loader is None:
-        return row
-    done = validate(job, job.val_loader, state.epoch)
+        return {}
+    done = None
+    if job.frozen is not None and (_is_frozen(job, state) or not state.history):
+        done = job.frozen.evaluation(job.kept_network, job.dataset, job.device)
+    done = done or validate(job, job.val_loader, state.epoch)
     top5 = {} if done.top5 is None else {"val_top5": done.top5}
-    return row | {
+    return {
         "val_log_loss": done.log_loss,
         "val_top1": done.top1,
         **top5,

@@ -1,5 +1,6 @@
 """`report.html` of a run: how the training went, and how good its best weights are."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from convlens import runs
@@ -47,7 +48,7 @@ def _what(folder: runs.RunFolder) -> Section:
         ("input", f"{height}×{width}×{folder.channels}"),
         ("images", ", ".join(f"{count:,} {split}" for split, count in description.data.splits.items())),
         ("epochs", f"{result.get('epochs', 0)} of {description.config['epochs']}"),
-        ("epoch kept", str(result.get("best_epoch") or "none yet")),
+        ("epoch kept", _epoch_kept(result)),
         ("optimiser", f"{description.config['optimizer']}, batch {description.config['batch']}"),
         ("computed on", f"{description.numerics['device']}, {description.numerics['precision']}"),
         ("begun", description.created.replace("T", " ").replace("+00:00", " UTC")),
@@ -62,6 +63,11 @@ def _what(folder: runs.RunFolder) -> Section:
     if description.data.bad_files:
         notes.append(f"{description.data.bad_files} files cannot be read and were left out; see bad_files.csv")
     return Section(title="What was trained", facts=facts, notes=notes)
+
+
+def _epoch_kept(result: Mapping[str, Any]) -> str:
+    best = result.get("best_epoch")
+    return "none yet" if best is None else str(best) if best else "none: the probe"
 
 
 def _seen(loader: Loader) -> Section:

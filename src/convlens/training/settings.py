@@ -3,32 +3,41 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from convlens import networks
+from convlens.data import open_dataset
+from convlens.data.augmentation import SMALL_IMAGE
 from convlens.errors import ConvlensError, unknown_name
+from convlens.networks import places
 from convlens.plain_yaml import read_yaml
 from convlens.training.config import TrainConfig
 from convlens.untrusted.documents import read_document
 
-RECIPES = ("scratch", "finetune", "strong")
+_PACKAGED = ("efficientnet_lite0", "mobilenet_v2")
+_LOOKED_AT = 16  # images, to see whether they are photographs
+RECIPES = ("scratch", "probe", "finetune", "strong")
 
 
 def settle(given: Mapping[str, Any]) -> TrainConfig:
     """Make a configuration from what was given, and its recipe for the rest.
 
-    `recipe` is a name, the path of a YAML file, or `auto`: finetune where weights are given, else scratch.
+    `recipe` is a name, the path of a YAML file, or `auto`: finetune where weights are given or, for photographs, where
+    published ones are on this machine, else scratch. Where weights are wanted and no network is named, it is the one
+    whose weights are there.
 
     Raises:
         ConvlensError: an unknown recipe or setting, or a value that cannot be.
     """
     recipe = str(given.get("recipe") or "auto")
     if recipe == "auto":
-        recipe = "finetune" if given.get("weights") else "scratch"
+        recipe = "finetune" if given.get("weights") or _weights_help(given) else "scratch"
     values = read_recipe(recipe) | {key: value for key, value in given.items() if value is not None}
     values["recipe"] = recipe
-    if recipe == "finetune" and not values.get("weights"):
-        values["weights"] = _best_weights(str(values.get("network", "resnet18")))
+    if values.get("probe") and not values.get("weights"):
+        values["network"] = str(given.get("network") or _network_with_weights())
+        values["weights"] = _best_weights(values["network"])
     if values.get("optimizer") != read_recipe(recipe).get("optimizer"):  # its rate and decay are another optimiser's
         for name in ("lr", "weight_decay"):
             if given.get(name) is None:
@@ -65,8 +74,36 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def _best_weights(network: str) -> str:
-    """The published weights with the best accuracy."""
-    weights = {name: one for name, one in networks.card(network).weights.items() if one.top1 is not None}
-    if not weights:
+    """The published weights that are here, else those with the best accuracy."""
+    networks.card(network)
+    published = places.default(network)
+    if published is None:
         raise ConvlensError(f"no weights are published for {network}; give a file or a run with --weights")
-    return max(weights, key=lambda name: weights[name].top1 or 0.0)
+    return published.name
+
+
+def _network_with_weights() -> str:
+    """The network to fine-tune if none is named: of those whose weights come as packages, the first that is here."""
+    return next((name for name in _PACKAGED if places.installed(name)), TrainConfig.network)
+
+
+def _weights_help(given: Mapping[str, Any]) -> bool:
+    """Whether published weights are here, and are for the kind of images that will be trained on."""
+    network = given.get("network")
+    here = places.installed(str(network)) if network in networks.names() else None
+    if network is None:
+        here = places.installed(_network_with_weights())
+    return here is not None and _are_photographs(given)
+
+
+def _are_photographs(given: Mapping[str, Any]) -> bool:
+    """Whether images are encoded files larger than icons; what cannot be opened is for training to say."""
+    try:
+        dataset = open_dataset(str(given.get("data")), max_bad=float(given.get("max_bad") or 1.0))
+        if dataset.source.raw:
+            return False
+        records = dataset.records("train")
+        some = records[:: max(1, len(records) // _LOOKED_AT)]
+        return bool(median(min(dataset.read(record).shape[:2]) for record in some) > SMALL_IMAGE)
+    except ConvlensError:
+        return False

@@ -74,7 +74,8 @@ class Step:
         if self.compile == "reduce-overhead":  # the graphs may write over what the last step left, gradients included
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         total = torch.zeros((), device=x_NCHW.device)
-        x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
+        if x_NCHW.dim() == 4:  # features (N, D) of a frozen body have no layout
+            x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
         for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
             with explained(len(x)), self._autocast(x.device.type):
                 output = network(x)

@@ -10,7 +10,7 @@ from convlens.runs.busy import trained_by_us_alone
 from convlens.training.config import TrainConfig
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
-from convlens.training.loop import fit
+from convlens.training.loop import begin_with_probe, fit
 from convlens.training.progress import Plan, Watcher
 from convlens.training.report import report_run
 from convlens.training.speed.numerics import computing
@@ -59,6 +59,7 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
         computing(job.network, job.numerics, recompute=job.config.recompute),
         tracked(watcher, job.config.log, job.folder) as watchers,
     ):
+        begin_with_probe(job, state, watchers)
         finished = fit(job, state, watchers, asked_to_stop)
         signal = 0 if finished else asked_to_stop()
     result = {

@@ -40,6 +40,7 @@ class Numerics:
         average: where the gradients of averages over the whole map come from.
         compile: the mode of `torch.compile`; `reduce-overhead` records CUDA graphs.
         parts: in which a batch is computed at first.
+        features: what the body is computed in while it stays as it is.
         milliseconds: what a step took in each candidate that was timed.
         skipped: candidates that were not, each with the reason.
     """
@@ -52,6 +53,7 @@ class Numerics:
     average: Average = "torch"
     compile: Compiled = "none"
     parts: int = 1
+    features: Chosen = "float32"
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
 
