@@ -11,6 +11,9 @@ from pathlib import Path
 import torch
 
 from convlens import activations, create
+from convlens.lessons.literature import compare, papers
+from convlens.lessons.literature_claims import claims
+from convlens.lessons.literature_figure import draw_figure_1
 from convlens.networks import card, names
 
 HERE = Path(__file__).parent
@@ -49,6 +52,9 @@ def main() -> None:
     """Write every picture, and every table between its marks."""
     for page, (network, stages) in PICTURES.items():
         (HERE / "pictures" / f"network-{page}.svg").write_text(picture(network, stages.split()), encoding="utf-8")
+    draw_figure_1(compare(papers()), HERE / "pictures" / "literature.png")
+    path = HERE / "networks" / "literature.md"
+    path.write_text(with_literature(path.read_text(encoding="utf-8")), encoding="utf-8")
     for page in PAGES:
         path = HERE / "networks" / f"{page}.md"
         path.write_text(with_table(path.read_text(encoding="utf-8"), page), encoding="utf-8")
@@ -89,8 +95,31 @@ def with_table(text: str, page: str) -> str:
             size = f"{sheet.input_size[0]}×{sheet.input_size[1]}×{sheet.channels}"
             cost = f"{sheet.parameters:,} | {sheet.macs / 1e9:.3g}"
             rows.append(f"| `{sheet.name}` | {size} | {cost} | {top1} | {sheet.accuracy_source} |")
+    return _filled(text, rows)
+
+
+def with_literature(text: str) -> str:
+    """The page on the literature with its table and its sentences made anew."""
+    rows = [
+        "| network | source | parameters | recomputed | G-MACs | recomputed | top-1 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    found = compare(papers())
+    for row in found:
+        stated = row.stated
+        ours = "as published" if row.parameters is None else f"{row.parameters:,}"
+        cost = "as published" if row.macs is None else f"{row.macs / 1e9:.3g}"
+        millions, gigas = (
+            "–" if n is None else f"{n / unit:.3g}" for n, unit in ((stated.parameters, 1e6), (stated.macs, 1e9))
+        )
+        top1 = "–" if stated.top1 is None else f"{stated.top1:.1f} %"
+        rows.append(f"| {stated.network} | {stated.source} | {millions} M | {ours} | {gigas} | {cost} | {top1} |")
+    return _filled(text, [*rows, "", *(f"- {claim.text}." for claim in claims(found))])
+
+
+def _filled(text: str, lines: list[str]) -> str:
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n" + "\n".join(rows) + f"\n\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END)[1]}"
 
 
 if __name__ == "__main__":

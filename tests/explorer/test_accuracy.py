@@ -5,33 +5,6 @@ import re
 
 import pytest
 
-from convlens import networks
-from convlens.explorer.api.accuracy import stated
-
-
-def test_the_table_agrees_with_the_catalogue_of_published_weights():
-    rows = {(row["network"], row["note"].split(",")[0]): row for row in stated() if row["set"] == "weights"}
-    compared = 0
-    for name in networks.names():
-        for weights in networks.card(name).weights.values():
-            row = next(
-                (row for (shown, note), row in rows.items() if note == weights.name and _plain(shown) == name), None
-            )
-            if row is None:
-                assert weights.top1 is None, f"{name} {weights.name} is missing"
-                continue
-            compared += 1
-            assert (row["top1"], row["top5"]) == (weights.top1, weights.top5)
-            if name != "googlenet":  # its card counts the auxiliary heads, the published file's metadata does not
-                assert row["parameters"] == pytest.approx(networks.card(name).parameters, rel=1e-6)
-            assert row["macs"] == pytest.approx(networks.card(name).macs, rel=5e-3)
-    assert compared == len(rows)
-
-
-def _plain(shown: str) -> str:
-    name = shown.removesuffix(" v2").replace(" BN", "_bn").replace("EfficientNet-B", "efficientnet_b")
-    return name.replace("ResNet-", "resnet").replace("VGG-", "vgg").lower()
-
 
 @pytest.mark.browser
 def test_the_keyboard_goes_from_network_to_network(visit, screenshot):

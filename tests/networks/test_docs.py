@@ -31,6 +31,11 @@ def test_tables_are_those_of_the_cards(drawing):
         assert text == drawing.with_table(text, page), "run docs/draw_networks.py"
 
 
+def test_the_literatures_page_has_the_numbers_that_come_out(drawing):
+    text = (DOCS / "networks" / "literature.md").read_text(encoding="utf-8")
+    assert text == drawing.with_literature(text), "run docs/draw_networks.py"
+
+
 def test_reductions_save_what_the_page_says():
     naive = convlens.inspect(InceptionNaive(192, one=64, three=128, five=32), (192, 28, 28))
     widths = InceptionWidths(one=64, reduce3=96, three=128, reduce5=16, five=32, project=32)

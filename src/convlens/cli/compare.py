@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def compare(
     *sources: str,
     size: str | None = None,
+    literature: Annotated[bool, Parameter(negative="")] = False,
+    figure: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
     """Put networks side by side: totals, then stage by stage, a stage being all that works on maps of one size.
@@ -28,6 +31,9 @@ def compare(
     Args:
         sources: Two or more of what convlens inspect takes: networks, run folders, my_net.py:Net.
         size: One image size for all, such as 224; the usual one of each if not given.
+        literature: Show the lecture's last figure instead: accuracy and size as the papers state them, sizes and costs
+            recomputed, and what the lecture says of them.
+        figure: With --literature: write the figure (.png, .svg, .pdf).
         json_: Print JSON.
     """
     from convlens.anatomy import inspect
@@ -36,6 +42,17 @@ def compare(
     from convlens.classifiers import resolve
     from convlens.cli.sizes import read_size
 
+    if literature:
+        from convlens.cli.literature import compare_literature
+
+        if sources or size is not None:
+            raise ConvlensError("--literature compares the networks of the papers; leave the others and --size out")
+        compare_literature(figure, as_json=json_)
+        return 0
+    if figure is not None:
+        raise ConvlensError(
+            "--figure draws the literature's figure; add --literature, or use convlens inspect --figure"
+        )
     if len(sources) < 2:
         raise ConvlensError(f"compare needs two networks or more, not {len(sources)}: convlens compare vgg16 resnet50")
     opened = [resolve(source) for source in sources]
