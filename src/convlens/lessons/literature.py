@@ -98,12 +98,11 @@ def published() -> tuple[Stated, ...]:
 
 def compare(rows: Sequence[Stated]) -> list[Compared]:
     """Set each statement beside our network, counted anew from the network itself on the meta device."""
-    counted = {(row.ours, row.size): _count(row.ours, row.size) for row in rows if row.ours and row.size}
-    return [
-        Compared(stated=row, parameters=found[0], macs=found[1])
-        for row in rows
-        for found in [counted.get((row.ours, row.size), (None, None))]
-    ]
+    compared = []
+    for row in rows:
+        parameters, macs = _count(row.ours, row.size) if row.ours and row.size else (None, None)
+        compared.append(Compared(stated=row, parameters=parameters, macs=macs))
+    return compared
 
 
 @cache
