@@ -148,6 +148,8 @@ class Summed(TorchFunctionMode):
             return _sum_pool(*args, **kwargs)
         if func is F.adaptive_max_pool2d:
             return F.adaptive_avg_pool2d(*args[:2])
+        if func in (F.fractional_max_pool2d, torch.nn.functional.fractional_max_pool2d_with_indices):
+            return _sum_fractional(*args, **kwargs)
         return torch.mean(*args, **kwargs) if func in (torch.amax, torch.Tensor.amax) else func(*args, **kwargs)
 
 
@@ -173,6 +175,16 @@ def moved(net: Drawn, shape: tuple[int, ...], places: tuple[int, int]) -> tuple[
         return _pushed(net, x, places, generator)
 
 
+def _sum_fractional(x: Map, kernel: int, **given: Any) -> Map:
+    """The sum over the same windows of 2 × 2; where they end is found by letting torch pool what only rises."""
+    with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+        rising = torch.arange(float(x[0, 0].numel()), dtype=x.dtype).view(1, 1, *x.shape[2:]).expand_as(x).contiguous()
+        last = F.fractional_max_pool2d(rising, kernel, **given).long().flatten(2)
+        width, flat = x.shape[3], x.flatten(2)
+        made = sum(flat.gather(2, last - step) for step in (0, 1, width, width + 1))
+    return made.view(*x.shape[:2], *given["output_size"])  # type: ignore[union-attr]
+
+
 def _pushed(net: Drawn, x: Map, places: tuple[int, int], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
     there = net(x.clone())
     others = tuple(axis for axis in range(there.ndim) if axis not in places)
@@ -185,7 +197,7 @@ def _pushed(net: Drawn, x: Map, places: tuple[int, int], generator: torch.Genera
                 pushed = x.clone()
                 part = pushed.select(axis, index)
                 part += torch.rand(part.shape, generator=generator, dtype=torch.float64) * (high - low) + low
-                hit |= ((net(pushed) - there).abs() > _SMALLEST).amax(others)
+                hit |= ((net(pushed) - there).abs() > _SMALLEST).any(others)
             found.append(hit.numpy())
         answers.append(np.stack(found))
     return answers[0], answers[1]

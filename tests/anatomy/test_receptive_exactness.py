@@ -137,6 +137,35 @@ NETS = {
     "recurrent": lambda x, m: m["lstm"](m["same"](x).mean(2).transpose(1, 2))[0].transpose(1, 2)[:, :, None],
     "recurrent both ways": lambda x, m: m["gru"](x.mean(3).transpose(1, 2))[0][:, :, :3].transpose(1, 2)[..., None],
     "shared module": lambda x, m: m["same"](m["same"](m["same"](x))),
+    "a kernel that shifts": lambda x, m: F.conv2d(x, SHIFT.to(x.dtype).expand(4, 1, 3, 3), padding=1, groups=4),
+    "a row of Sobel": lambda x, m: F.conv2d(x, SOBEL.to(x.dtype).expand(2, 4, 3, 3), padding=(1, 2), stride=(2, 1)),
+    "a kernel behind a mask": lambda x, m: m["a"](F.conv2d(x, m["same"].weight * CAUSAL.to(x.dtype), padding=1)),
+    "a transposed kernel with zeros": lambda x, m: F.conv_transpose2d(
+        x, SOBEL.to(x.dtype).expand(4, 2, 3, 3), stride=2
+    ),
+    "a dilated kernel alone": lambda x, m: m["far"](m["dilated"](x)),
+    "circular after enlarging": lambda x, m: m["round"](F.interpolate(x, scale_factor=2)),
+    "circular after shuffled pixels": lambda x, m: m["round"](F.pixel_shuffle(m["to16"](x), 2)),
+    "circular after a transposed convolution": lambda x, m: m["round"](m["up"](x)),
+    "circular after folding": lambda x, m: m["round"](F.fold(F.unfold(x, 2, stride=2), (12, 12), 2, stride=2)),
+    "added to a part": lambda x, m: _added_to_a_part(F.pad(F.interpolate(x, scale_factor=2), (0, 0, 1, 0))),
+    "joined parts that differ at one end": lambda x, m: torch.cat(
+        [x[..., :3].mean(3, keepdim=True), x.mean(3, keepdim=True)], 2
+    ).flip(2),
+    "one channel of joined branches": lambda x, m: torch.cat([m["same"](x), m["wide"](x)], 1)[:, 2:6][:, :, [5, 7]],
+    "enlarged by what keeps the size": lambda x, m: F.interpolate(x, scale_factor=1.05, mode="bilinear"),
+    "bicubic smooth": lambda x, m: F.interpolate(x, size=(5, 24), mode="bicubic", antialias=True),
+    "a quarter turn": lambda x, m: m["wide"](torch.rot90(m["a"](x), 3, (2, 3))),
+    "diagonal": lambda x, m: m["same"](x).diagonal(1, 2, 3)[:, :, None],
+    "diagonal put back": lambda x, m: m["same"](torch.diag_embed(x.diagonal(-2, 2, 3))),
+    "taken": lambda x, m: m["a"](x).take(torch.arange(0, 400, 7)[:20].view(1, 1, 4, 5)),
+    "distances": lambda x, m: torch.cdist(2 * m["same"](x) + 1, x.flip(2)),
+    "bilinear layer": lambda x, m: m["pairs"](x, m["same"](x)),
+    "triangle": lambda x, m: m["same"](x.tril(2)),
+    "put into a slice": lambda x, m: x.slice_scatter(m["same"](x)[:, :, 1:4], 2, 2, 8, 2).select_scatter(
+        x[..., 0], 3, 5
+    ),
+    "a gate of the padding": lambda x, m: F.pad(x, (3, 0, 1, 2)) * x.mean((2, 3), keepdim=True).sigmoid(),
     "chains of views": lambda x, m: m["a"](
         x.permute(0, 3, 1, 2).reshape(1, 12, 4, 12).permute(0, 2, 1, 3).contiguous()
     ),
@@ -195,6 +224,17 @@ STEPS = {
 }
 
 
+SHIFT = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 0, 0]])
+SOBEL = torch.tensor([[1.0, 2, 1], [0, 0, 0], [0, 3, 0]])  # without its signs, so that nothing cancels out
+CAUSAL = torch.tensor([[1.0, 1, 1], [1, 0, 0], [0, 0, 0]])
+
+
+def _added_to_a_part(y):
+    z = y.clone()
+    z[:, :, 1:] += y[:, :, :-1]
+    return z
+
+
 def _overwrite(x, y):
     made = x.clone()
     made[:, :3, 1::2] = y[:, 1:, 1::2]
@@ -232,7 +272,7 @@ def layers():
         "mix16": conv(3, into=16), "to16": conv(3, padding=1, out=16),
         "lstm": nn.LSTM(4, 3, batch_first=True), "gru": nn.GRU(4, 3, batch_first=True, bidirectional=True),
         "up": nn.ConvTranspose2d(4, 4, 3, 2, 1, output_padding=1), "up2": nn.ConvTranspose2d(4, 4, 2, 2),
-        "up3": nn.ConvTranspose2d(4, 4, 2, 3, dilation=2),
+        "pairs": nn.Bilinear(12, 12, 5), "up3": nn.ConvTranspose2d(4, 4, 2, 3, dilation=2),
     }  # fmt: skip
 
 

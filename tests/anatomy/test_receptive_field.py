@@ -65,11 +65,31 @@ class Gated(nn.Module):
                 return self.norm(x)
             case "instance norm":
                 return F.instance_norm(x)
+            case "by hand":
+                return (x - pooled) / (x.var((2, 3), keepdim=True) + 1e-6).sqrt()
+            case "groups by hand":
+                y = x.float().reshape(1, 1, -1)
+                variance, mean = torch.var_mean(y, -1, keepdim=True)
+                return ((y - mean) * (variance + 1e-6).rsqrt()).view(x.shape)
+            case "addcmul":
+                return torch.addcmul(x, x, pooled)
+            case "addcdiv":
+                return torch.addcdiv(x, x, pooled + 1)
+            case "lerp":
+                return torch.lerp(x, x.flip(1), pooled.sigmoid())
+            case "power":
+                return x.abs() ** pooled
+            case "kernel of its own":
+                return F.conv2d(x, pooled.view(3, 1, 1, 1), groups=3)
             case "added":
                 return x + pooled
 
 
-@pytest.mark.parametrize("kind", ["expanded", "channel line", "divided", "in place", "group norm", "instance norm"])
+GATES = ["expanded", "channel line", "divided", "in place", "addcmul", "addcdiv", "lerp", "power", "kernel of its own"]
+NORMS = ["group norm", "instance norm", "by hand", "groups by hand"]
+
+
+@pytest.mark.parametrize("kind", GATES + NORMS)
 def test_global_gates_and_statistics_are_left_out_of_the_local_field(kind):
     field = inspect(Gated(kind), (3, 16, 16)).receptive_field("", (8, 8))
     assert field.rows == (0, 15)
@@ -105,6 +125,95 @@ def test_enlarging_and_averaging_again_is_regular():
 
     field = inspect(Again(), (3, 16, 16)).receptive_field()
     assert (field.regular, field.size, field.stride, field.offset) == (True, 2, 2, 0.5)
+
+
+def test_holes_are_said_and_a_field_with_holes_is_not_exact():
+    field = inspect(nn.Conv2d(3, 4, 3, padding=2, dilation=2), (3, 14, 14)).receptive_field("", (7, 7))
+    assert field.axes == ((5, 9), (5, 9))
+    assert field.runs == (((5, 5), (7, 7), (9, 9)),) * 2
+    assert (field.size, field.holes, field.exact, field.bounds) == (5, True, False, ())
+    assert "with holes: rows 5, 7, 9; columns 5, 7, 9" in str(field)
+    assert field.to_dict()["runs"][0] == [[5, 5], [7, 7], [9, 9]]
+    full = inspect(nn.Sequential(nn.Conv2d(3, 4, 3, dilation=2), nn.Conv2d(4, 4, 2)), (3, 14, 14)).receptive_field()
+    assert (full.holes, full.exact) == (False, True)
+
+
+class Kernel(nn.Conv2d):
+    """A convolution with a mask on its weight, as PixelCNN writes it, or with a weight that is not trained."""
+
+    def __init__(self, mask, frozen):
+        super().__init__(2, 3, 3, padding=1)
+        self.register_buffer("mask", mask)
+        self.frozen = frozen
+        if frozen:
+            self.weight = nn.Parameter(mask.expand(3, 2, 3, 3).clone(), requires_grad=False)
+
+    def forward(self, x):
+        if not self.frozen:
+            self.weight.data *= self.mask
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_weights_that_are_always_zero_are_not_looked_through(frozen):
+    mask = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    net = Kernel(mask, frozen)
+    weight = net.weight.detach().clone()
+    field = inspect(net, (2, 14, 14)).receptive_field("", (7, 7))
+    assert (field.rows, field.columns, field.exact) == ((6, 7), (6, 6), True)
+    assert torch.equal(net.weight, weight)
+    assert inspect(nn.Conv2d(2, 3, 3, padding=1), (2, 14, 14)).receptive_field("", (7, 7)).columns == (6, 8)
+
+
+def test_a_map_that_runs_backwards_has_a_negative_stride():
+    class Backwards(nn.Module):
+        def forward(self, x):
+            return F.avg_pool2d(x.flip(3), 2)
+
+    field = inspect(Backwards(), (3, 12, 12)).receptive_field("", (1, 1))
+    assert (field.regular, field.stride, field.offset) == (True, (2, -2), (0.5, 10.5))
+    assert field.columns == (8, 9)
+
+
+class Doing(nn.Module):
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+        self._forward = forward
+
+    def forward(self, x):
+        return self._forward(x, self.layers)
+
+
+PLACES = {
+    "a row of joined branches": (
+        lambda x, m: torch.cat([m["high"](x), m["wide"](x)], 1)[:, :, [5]], (4, 12, 12), (0, 5), ((4, 6), (3, 7)),
+    ),
+    "an axis that varies by channel only": (
+        lambda x, m: torch.cat([x[:, :, 3:4].expand(1, 4, 12, 12), x[:, :, 5:6].expand(1, 4, 12, 12)], 1),
+        (4, 12, 12), (0, 5), ((3, 5), (5, 5)),
+    ),
+    "channels last within": (lambda x, m: m["high"](x).permute(0, 2, 3, 1), (4, 10, 12), (7, 9), ((6, 8), (8, 10))),
+    "channels last from the start": (
+        lambda x, m: m["high"](x.permute(0, 3, 1, 2)), (10, 12, 4), (7, 9), ((6, 8), (8, 10)),
+    ),
+    "many channels last": (
+        lambda x, m: m["many"](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), (10, 12, 32), (7, 9), ((6, 8), (8, 10)),
+    ),
+    "channels last and no layer that slides": (lambda x, m: m["line"](x), (10, 12, 4), (7, 9), ((7, 7), (9, 9))),
+    "pixels put into channels last": (
+        lambda x, m: F.pixel_unshuffle(x, 2).permute(0, 2, 3, 1), (4, 10, 12), (4, 5), ((8, 9), (10, 11)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_rows_and_columns_are_found_wherever_they_stand(kind):
+    forward, size, unit, axes = PLACES[kind]
+    layers = {"high": nn.Conv2d(4, 4, 3, padding=1), "wide": nn.Conv2d(4, 4, (1, 5), padding=(0, 2))}
+    layers |= {"many": nn.Conv2d(32, 4, 3, padding=1), "line": nn.Linear(4, 6)}
+    field = inspect(Doing(forward, **layers), size).receptive_field("", unit)
+    assert field.axes == axes
 
 
 def test_size_is_without_borders_and_the_region_is_clipped():

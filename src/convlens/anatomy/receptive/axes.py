@@ -19,7 +19,7 @@ def image_axes(graph: Graph, number: int) -> tuple[int, ...]:
     rank = len(shape)
     if rank < 3:
         return ()
-    if rank == 4 and shape[1] < min(shape[2:]) and shape[3] > 4:
+    if rank == 4 and shape[1] <= 4 < shape[3]:
         return (2, 3)  # the channels stand second, whatever becomes of them
     slid = _slid_over(graph, graph.inputs[number], rank)
     if slid is not None:

@@ -27,6 +27,10 @@ class Constants:
             for old, _ in operation.writes:
                 self._writers[graph.tensors[old].storage].append(operation)
 
+    def written(self, index: int, before: int) -> bool:
+        """Whether something was written to a tensor, by any of its views, before operation number `before`."""
+        return any(each.index < before for each in self._writers[self._graph.tensors[index].storage])
+
     def numbers(self, index: int, before: int) -> torch.Tensor | None:
         """The numbers of a tensor as operation number `before` finds it.
 

@@ -117,7 +117,7 @@ class Question(Call):
         tensor = self.graph.tensors[index]
         if self._all[index].terms:
             return fixed_at(self._all[index], value)
-        if tensor.role == "parameter":
+        if tensor.role == "parameter" and not self.constants.written(index, self.operation.index):
             frozen = None if tensor.requires_grad or tensor.value is None else tensor.value.detach()
             if frozen is None or frozen.device.type == "meta":
                 return None  # learned, so that no number of it is fixed

@@ -171,7 +171,8 @@ def resize(dimensions: int, resizer: Resizer) -> Callable[[Question], Field]:
             same = given[axis] == made[axis]
             if not same or (scale not in (None, 1.0) and q.operation.kind in _NEVER_COPY):
                 reach = resizer(given[axis], made[axis], scale, corners)
-                found = found.along(axis, reach) if reach.sure else q.as_bound(found.along(axis, reach))
+                sure = reach.sure and not (same and "bicubic" in q.operation.kind)  # whose gradient is that of a copy
+                found = found.along(axis, reach) if sure else q.as_bound(found.along(axis, reach))
         return found
 
     return rule

@@ -115,7 +115,10 @@ def lerp(q: Question) -> Field:
         decided = [mask_of(number == each, q.size()) for each in (1, 0)]
         sides = [side if out is None else closed(side, out) for side, out in zip(sides, decided, strict=True)]
     found = union(sides, q.size())
-    return found if q.local and is_gate(weight, found) else union([found, weight], q.size())
+    found = found if q.local and is_gate(weight, found) else union([found, weight], q.size())
+    zeros = [_together(q, [q.fixed(number, ZERO)]) for number in (0, 1)]
+    one, other = zeros
+    return found if one is None or other is None else fixed(found, np.asarray(one & other), ZERO)
 
 
 def power(q: Question) -> Field:
