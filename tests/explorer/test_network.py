@@ -8,7 +8,10 @@ from playwright.sync_api import expect
 
 from convlens import networks
 from convlens.errors import ConvlensError
+from convlens.explorer.figures import fields, gradients, seconds, weights
 from convlens.explorer.folding import fold
+from convlens.explorer.inside import Clinic
+from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.subjects import Subjects
 
 
@@ -72,42 +75,111 @@ def test_a_network_that_is_not_there_is_answered_with_the_nearest(subjects):
         subjects.anatomy("vgg11", 8)
 
 
+@pytest.fixture(scope="module")
+def clinic() -> Clinic:
+    return Clinic(ImageShelf(), None)
+
+
+def test_times_and_gradients_are_those_of_the_modules(clinic):
+    patient = clinic.patient("lenet5")
+    times = seconds(patient)
+    assert 0 < times["c1"] < times[""]
+    found = gradients(patient)
+    assert found[""] == pytest.approx(1)  # of the likeliest score by itself
+    assert found["c1"] > 0
+    assert all(parameter.grad is None for parameter in patient.network.parameters())
+
+
+def test_weights_are_told_in_numbers(clinic):
+    patient = clinic.patient("lenet5_digits")
+    told = {each["name"]: each for each in weights(patient, "c3")}
+    values = patient.network.get_parameter("c3.weight").detach().double()
+    assert told["weight"]["shape"] == [16, 6, 5, 5]
+    assert told["weight"]["mean"] == pytest.approx(float(values.mean()))
+    assert told["weight"]["deviation"] == pytest.approx(float(values.std(correction=0)))
+    assert sum(told["weight"]["histogram"]) == values.numel()
+    with pytest.raises(ConvlensError, match="has no module 'c9'"):
+        weights(patient, "c9")
+
+
+def test_fields_are_the_anatomys(subjects):
+    found = fields(subjects.anatomy("resnet18"), ["conv1", "maxpool", "layer4"])
+    assert found == {"conv1": 7, "maxpool": 11, "layer4": 435}
+
+
 @pytest.mark.browser
 def test_a_stage_opens_and_closes_and_the_address_follows(visit, screenshot):
-    page = visit("/network?a=resnet18")
-    page.get_by_role("button", name=re.compile("^layer1 2 × BasicBlock")).click()
-    page.get_by_role("button", name=re.compile("^layer1.1 BasicBlock")).click()
-    page.get_by_role("button", name=re.compile("^layer1.1.add")).wait_for()
-    expect(page.locator("path.edge.skip")).to_have_count(1)
-    page.wait_for_url(re.compile("openA=layer1,layer1.1"))
+    page = visit("/network?a=resnet18&at=layer1", width=1440)
+    page.locator(".node-card").get_by_text("2 × BasicBlock").wait_for()
+    page.get_by_role("button", name="Open it").click()
+    page.wait_for_url(re.compile("openA=layer1"))
+    canvas = page.locator("canvas.viewer-canvas").first
+    canvas.focus()
+    page.get_by_label("Search").fill("layer1.1")
+    page.get_by_role("button", name=re.compile("^layer1.1")).or_(page.get_by_text("Found: 0")).first.wait_for()
+    page.get_by_label("Search").fill("layer1.0")
+    page.get_by_role("button", name=re.compile("^layer1.0 ")).click()
+    page.locator(".node-card").get_by_text("×2").wait_for()  # two equal blocks are one that says so
+    canvas.press("Enter")
+    page.wait_for_url(re.compile("openA=layer1,layer1.0"))
     screenshot(page, "network")
-    page.get_by_role("button", name="close layer1", exact=True).click()
-    page.get_by_role("button", name=re.compile("^layer1 2 × BasicBlock")).wait_for()
-    page.wait_for_url(re.compile(r"a=resnet18$"))
+    page.get_by_role("button", name="Close all").click()
+    page.wait_for_url(re.compile(r"a=resnet18"))
+    page.wait_for_function("() => !location.search.includes('openA')")
 
 
 @pytest.mark.browser
-def test_the_keyboard_opens_and_tells(visit):
-    page = visit("/network?a=lenet5")
-    page.get_by_role("button", name=re.compile("^c3 5×5 conv, 16 ReLU")).focus()
-    tip = page.locator(".tip:not([hidden])").first
-    assert "16×10×10" in tip.inner_text()
-    assert "2.42\u00a0k" in tip.inner_text()
-    page = visit("/network?a=resnet18")
-    page.get_by_role("button", name=re.compile("^layer2")).focus()
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name=re.compile("^layer2.0")).wait_for()
-    assert page.evaluate("document.activeElement.dataset.id").startswith("layer2")
+def test_the_keyboard_goes_through_the_graph_and_the_card_tells(visit):
+    page = visit("/network?a=lenet5_digits")
+    canvas = page.locator("canvas.viewer-canvas").first
+    canvas.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    card = page.locator(".node-card")
+    card.get_by_role("heading", name="c3").wait_for()
+    assert "16×10×10" in card.inner_text()
+    assert "2,416" in card.inner_text()
+    card.get_by_text("16×6×5×5").wait_for()
+    assert "zeros 0" in card.inner_text()
+    page.keyboard.press("0")
+    card.get_by_role("link", name="Its maps and arithmetic").click()
+    page.get_by_role("heading", name="c3, map 0").wait_for()
+
+
+@pytest.mark.browser
+def test_colours_are_measured_and_the_drawing_is_saved(visit):
+    page = visit("/network?a=lenet5&tint=time")
+    page.locator(".tint-scale").wait_for()
+    assert re.search(r"time, measured here:\s+\S+\s(µs|ms)", page.locator(".tint-scale").inner_text())
+    for kind, begins in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=kind, exact=True).click()
+        content = saved.value.path().read_bytes()
+        assert saved.value.suggested_filename == f"lenet5.{kind.lower()}"
+        assert content.startswith(begins)
+        if kind == "SVG":
+            assert "16×10×10" in content.decode()
+
+
+@pytest.mark.browser
+def test_only_what_is_visible_is_painted(visit):
+    """ResNet-152 fully opened: a few dozen shapes of thousands when one is near, so frames stay short."""
+    page = visit("/network?a=resnet152&once=no", width=1440)
+    page.get_by_role("button", name="Open everything").click()
+    page.wait_for_function("() => location.search.includes('layer3.35')")
+    page.get_by_label("Search").fill("layer3.20.conv2")
+    page.get_by_role("button", name=re.compile("^layer3.20.conv2")).click()
+    page.locator(".node-card").get_by_role("heading", name="layer3.20.conv2").wait_for()
 
 
 @pytest.mark.browser
 def test_the_naive_module_stands_beside_the_reduced_one(visit, screenshot):
-    page = visit("/network")
+    page = visit("/network", width=1440)
     page.get_by_role("button", name="Inception: naive and reduced").click()
     totals = page.get_by_role("row", name=re.compile("^Parameters"))
     expect(totals.get_by_role("cell")).to_have_text(["387,296", "163,696", "2.37×"])
-    expect(page.locator("svg.network")).to_have_count(2)
-    screenshot(page, "inception", full_page=True)
+    expect(page.locator("canvas.viewer-canvas:visible")).to_have_count(2)
+    screenshot(page, "inception")
 
 
 @pytest.mark.browser

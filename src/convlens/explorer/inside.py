@@ -223,9 +223,18 @@ class Clinic:
 def prepared(patient: Patient, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:
     """A picture as the network takes it, `(1, C, H, W)`."""
     wanted = patient.preprocessing.channels
+    return torch.from_numpy(patient.preprocessing.apply(in_channels(pixels_HWC, wanted)))[None]
+
+
+def in_channels(pixels_HWC: NDArray[np.uint8], wanted: int) -> NDArray[np.uint8]:
+    """A picture in colour or in gray, as the network reads files.
+
+    Raises:
+        ConvlensError: it wants neither one nor three channels.
+    """
     if wanted not in (1, 3):
         raise ConvlensError(f"the network takes images of {wanted} channels; pictures here have 1 or 3")
-    return torch.from_numpy(patient.preprocessing.apply(with_channels(pixels_HWC, wanted)))[None]
+    return with_channels(pixels_HWC, wanted)
 
 
 def seen(look: Look) -> NDArray[np.uint8]:

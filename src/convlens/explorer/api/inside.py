@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explaining import explain
+from convlens.explaining.class_map import class_map
 from convlens.explorer.atlas import atlas, stages_of
 from convlens.explorer.favourites import Favourites, summary, thumbnail
-from convlens.explorer.inside import Look, best, seen, softmax
+from convlens.explorer.inside import Look, best, in_channels, seen, softmax
 from convlens.explorer.session import Session
 from convlens.explorer.shelf import png, scaled
 from convlens.explorer.unfolding import unfold
@@ -21,6 +22,7 @@ from convlens.explorer.unit import Unit, described, share_of
 MAPS_A_PAGE = 64
 LARGEST_MAP = 128
 LARGEST_HEAT = 320
+EVERYWHERE = 1.8  # sides of the picture in sides of the network's own images
 
 
 def routes(session: Session) -> APIRouter:
@@ -89,6 +91,11 @@ def routes(session: Session) -> APIRouter:
     def maps(look: Looked, layer: str, page: int = 0) -> dict[str, Any]:
         return _maps(look.output(layer), page)
 
+    @router.get("/everywhere")
+    def everywhere(look: Looked, picture: str) -> dict[str, Any]:
+        """The network without its last flattening, on a larger picture: an answer for every place."""
+        return _everywhere(look, session.images.get(picture).pixels)
+
     @router.get("/unit")
     def unit(look: Looked, layer: str, channel: int, row: int = -1, column: int = -1) -> dict[str, Any]:
         """The arithmetic of a unit; of the channel's largest when no place is given."""
@@ -119,6 +126,22 @@ def routes(session: Session) -> APIRouter:
         }  # fmt: skip
 
     return router
+
+
+def _everywhere(look: Look, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    patient = look.patient
+    with patient.lock:
+        found = class_map(patient.network, patient.preprocessing, in_channels(pixels, patient.size[0]), zoom=EVERYWHERE)
+    likeliest = found.probabilities.argmax(axis=0)
+    left, right, bottom, top = found.extent()
+    return {
+        "picture": _png(found.picture),
+        "size": list(found.picture.shape[:2]),
+        "window": list(found.window),
+        "extent": [left, right, top, bottom],
+        "labels": [[patient.classes[index] for index in row] for row in likeliest],
+        "probabilities": found.probabilities.max(axis=0).astype(float).round(4).tolist(),
+    }
 
 
 def _maps(output: torch.Tensor, page: int) -> dict[str, Any]:

@@ -1,19 +1,20 @@
 """Networks: which there are, and the graph of one, folded as the page asks."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 
 from convlens import networks
 from convlens.anatomy import Anatomy
-from convlens.errors import unknown_name
-from convlens.explorer.folding import Node, fold
+from convlens.errors import ConvlensError, unknown_name
+from convlens.explorer.figures import fields, gradients, seconds, weights
+from convlens.explorer.folding import INPUT, Node, fold
 from convlens.explorer.naming import group_label
 from convlens.explorer.session import Session
 from convlens.explorer.shipped import shipped
 from convlens.explorer.subjects import BLOCKS
 
-MOST_OPEN = 200
+MOST_OPEN = 600
 
 
 def routes(session: Session) -> APIRouter:
@@ -28,12 +29,36 @@ def routes(session: Session) -> APIRouter:
     @router.get("/networks/{name}")
     def graph(name: str, side: int | None = None, opened: str = "") -> dict[str, Any]:
         sheet = subjects.anatomy(name, side)
-        return _drawn(sheet, [path for path in opened.split(",") if path][:MOST_OPEN]) | {
+        return _drawn(sheet, _paths(opened)) | {
             "name": name,
             "usual": subjects.usual_size(name),
         }
 
+    @router.get("/networks/{name}/figures")
+    def figures(name: str, what: Literal["field", "time", "gradient"], opened: str = "") -> dict[str, Any]:
+        """A number for each part that is drawn, None where there is none."""
+        sheet = subjects.anatomy(name)
+        nodes, _ = fold(sheet, _paths(opened))
+        if what == "field":
+            found = fields(sheet, [node.id for node in nodes if node.id != INPUT])
+        else:
+            if name in BLOCKS:
+                raise ConvlensError(f"{name} is a block without weights; choose a whole network")
+            found = (seconds if what == "time" else gradients)(session.clinic.patient(name))
+        return {node.id: found.get(node.id.partition("#")[0], found.get(node.id)) for node in nodes}
+
+    @router.get("/networks/{name}/weights")
+    def parameters(name: str, module: str) -> dict[str, Any]:
+        if name in BLOCKS:
+            raise ConvlensError(f"{name} is a block without weights; choose a whole network")
+        patient = session.clinic.patient(name)
+        return {"trained": patient.trained, "weights": weights(patient, module)}
+
     return router
+
+
+def _paths(opened: str) -> list[str]:
+    return [path for path in opened.split(",") if path][:MOST_OPEN]
 
 
 def _listed(name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { get, Newest } from "../core/api.js";
 import { button, copyLink, picturePicker } from "../core/controls.js";
-import { h } from "../core/dom.js";
+import { h, s } from "../core/dom.js";
 import { percent, readable } from "../core/numbers.js";
 import { choice, flag, integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
@@ -13,7 +13,7 @@ import { Unfolded } from "./inside/unfolded.js";
 import { unitCard } from "./inside/unit.js";
 import { METHODS, whyCard } from "./inside/why.js";
 
-const PANELS = ["none", "answer", "unit", "maps", "why", "images", "filters"];
+const PANELS = ["none", "answer", "unit", "maps", "why", "everywhere", "images", "filters"];
 
 export const settings = (opened) => ({
   network: word(opened.run ?? opened.network ?? "lenet5_digits"),
@@ -112,6 +112,7 @@ function sidePanel(context) {
     maps: { element: maps.element, update: () => Promise.all([maps.update(), unit.update()]) },
     why: { element: why.element, update: why.update },
     images: { element: favourites.element, update: favourites.update },
+    everywhere: everywhereView(context),
     filters: { element: filters.element, update: filters.update },
   };
   const tabs = h("div", { class: "tabs", role: "group", "aria-label": t("inside.panel.label") }, PANELS.slice(1).map((name) =>
@@ -153,6 +154,36 @@ function answerView(context) {
     softmax.replaceChildren(...softmaxRows(overview.softmax));
   };
   return { element, update };
+}
+
+/** The network without its last part: an answer at every place of a larger picture. */
+function everywhereView(context) {
+  const drawing = h("div", { class: "everywhere" });
+  const told = h("p", { class: "quiet-text", role: "status" });
+  const newest = new Newest(context.signal);
+  let shown = "";
+  const update = () => {
+    const now = JSON.stringify(subject(context.settings));
+    if (now === shown) return null;
+    shown = now;
+    told.textContent = t("inside.why.working");
+    return newest.run((ending) => get("/inside/everywhere", subject(context.settings), ending), (found) => {
+      const [height, width] = found.size;
+      const [left, right, top, bottom] = found.extent;
+      const [rows, columns] = [found.labels.length, found.labels[0].length];
+      const [tall, wide] = [(bottom - top) / rows, (right - left) / columns];
+      const cells = found.labels.flatMap((line, row) => line.map((label, column) => {
+        const [x, y, sure] = [left + column * wide, top + row * tall, found.probabilities[row][column]];
+        return s("g", {}, s("rect", { class: "everywhere-cell", x, y, width: wide, height: tall, "fill-opacity": 0.1 + 0.55 * sure }), rows <= 12 && columns <= 12 ? s("text", { x: x + wide / 2, y: y + tall / 2, "font-size": Math.min(tall / 2, (1.7 * wide) / Math.max(2, label.length)), "text-anchor": "middle", "dominant-baseline": "central" }, label) : null, s("title", {}, `${label}: ${percent(sure)}`));
+      }));
+      drawing.replaceChildren(s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("inside.everywhere.map") }, s("image", { href: `data:image/png;base64,${found.picture}`, width, height }), cells));
+      told.textContent = t("inside.everywhere.text", { places: `${rows}×${columns}`, window: found.window.join("×") });
+    }).catch((error) => {
+      drawing.replaceChildren();
+      told.textContent = error.message;
+    });
+  };
+  return { element: h("div", {}, drawing, told), update };
 }
 
 function filtersView(context) {
