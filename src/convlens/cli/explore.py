@@ -4,12 +4,16 @@ from pathlib import Path
 
 from convlens.errors import ConvlensError
 
+BARE = Path(":ours")
+"""What `--lecture` alone stands for: the lecture that comes with the package."""
+
 
 def explore(
     subject: str | None = None,
     *,
     weights: str | None = None,
     image: Path | None = None,
+    lecture: Path | None = None,
     port: int | None = None,
     browser: bool = True,
 ) -> int:
@@ -24,6 +28,7 @@ def explore(
             with all that it may do.
         weights: For a network's name or code: published weights, such as imagenet1k_v1, or a file of weights.
         image: a picture to start with.
+        lecture: tell the lecture with the arrow keys: ours, or your own from a YAML file (docs/explorer.md).
         port: the port to answer on; 0 for any free one. 8765 when left out, or a free one if that is taken.
         browser: open the browser; `--no-browser` only prints the address.
     """
@@ -35,6 +40,7 @@ def explore(
         raise ConvlensError("the explorer needs FastAPI and uvicorn: pip install 'convlens[serve]'")
     from convlens.classifiers import resolve
     from convlens.explorer import server
+    from convlens.explorer.lecture import read_lecture
     from convlens.explorer.session import Session
     from convlens.explorer.shelf import ImageShelf
     from convlens.explorer.subjects import Subjects
@@ -49,12 +55,15 @@ def explore(
             "--weights goes with the name of a network; name one: convlens explore resnet18 --weights …"
         )
     name = opened.name if opened else None
-    session = Session(images=ImageShelf(image), subjects=Subjects(opened), network=name, opened=opened)
+    told = None if lecture in (None, BARE) else read_lecture(lecture)
+    session = Session(images=ImageShelf(image), subjects=Subjects(opened), network=name, opened=opened, lecture=told)
     listening = server.bind(port)
 
     def ready(address: str) -> None:
-        print(f"Convlens explorer: {address}   (Ctrl-C ends it)", flush=True)
-        if browser and not webbrowser.open(address):
+        # a run is what one wants to look into; a lecture begins at its beginning
+        first = "/?lecture=1" if lecture is not None else "/inside" if opened and opened.kind == "run" else ""
+        print(f"Convlens explorer: {address}{first}   (Ctrl-C ends it)", flush=True)
+        if browser and not webbrowser.open(address + first):
             print("no browser could be opened; open the address above", file=sys.stderr)
 
     server.serve(session, listening, when_ready=ready)

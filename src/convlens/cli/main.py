@@ -43,6 +43,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+def _with_values(words: list[str]) -> list[str]:
+    """`explore --lecture` may stand without a file, which the parser does not know: it then gets `:ours`."""
+    if words[:1] == ["explore"] and "--lecture" in words:
+        after = words.index("--lecture") + 1
+        if after == len(words) or words[after].startswith("-"):
+            return [*words[:after], ":ours", *words[after:]]
+    return words
+
+
 def build_app(asked: str = "") -> App:
     """Build the command line application without importing any command but the one that is asked for."""
     app = App(
@@ -71,8 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that is no UTF-8 is printed with \\udcff for its bytes
             stream.reconfigure(errors="backslashreplace")
+    given = _with_values(list(sys.argv[1:] if arguments is None else arguments))
     # A lone - is the standard input everywhere else, and an unknown option to cyclopts.
-    words = ["/dev/stdin" if word == "-" else word for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = ["/dev/stdin" if word == "-" else word for word in given]
     try:
         result = build_app(words[0] if words else "")(
             words, exit_on_error=False, print_error=False, result_action="return_value"

@@ -29,10 +29,12 @@ from convlens.explorer.api import (
     gradient,
     image,
     inside,
+    lecture,
     network,
     opened,
     pictures,
     pooling,
+    practice,
     signals,
 )
 from convlens.explorer.protection import Protection
@@ -53,6 +55,8 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     dense.routes,
     accuracy.routes,
     gradient.routes,
+    lecture.routes,
+    practice.routes,
 )
 
 

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from convlens.classifiers import Classifier
 from convlens.explorer.inside import Clinic
+from convlens.explorer.lecture import Lecture
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.subjects import Subjects
 
@@ -18,12 +19,14 @@ class Session:
         subjects: the networks that can be looked at.
         network: the name of the network that pages show first; None for their own choice.
         opened: the run, artifact, weights or code that the command was given.
+        lecture: the user's own; None for ours.
     """
 
     images: ImageShelf = field(default_factory=ImageShelf)
     subjects: Subjects = field(default_factory=Subjects)
     network: str | None = None
     opened: Classifier | None = None
+    lecture: Lecture | None = None
 
     @cached_property
     def clinic(self) -> Clinic:

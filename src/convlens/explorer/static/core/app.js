@@ -3,12 +3,14 @@
 import { ApiError, get, LostError } from "./api.js";
 import { h } from "./dom.js";
 import { PAGES } from "./pages.js";
+import { firstStep, listen, showLecture, stepNow } from "./lecture.js";
 import { Settings, SHARED } from "./settings.js";
 import { chosenLanguage, LANGUAGES, loadLanguage, remember, t } from "./text.js";
 
 const ASK_AGAIN = 1500; // ms
 
 let opened = {}; // what the command was given: {network, picture, run}
+let chosen = {}; // the network and the picture of the page that was left
 let leave = null; // ends the page that is shown
 
 start();
@@ -24,6 +26,8 @@ async function start() {
   });
   addEventListener("convlens-lost", lost);
   document.addEventListener("click", follow);
+  listen(go);
+  if (stepNow() && location.pathname === "/") history.replaceState(null, "", await firstStep());
   build();
   await show();
 }
@@ -37,7 +41,7 @@ function build() {
       h("div", { class: "side-top" }, h("a", { class: "wordmark", href: "/" }, h("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), "Convlens"), menu),
       h("div", { class: "side-fold", id: "navigation" },
         h("nav", { "aria-label": t("shell.pages") }, parts()),
-        h("div", { class: "side-choices" }, languages(), themes()))),
+        h("div", { class: "side-choices" }, h("button", { type: "button", class: "plain lecture-start", onclick: async () => go(await firstStep()) }, t("lecture.start")), languages(), themes()))),
     h("main", { id: "content", tabindex: "-1" }),
   );
 }
@@ -92,6 +96,16 @@ function openMenu(open) {
   document.querySelector(".side").classList.toggle("open", open);
 }
 
+/** To another address without loading the document anew; the language and theme stay in it. */
+function go(target) {
+  leave?.(); // writes the address of the page that is left
+  const now = new URLSearchParams(location.search);
+  for (const name of ["lang", "theme"]) if (now.has(name) && !target.searchParams.has(name)) target.searchParams.set(name, now.get(name));
+  history.pushState(null, "", target);
+  openMenu(false);
+  return show();
+}
+
 /** Links between pages change the address without loading the document anew; the language and theme stay in it. */
 function follow(event) {
   const link = event.target.closest?.("a[href^='/']");
@@ -120,7 +134,9 @@ async function show({ focus = false } = {}) {
   const ending = new AbortController();
   const module = await import(`../pages/${page.name}.js`);
   const settings = new Settings(module.settings(opened), location.search);
+  if (!stepNow()) settings.adopt({ network: chosen.network, a: chosen.network, picture: chosen.picture });
   leave = ({ write = true } = {}) => {
+    chosen = { network: settings.known("network") ?? settings.known("a") ?? chosen.network, picture: settings.known("picture") ?? chosen.picture };
     settings.stop({ write });
     ending.abort();
     leave = null;
@@ -140,11 +156,21 @@ async function show({ focus = false } = {}) {
   await module.show(body, { settings, signal: ending.signal, notify }).catch((error) => {
     if (error.name !== "AbortError") throw error;
   });
+  if (ending.signal.aborted) return; // another page is shown by now
+  if (!main.querySelector(".next-pages")) main.append(nextPages(page));
+  await showLecture(go);
   main.dataset.shown = page.name;
   if (focus) {
     title.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
+}
+
+/** Each page ends with where to go next. */
+function nextPages(page) {
+  const index = PAGES.indexOf(page);
+  const link = (to, sign) => (to ? h("a", { href: `/${to.name}`, class: "next-page" }, h("span", { class: "quiet-text" }, t(sign)), h("b", {}, t(`${to.name}.name`))) : h("span", {}));
+  return h("nav", { class: "next-pages", "aria-label": t("shell.nextPages") }, link(PAGES[index - 1], "shell.pageBefore"), link(PAGES[index + 1], "shell.pageAfter"));
 }
 
 /** The address leads to no page: say so, and where one can go. */

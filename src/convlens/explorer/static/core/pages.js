@@ -11,4 +11,5 @@ export const PAGES = [
   { name: "inside", part: "network", number: 8, wide: true },
   { name: "accuracy", part: "field", number: 9 },
   { name: "gradient", part: "field", number: 10 },
+  { name: "practice", part: "field", number: 11 },
 ];

@@ -85,7 +85,7 @@ const plain = (value) => String(Number(value.toPrecision(6)));
 const number = (text) => (text.trim() === "" ? NaN : Number(text));
 
 /** What is not a page's own, and stays in the address from page to page. */
-export const SHARED = ["lang", "theme"];
+export const SHARED = ["lang", "theme", "lecture"];
 
 export class Settings {
   #kinds;
@@ -125,6 +125,16 @@ export class Settings {
     // browsers allow about 200 changes of the address in 30 seconds: scrubbing must not use them up
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#write(), 150);
+  }
+
+  /** Take over what was chosen on another page, where this one has such a setting and its address says nothing. */
+  adopt(chosen, given = new URLSearchParams(location.search)) {
+    for (const [name, value] of Object.entries(chosen)) if (name in this.#kinds && !given.has(name) && value !== undefined) this.#values[name] = value;
+  }
+
+  /** The value of a setting, if the page has it. */
+  known(name) {
+    return this.#values[name];
   }
 
   /** Call `hear` when one of `names` changes; `signal` ends it. */

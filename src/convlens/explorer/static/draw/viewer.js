@@ -19,7 +19,7 @@ export class Viewer {
     this.canvas = h("canvas", { class: "viewer-canvas", tabindex: "0", role: "img", "aria-label": label });
     this.map = h("canvas", { class: "viewer-map", "aria-hidden": "true" });
     const tool = (text, words, act) => h("button", { type: "button", class: "round", "aria-label": words, title: words, onclick: act }, text);
-    this.tools = h("div", { class: "viewer-tools" }, tool("+", t("viewer.closer"), () => this.zoom(1.3)), tool("−", t("viewer.farther"), () => this.zoom(1 / 1.3)), tool("⛶", t("viewer.fit"), () => this.fit()));
+    this.tools = h("div", { class: "viewer-tools" }, tool("+", t("viewer.closer"), () => this.zoom(1.3)), tool("−", t("viewer.farther"), () => this.zoom(1 / 1.3)), tool("▣", t("viewer.fit"), () => this.fit()));
     this.element = h("div", { class: "viewer" }, this.canvas, this.map, this.tools);
     this.canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.canvas.addEventListener("pointerdown", (event) => this.#drag(event));
