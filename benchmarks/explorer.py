@@ -2,8 +2,9 @@
 
     python benchmarks/explorer.py [--quick] [--json]
 
-First view from an empty cache, frames a second while a kernel slides, the graph of resnet50 from a fresh server, and
-the maps of another layer of a 224-pixel picture after the first. No peer runs beside it: "peer" is the limit.
+First view from an empty cache; frames a second while a kernel slides, and while the fully opened graphs of resnet152
+and efficientnet_b7 are moved and zoomed; the graph of resnet50 from a fresh server; page 8 on a ResNet-50 that was not
+there yet, and another part of it. No peer runs beside it: "peer" is the limit.
 """
 
 import argparse
@@ -30,6 +31,22 @@ FRAMES = """async () => {
   clearInterval(playing);
   return (times.length - 1) / ((times.at(-1) - times[0]) / 1000);
 }"""
+MOVING = """async () => {
+  const canvas = document.querySelector("canvas.viewer-canvas");
+  const box = canvas.getBoundingClientRect();
+  const wheel = (deltaX, deltaY, ctrlKey) => canvas.dispatchEvent(new WheelEvent("wheel", { deltaX, deltaY, ctrlKey, clientX: box.left + 300, clientY: box.top + 200, bubbles: true, cancelable: true }));
+  const times = [];
+  await new Promise((done) => {
+    const frame = (now) => {
+      times.push(now);
+      wheel(times.length % 120 < 60 ? 9 : -9, 0, false);
+      wheel(0, times.length % 80 < 40 ? -9 : 9, true);
+      if (now - times[0] < 2500) requestAnimationFrame(frame); else done();
+    };
+    requestAnimationFrame(frame);
+  });
+  return (times.length - 1) / ((times.at(-1) - times[0]) / 1000);
+}"""  # noqa: E501
 SLIDING = "/convolution?padding=2&input=" + ";".join(",".join("1" * 12) for _ in range(12))
 
 
@@ -62,8 +79,9 @@ def measured(chromium: Browser, repetitions: int) -> list[dict[str, object]]:
         frames = [page.evaluate(FRAMES) for _ in range(min(3, repetitions))]
         graph_cold = view(chromium, f"{address}/network?a=resnet50")
         graph = [view(chromium, f"{address}/network?a=resnet50") for _ in range(repetitions)]
-        view(chromium, f"{address}/inside?network=resnet18&picture=temple")
-        maps = [layer(chromium, address, f"layer{1 + i % 4}.0.conv1") for i in range(repetitions)]
+        inside_cold = view(chromium, f"{address}/inside?network=resnet50&picture=temple", ".sprite")
+        maps = [part(chromium, address) for _ in range(repetitions)]
+        moving = {name: opened(chromium, address, name) for name in ("resnet152", "efficientnet_b7")}
     finally:
         server.terminate()
         server.wait(30)
@@ -73,7 +91,12 @@ def measured(chromium: Browser, repetitions: int) -> list[dict[str, object]]:
         row("frames while a kernel slides over 16×16", statistics.median(frames), 60.0, "1/s", more=True),
         row("graph of resnet50, first time", graph_cold, 1.5, "s"),
         row("graph of resnet50, again", statistics.median(graph), 1.5, "s"),
-        row("maps of another layer, resnet18 at 224 px", statistics.median(maps), 1.0, "s"),
+        row("first maps of resnet50 at 224 px on page 8, cold", inside_cold, 3.0, "s"),
+        row("another part of resnet50 on page 8", statistics.median(maps), 1.0, "s"),
+        *(
+            row(f"frames while {name}, fully opened, moves", found, 60.0, "1/s", more=True)
+            for name, found in moving.items()
+        ),
     ]
 
 
@@ -105,18 +128,33 @@ def view(chromium: Browser, address: str, shows: str = "#content[data-shown]") -
     return seconds
 
 
-def layer(chromium: Browser, address: str, name: str) -> float:
-    """Seconds from choosing a layer until its maps are drawn."""
+def part(chromium: Browser, address: str) -> float:
+    """Seconds from choosing another part of a network until its maps are drawn."""
     page = chromium.new_page()
-    page.goto(f"{address}/inside?network=resnet18&picture=temple")
+    page.goto(f"{address}/inside?network=resnet50&picture=temple")
     page.locator("#content[data-shown]").wait_for()
-    before = page.locator(".map-frame p").inner_text()
+    before = page.locator(".column b").nth(1).inner_text()
     begin = time.perf_counter()
-    page.locator(f".layer[value='{name}']").click()
-    page.locator(".map-frame p").filter(has_not_text=before).wait_for()
+    page.get_by_role("button", name="The part after").click()
+    page.wait_for_function("before => document.querySelectorAll('.column b')[1]?.innerText !== before", arg=before)
     seconds = time.perf_counter() - begin
     page.close()
     return seconds
+
+
+def opened(chromium: Browser, address: str, name: str) -> float:
+    """Frames a second while the fully opened graph of a network is moved and zoomed."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{address}/network?a={name}&once=no")
+    page.locator("#content[data-shown]").wait_for()
+    page.get_by_role("button", name="Open everything").click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.network-head button')]"
+        ".find((each) => each.innerText === 'Open everything').disabled"
+    )
+    frames = page.evaluate(MOVING)
+    page.close()
+    return float(frames)
 
 
 if __name__ == "__main__":

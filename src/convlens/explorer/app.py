@@ -35,6 +35,7 @@ from convlens.explorer.api import (
     pictures,
     pooling,
     practice,
+    run,
     signals,
 )
 from convlens.explorer.protection import Protection
@@ -57,6 +58,7 @@ ROUTES: tuple[Callable[[Session], APIRouter], ...] = (
     gradient.routes,
     lecture.routes,
     practice.routes,
+    run.routes,
 )
 
 

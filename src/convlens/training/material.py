@@ -118,7 +118,7 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
         "train",
         preprocessing,
         batch_size=config.batch,
-        augmentation=_augmentation(config, dataset, preprocessing),
+        augmentation=augmentation_of(config, dataset, preprocessing),
         seed=config.seed,
         sampling="balanced" if config.balance == "sampling" else "shuffled",
         repeats=config.repeats,
@@ -133,7 +133,8 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
     )
 
 
-def _augmentation(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> Augmentation:
+def augmentation_of(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> Augmentation:
+    """What a training changes on its images."""
     usual = Augmentation.usual_for(dataset, preprocessing.size) if config.augment == "auto" else Augmentation()
     return replace(
         usual,

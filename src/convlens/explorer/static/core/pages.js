@@ -12,4 +12,5 @@ export const PAGES = [
   { name: "accuracy", part: "field", number: 9 },
   { name: "gradient", part: "field", number: 10 },
   { name: "practice", part: "field", number: 11 },
+  { name: "run", part: "run", number: 12 },
 ];
