@@ -6,10 +6,10 @@ DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
 CXX ?= c++
-.PHONY: screenshots sanitize help demo test check lint types imports docs bench clean
+.PHONY: screenshots sanitize help demo test check lint types imports docs bench bench-smoke clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Convlens needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
@@ -67,6 +67,10 @@ screenshots: $(VENV)/dev.stamp  ## make the docs' pictures of the explorer anew
 
 bench: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark, quickly
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
+
+bench-smoke: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark in its smallest form, to see that it still runs
+	@printf '%s\n' benchmarks/*.py | xargs -P 2 -I{} sh -c \
+		'log=$$(OMP_NUM_THREADS=1 timeout 300 $(BIN)/python {} --quick 2>&1) && echo "ok    {}" || { echo "fails {}"; echo "$$log" | tail -20; exit 255; }'
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -99,14 +99,14 @@ def measure(seeds: int, settings: Mapping[str, Any]) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed, eight epochs")
+    parser.add_argument("--quick", action="store_true", help="one seed, two epochs")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--overfit", action="store_true", help="without all that holds overfitting back")
     arguments = parser.parse_args()
     settings: dict[str, Any] = dict(OVERFIT) if arguments.overfit else {}
     if arguments.quick:
-        arguments.seeds, settings["epochs"] = 1, 8
+        arguments.seeds, settings["epochs"] = 1, 2
     rows = measure(arguments.seeds, settings)
     if arguments.json:
         print(json.dumps({"rows": rows}, indent=2))

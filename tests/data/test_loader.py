@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import draw
+from PIL import Image
 
 from convlens.data import Augmentation, DataError, Loader, open_dataset
 from convlens.data.files import FileSource
@@ -258,3 +259,27 @@ def test_ctrl_c_that_reaches_another_thread_ends_the_process_too(photos, how):
             assert process.wait(timeout=50) == 130
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"interpolation": "bicubic"}, {"antialias": False}, {"resize": (12, 12), "crop": "center"}, {"resize": 10}],
+)
+def test_kept_images_are_those_of_their_own_preprocessing(tmp_path, other):
+    generator = np.random.default_rng(0)
+    for number in range(8):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (21, 30, 3), np.uint8)).save(path)
+    photographs = open_dataset(str(tmp_path / "photos"))
+    first = Preprocessing(size=(8, 8), resize=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3)
+    second = dataclasses.replace(first, **({"crop": "center"} | other if other.get("resize") == 10 else other))
+
+    def images(preprocessing, cache):
+        loader = Loader(photographs, "train", preprocessing, batch_size=8, cache=cache)
+        return next(loader.epoch(0)).images.clone()
+
+    kept = images(first, "disk"), images(second, "disk")
+    assert torch.equal(kept[0], images(first, "none"))
+    assert torch.equal(kept[1], images(second, "none"))
+    assert not torch.equal(*kept)

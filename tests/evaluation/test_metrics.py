@@ -60,3 +60,13 @@ def test_certainty_falls_into_the_last_bin_and_zero_probability_has_a_finite_los
     p = np.array([[1.0, 0.0]], dtype=np.float32)
     assert metrics.reliability(p, np.array([0])).images[-1] == 1
     assert np.isfinite(metrics.log_loss(p, np.array([1])))
+
+
+def test_a_confidence_falls_into_the_bin_whose_edges_are_around_it():
+    confidence = np.array([0.501, 0.532, 0.534, 0.599, 0.601, 0.64, 0.66, 0.667, 0.99])
+    p = np.stack([confidence, 1 - confidence], axis=1)
+    found = metrics.reliability(p, np.zeros(len(p), dtype=int))
+    expected, _ = np.histogram(confidence, bins=np.linspace(0, 1, 16))
+    assert list(found.images) == expected.tolist()
+    for low, high, mean in zip(found.edges[:-1], found.edges[1:], found.confidence, strict=True):
+        assert mean is None or low <= mean <= high

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from convlens.data import open_dataset
 from convlens.evaluation import evaluate
@@ -43,3 +44,14 @@ def test_a_data_set_is_evaluated_with_it():
     corner = Corner()
     evaluate(Averaged(corner, mirrors=False), open_dataset("digits"), "val", batch=90)
     assert corner.asked == 5 * 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 8), (8, 3)])
+@pytest.mark.parametrize(("down", "right"), [(0, 2), (2, 0), (-1, 1), (0, -2), (0, 5), (5, 0)])
+def test_a_shift_of_an_image_that_is_not_square_repeats_the_border(height, width, down, right):
+    x = np.arange(height * width, dtype=np.float32).reshape(1, 1, height, width)
+    found = shifted(x, down, right)[0, 0]
+    for row in range(height):
+        for column in range(width):
+            source = min(max(row - down, 0), height - 1), min(max(column - right, 0), width - 1)
+            assert found[row, column] == x[0, 0][source]

@@ -218,6 +218,22 @@ def test_free_memory_is_known_and_not_more_than_the_machine_has():
     assert 0 < free < 2**50
 
 
+@pytest.mark.parametrize(
+    ("limit", "used", "cached", "free"),
+    [
+        ("1000", "700", "200", 500),
+        ("1000", "1000", "1000", 1000),
+        ("1000", "0", "0", 1000),
+        ("max", "700", "200", None),
+    ],
+)
+def test_the_file_cache_of_a_container_counts_as_free(tmp_path, limit, used, cached, free):
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\nfile {cached}\nfile_mapped 7\n")
+    assert memory._of_container(tmp_path) == free
+
+
 def test_a_source_that_vanishes_is_named_and_the_checkpoint_stays(tmp_path, monkeypatch):
     for number in range(40):
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"

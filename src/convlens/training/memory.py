@@ -78,9 +78,8 @@ def _of_machine() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
 
 
-def _of_container() -> int | None:
+def _of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
     """What the control group leaves, counting its file cache as free."""
-    folder = Path("/sys/fs/cgroup")
     try:
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()
         used = int((folder / "memory.current").read_text(encoding="ascii"))
