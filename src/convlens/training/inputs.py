@@ -13,6 +13,8 @@ from convlens.training.config import TrainConfig
 
 _SAMPLE = 256  # images that mean, deviation and shape are measured on
 _MULTIPLE = 32  # the stride of most networks: sizes are multiples of it
+_SMALL = 64  # pixels: networks made for such inputs halve them but twice, so that multiples of 4 will do
+_NEARLY = 0.75  # of that multiple: from there on images keep their own size
 _NEARLY_SQUARE = 1.15
 
 
@@ -74,6 +76,8 @@ def _fitting_size(network: str, images: list[NDArray[np.uint8]]) -> tuple[int, i
     card = networks.card(network)
     shorter_side = float(np.median([min(image.shape[:2]) for image in images]))
     enough = _MULTIPLE * ceil(shorter_side / _MULTIPLE)
+    if max(card.input_size) <= _SMALL and shorter_side > _NEARLY * enough:  # to enlarge a little only blurs, and costs
+        enough = 4 * ceil(shorter_side / 4)
     height, width = (
         max(smallest, min(usual, enough)) for smallest, usual in zip(card.smallest_size, card.input_size, strict=True)
     )
