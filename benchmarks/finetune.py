@@ -108,13 +108,22 @@ def peer(data: Path, seed: int, head_epochs: int, all_epochs: int) -> float:
     return mean(right)
 
 
+class Named(type):
+    """Classes that have an attribute of any name: the name."""
+
+    def __getattr__(cls, name: str) -> str:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return name
+
+
 class StandIn(ModuleType):
     """A module that has a class of any name."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (nn.Module,), {})
+        return Named(name, (nn.Module,), {})
 
 
 class StandInFinder(MetaPathFinder, Loader):
