@@ -194,7 +194,7 @@ def test_a_layer_that_the_network_lacks_is_said(visit):
 @pytest.mark.parametrize("method", ["gradcam", "occlusion"])
 def test_heat_lies_where_the_network_saw_its_answer(visit, method):
     page = visit(f"/inside?method={method}&panel=why")
-    told = page.get_by_text("What spoke for 0")
+    told = page.get_by_text("What counted for 0")
     told.wait_for()
     assert ("read at" in told.inner_text()) == (method == "gradcam")
     alphas = page.locator("canvas.heat").evaluate(
@@ -207,4 +207,4 @@ def test_heat_lies_where_the_network_saw_its_answer(visit, method):
     assert max(alphas) > 150
     assert min(alphas) < 30
     page.get_by_label("Class").select_option("9")
-    page.get_by_text("What spoke for 9").wait_for()
+    page.get_by_text("What counted for 9").wait_for()

@@ -129,7 +129,9 @@ export class Settings {
 
   /** Take over what was chosen on another page, where this one has such a setting and its address says nothing. */
   adopt(chosen, given = new URLSearchParams(location.search)) {
-    for (const [name, value] of Object.entries(chosen)) if (name in this.#kinds && !given.has(name) && value !== undefined) this.#values[name] = value;
+    const taken = Object.entries(chosen).filter(([name, value]) => name in this.#kinds && !given.has(name) && value !== undefined && !same(value, this.#values[name]));
+    for (const [name, value] of taken) this.#values[name] = value;
+    if (taken.length) this.#timer = setTimeout(() => this.#write(), 150);
   }
 
   /** The value of a setting, if the page has it. */
