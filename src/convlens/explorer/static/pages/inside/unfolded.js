@@ -115,7 +115,7 @@ export class Unfolded {
 
   #steps(found) {
     // without a bias the convolution's own map is the sum that is there already
-    return found.steps.filter((step) => step.name !== "convolution" || found.offset !== null).map((step) => this.#labelled(step.name === "norm" ? t("inside.stage.norm") : step.name === "convolution" ? "Σ + b" : step.name, step, step.numbers));
+    return found.steps.filter((step) => step.name !== "convolution" || found.offset !== null).map((step) => this.#labelled(named(step.name), step, step.numbers));
   }
 
   #labelled(name, map, numbers) {
@@ -147,6 +147,13 @@ export class Unfolded {
     const position = chosen[0] >= 0 ? chosen : (this.answer?.position?.slice(1) ?? [0, 0]);
     for (const mark of this.#marks) mark(position.length === 2 ? position : [0, 0]);
   }
+}
+
+/** What a step is called: operators by what they do, activations by their own names. */
+function named(step) {
+  if (step === "convolution") return "Σ + b";
+  const known = Object.entries({ norm: /^norm$/, add: /^add$/, mul: /^mul$/, pool: /pool/, mean: /^mean$/, copy: /^(cat|stack|slice|split)$/ }).find(([, pattern]) => pattern.test(step));
+  return known ? t(`inside.stage.${known[0]}`) : step;
 }
 
 const number = (value) => (value === undefined || value === null ? "" : readable(value, 3));
