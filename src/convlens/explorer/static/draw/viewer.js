@@ -70,7 +70,7 @@ export class Viewer {
     const [x, y, right, bottom] = this.#scene.box;
     const k = Math.min(1.5, (this.width - 40) / (right - x), (this.height - 40) / (bottom - y));
     // a long network is shown from its beginning, large enough to be read
-    const readable = Math.max(k, Math.min(0.75, Math.max((this.width - 40) / (right - x), (this.height - 40) / (bottom - y))));
+    const readable = k >= READABLE ? k : Math.max(k, Math.min(0.75, Math.max((this.width - 40) / (right - x), (this.height - 40) / (bottom - y))));
     this.#at = { k: readable, x: readable > (this.width - 40) / (right - x) + 1e-9 ? 20 - x * readable : this.width / 2 - ((x + right) / 2) * readable, y: readable > (this.height - 40) / (bottom - y) + 1e-9 ? 20 - y * readable : this.height / 2 - ((y + bottom) / 2) * readable };
     this.paint();
   }
