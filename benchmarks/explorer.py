@@ -122,7 +122,7 @@ def view(chromium: Browser, address: str, shows: str = "#content[data-shown]") -
     page = context.new_page()
     begin = time.perf_counter()
     page.goto(address, wait_until="commit")
-    page.locator(shows).wait_for()
+    page.locator(shows).first.wait_for()
     seconds = time.perf_counter() - begin
     context.close()
     return seconds
