@@ -175,3 +175,16 @@ def test_bfloat16_for_openvino_is_half_the_file(run, artifacts, x_nchw, tmp_path
     assert written.files[1].stat().st_size < 0.55 * whole
     expected = run.predictor(device="cpu").probabilities(x_nchw)
     np.testing.assert_allclose(convlens.load(written.path).probabilities(x_nchw), expected, atol=0.1)
+
+
+def test_a_model_that_is_written_is_left_as_it_was(run, tmp_path):
+    from convlens.artifacts import format_openvino, openvino_graph
+    from convlens.artifacts.onnx_graph import get_strings
+
+    found = convlens.classifiers.resolve(run.path)
+    model = format_onnx.translate(found.network, found.preprocessing, "float32")
+    for number in range(2):
+        format_onnx.save(model, tmp_path / f"{number}.onnx", found.manifest("float32"))
+    assert get_strings(model) == {}
+    format_openvino.save(openvino_graph.from_onnx(model), tmp_path / "net.xml", found.manifest("float32"))
+    assert convlens.load(tmp_path / "net.xml").classes == run.classes

@@ -29,7 +29,11 @@ def translate(network: "nn.Module", preprocessing: Preprocessing, precision: Pre
 
 def save(model: Any, path: Path, manifest: Manifest) -> None:
     """Write the model with its manifest, preprocessing inside if the manifest says so."""
-    whole = onnx_preprocessing.attach(model, manifest.preprocessing) if manifest.preprocessing_inside else model
+    import onnx
+
+    whole = onnx.ModelProto()
+    # a copy, because OpenVINO takes over the metadata of a model that is converted afterwards
+    whole.CopyFrom(onnx_preprocessing.attach(model, manifest.preprocessing) if manifest.preprocessing_inside else model)
     onnx_graph.set_strings(whole, manifest.to_strings())
     path.write_bytes(seal(whole.SerializeToString()))
 

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from convlens.benchmarking.variants import (
 from convlens.classifiers.classifier import Classifier
 from convlens.classifiers.resolve import resolve
 from convlens.errors import ConvlensError
-from convlens.predicting.measuring import Timing, interleave
+from convlens.predicting.apart import Apart, Subject
+from convlens.predicting.measuring import Timing
 from convlens.predicting.versions import versions
 from convlens.processors import default_threads
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from convlens.evaluation import Evaluation
 
 _CALIBRATION = 16  # images for int8 when its accuracy is not asked for
+_BEYOND_THE_PEAK = 1.5  # kernels beat PyTorch's matrix product by some, never by half
 _BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 
 Note = Callable[[str], None]
@@ -139,9 +141,16 @@ def benchmark(
         note(f"measuring what this machine can do with {count} thread(s)")
         machine = measure_machine(count, min(seconds, 0.5))
         answers = {v.name: _evaluate(v, data) for v in variants} if data else {}
-        timings = {batch: _time(variants, batch, seconds, note) for batch in sorted(batches)}
+        timings = _time(variants, batches, count, seconds, note)
         machine = machine.at_best(measure_machine(count, min(seconds, 0.5)))
-        rows = [_row(v, batch, found[v.name], machine) for batch, found in timings.items() for v in variants]
+        rows = [
+            _row(v, batch, found[v.name], machine)
+            for batch, found in timings.items()
+            for v in variants
+            if v.name in found
+        ]
+        if any((row.arithmetic_share or 0.0) > _BEYOND_THE_PEAK for row in rows):
+            note("a runtime is far beyond the machine's peak, which others kept down while it was measured; try again")
         peaks = {v.name: _memory(v, batches, count, note) for v in variants} if memory else {}
         hot = {v.name: tuple(hot_layers(v, min(batches), layers)) for v in variants} if layers else {}
     return Benchmark(
@@ -223,14 +232,22 @@ def _evaluate(variant: Variant, data: str | Path | None) -> "Evaluation":
     return evaluate(variant.predictor, open_dataset(data, classes=variant.predictor.classes))
 
 
-def _time(variants: Sequence[Variant], batch: int, seconds: float, note: Note) -> dict[str, Timing]:
-    note(f"timing {len(variants)} variants at batch {batch}, in turns")
-    calls: dict[str, Callable[[], object]] = {}
-    for variant in variants:
-        shape = (batch, variant.predictor.preprocessing.channels, *variant.predictor.preprocessing.size)
-        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        calls[variant.name] = partial(variant.predictor.probabilities, x)
-    return interleave(calls, seconds=seconds * len(calls))
+def _time(
+    variants: Sequence[Variant], batches: Sequence[int], threads: int, seconds: float, note: Note
+) -> dict[int, dict[str, Timing]]:
+    """Batch -> variant -> its timing, each variant in a process of its own."""
+    subjects = {
+        variant.name: Subject(source=str(variant.path), runtime=variant.predictor.runtime, threads=threads)
+        for variant in variants
+    }
+    timings: dict[int, dict[str, Timing]] = {}
+    with Apart(subjects) as apart:
+        for name, why in apart.refused.items():
+            note(f"{name}: {why}")
+        for batch in sorted(batches):
+            note(f"timing {len(variants) - len(apart.refused)} variants at batch {batch}, in turns")
+            timings[batch] = apart.time(batch, seconds)
+    return timings
 
 
 def _row(variant: Variant, batch: int, timing: Timing, machine: Machine) -> Row:

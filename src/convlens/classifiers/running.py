@@ -11,6 +11,7 @@ from convlens.artifacts.opening import choose_runtime, open_artifact
 from convlens.artifacts.writing import write_proved
 from convlens.classifiers.own_images import own_data, proof_images
 from convlens.errors import ConvlensError
+from convlens.predicting.apart import Subject
 from convlens.predicting.fastest import fastest
 from convlens.predicting.predictor import Predictor, torch_predictor
 from convlens.predicting.runtimes import RUNTIMES
@@ -58,7 +59,35 @@ def _on_the_fastest(classifier: "Classifier", threads: int, device: str, batch: 
         for name in possible
         if RUNTIMES[name].installed
     }
-    return fastest(classifier.fingerprint, candidates, batch=batch, threads=threads)
+    subjects = partial(_subjects, classifier, tuple(candidates), threads)
+    return fastest(classifier.fingerprint, candidates, subjects, batch=batch, threads=threads)
+
+
+def _subjects(
+    classifier: "Classifier", runtimes: tuple[str, ...], threads: int
+) -> tuple[dict[str, Subject], dict[str, str]]:
+    """A classifier on each runtime as another process can load it, and why it cannot be had on others."""
+    made: dict[str, Subject] = {}
+    refused: dict[str, str] = {}
+    for name in runtimes:
+        try:
+            made[name] = _subject(classifier, name, threads)
+        except ConvlensError as error:  # such as an export that does not prove itself: the others may still serve
+            refused[name] = str(error)
+    return made, refused
+
+
+def _subject(classifier: "Classifier", runtime: str, threads: int) -> Subject:
+    if classifier.artifact is not None:
+        return Subject(source=str(classifier.artifact.path), runtime=runtime, threads=threads)
+    if runtime == "torch" and classifier.kind in ("run", "network"):
+        weights = classifier.provenance.weights or None
+        named = classifier.names if weights else None
+        return Subject(
+            source=classifier.source, runtime=runtime, threads=threads, weights=weights, classes=named or None
+        )
+    path = _translated(classifier, FORMAT_FOR[runtime] or "torch")  # a module in memory is nowhere else
+    return Subject(source=str(path), runtime=runtime, threads=threads)
 
 
 def _translated(classifier: "Classifier", to: str) -> Path:

@@ -2,37 +2,48 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
-
-import numpy as np
 
 from convlens import files
 from convlens.errors import ConvlensError
-from convlens.predicting.measuring import Timing, interleave
+from convlens.predicting.apart import Apart, Subject
+from convlens.predicting.measuring import Timing
 from convlens.predicting.predictor import Predictor
 from convlens.predicting.versions import versions
 from convlens.processors import processor_name
 
 _SECONDS = 2.0
 
+# subjects, images a call, seconds for each -> timings, and why others cannot be timed
+Measure = Callable[[Mapping[str, Subject], int, float], tuple[Mapping[str, Timing], Mapping[str, str]]]
+
+
+def measure_apart(
+    subjects: Mapping[str, Subject], batch: int, seconds: float
+) -> tuple[Mapping[str, Timing], Mapping[str, str]]:
+    """Time subjects in processes of their own; give the timings, and why others cannot be timed."""
+    with Apart(subjects) as apart:
+        return apart.time(batch, seconds), apart.refused
+
 
 def fastest(
     fingerprint: str,
     candidates: Mapping[str, Callable[[], Predictor]],
+    subjects: Callable[[], tuple[Mapping[str, Subject], Mapping[str, str]]],
     *,
     batch: int,
     threads: int,
-    measure: Callable[..., Mapping[str, Timing]] = interleave,
+    measure: Measure = measure_apart,
 ) -> Predictor:
-    """Load a network on every candidate runtime, or on the one remembered, and give the fastest predictor.
+    """Load a network on the fastest of its candidate runtimes, or on the one remembered.
 
     Args:
         fingerprint: of the network, whose content is what is remembered, not its name.
         candidates: runtime -> what loads the network on it.
+        subjects: gives runtime -> what is timed, and runtime -> why it cannot be; asked only if nothing is remembered.
         batch: images in a call.
         threads: that a call uses.
-        measure: times calls against each other.
+        measure: times subjects against each other, each in a process of its own.
 
     Raises:
         ConvlensError: `batch` is below 1, or no runtime can run the network.
@@ -44,8 +55,13 @@ def fastest(
     known = files.remembered(memory).get(key)
     if known is not None and known["runtime"] in candidates:
         return _noted(candidates[known["runtime"]](), known, remembered=True)
-    loaded, refused = _load(candidates)
-    timings = _time(loaded, batch, measure)
+    able, refused = subjects()
+    timings, failed = measure(able, batch, _SECONDS)
+    refused = {**refused, **failed}
+    if not timings:
+        raise ConvlensError(
+            "no runtime can run this network: " + "; ".join(f"{n}: {why}" for n, why in refused.items())
+        )
     chosen = min(timings, key=lambda name: timings[name].p50)
     result = {
         "runtime": chosen,
@@ -54,31 +70,7 @@ def fastest(
         "refused": refused,
     }
     files.remember(memory, key, result)
-    return _noted(loaded[chosen], result, remembered=False)
-
-
-def _load(candidates: Mapping[str, Callable[[], Predictor]]) -> tuple[dict[str, Predictor], dict[str, str]]:
-    loaded: dict[str, Predictor] = {}
-    refused: dict[str, str] = {}
-    for name, load in candidates.items():
-        try:
-            loaded[name] = load()
-        except ConvlensError as error:  # such as an export that does not prove itself: the others may still serve
-            refused[name] = str(error)
-    if not loaded:
-        raise ConvlensError(
-            "no runtime can run this network: " + "; ".join(f"{n}: {why}" for n, why in refused.items())
-        )
-    return loaded, refused
-
-
-def _time(
-    loaded: Mapping[str, Predictor], batch: int, measure: Callable[..., Mapping[str, Timing]]
-) -> Mapping[str, Timing]:
-    first = next(iter(loaded.values())).preprocessing
-    x = np.random.default_rng(0).normal(size=(batch, first.channels, *first.size)).astype(np.float32)
-    calls = {name: partial(predictor.probabilities, x) for name, predictor in loaded.items()}
-    return measure(calls, seconds=_SECONDS)
+    return _noted(candidates[chosen](), result, remembered=False)
 
 
 def _noted(predictor: Predictor, result: Mapping[str, Any], *, remembered: bool) -> Predictor:

@@ -57,9 +57,10 @@ def interleave(
             calls[name]()
             taken[name].append(clock() - start)
         rounds += 1
-    return {name: _timing(np.array(values)) for name, values in taken.items()}
+    return {name: timing_of(np.array(values)) for name, values in taken.items()}
 
 
-def _timing(seconds: NDArray[np.float64]) -> Timing:
+def timing_of(seconds: NDArray[np.float64]) -> Timing:
+    """Sum up how long calls took, in seconds (N,)."""
     p50, p95 = np.percentile(seconds * 1000, [50, 95])
     return Timing(p50=float(p50), p95=float(p95), calls=len(seconds), best=float(seconds.min()) * 1000)
