@@ -379,4 +379,4 @@ def test_surplus_and_missing_tensors(artifacts, tmp_path):
 
 
 def test_every_format_is_tried():
-    assert set(FORMATS) == {"onnx", "openvino", "torch", "safetensors"}
+    assert set(FORMATS) == {"onnx", "openvino", "torch", "safetensors", "plan"}

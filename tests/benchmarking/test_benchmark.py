@@ -19,6 +19,8 @@ VARIANTS = {
     ("openvino", "float32"),
     ("openvino", "bfloat16"),
     ("openvino", "int8"),
+    ("engine", "float32"),
+    ("engine", "bfloat16"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.benchmarking.footprint import measure_memory
-from convlens.benchmarking.hot_layers import HotLayer, hot_layers
+from convlens.benchmarking.hot_layers import HotLayer, can_profile, hot_layers
 from convlens.benchmarking.machine import Machine, measure_machine
 from convlens.benchmarking.variants import (
     Variant,
@@ -152,7 +152,7 @@ def benchmark(
         if any((row.arithmetic_share or 0.0) > _BEYOND_THE_PEAK for row in rows):
             note("a runtime is far beyond the machine's peak, which others kept down while it was measured; try again")
         peaks = {v.name: _memory(v, batches, count, note) for v in variants} if memory else {}
-        hot = {v.name: tuple(hot_layers(v, min(batches), layers)) for v in variants} if layers else {}
+        hot = {v.name: tuple(hot_layers(v, min(batches), layers)) for v in variants if can_profile(v)} if layers else {}
     return Benchmark(
         machine=machine,
         versions=versions(),

@@ -46,6 +46,11 @@ class HotLayer:
     share: float
 
 
+def can_profile(variant: Variant) -> bool:
+    """Whether its runtime tells how long each operation takes."""
+    return variant.predictor.runtime in _PROFILERS
+
+
 def hot_layers(variant: Variant, batch: int, top: int = 5) -> list[HotLayer]:
     """The `top` costliest operations of a variant, costliest first.
 
