@@ -208,3 +208,34 @@ def test_compare(capsys):
 def test_compare_wants_two(capsys):
     assert main(["compare", "lenet5"]) == 2
     assert "two networks or more" in capsys.readouterr().err
+
+
+def test_calls_files_types_and_names(net, capsys):
+    assert main(["inspect", net, "--size", "8", "--calls"]) == 0
+    shown = capsys.readouterr().out
+    assert "kernel/stride" in shown
+    assert "3×3/2" in shown
+    assert main(["inspect", net, "--size", "8", "--csv", "a.csv", "--json", "a.json", "--html", "a.html"]) == 0
+    assert Path("a.csv").read_text(encoding="utf-8").startswith("name,kind,module")
+    assert json.loads(Path("a.json").read_text(encoding="utf-8"))["calls"][1]["path"] == "stem"
+    assert "<table>" in Path("a.html").read_text(encoding="utf-8")
+    assert main(["inspect", net, "--size", "x=8", "--wide"]) == 0
+    assert "float32" in capsys.readouterr().out
+    assert main(["inspect", net, "--size", "1,3,8,8:float32", "--graph", "net.svg"]) == 0
+    assert ElementTree.parse("net.svg").getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lenet5", "a.csv"], "write --csv a.csv"),
+        (["lenet5", "resnet18"], "inspect takes one network"),
+        (["lenet5", "--csv", "a.csv", "--json"], "name a file for each"),
+        (["lenet5", "--size", "8:flaot32"], "unknown type in --size '8:flaot32': 'flaot32'"),
+        (["lenet5", "--calls", "--operations"], "choose one"),
+        (["lenet5", "--graph", "net.png"], "must end in .svg or .dot"),
+    ],
+)
+def test_mistakes_with_files_and_types(net, arguments, message, capsys):
+    assert main(["inspect", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,9 +1,10 @@
 """What can be read off the graph of any module: shapes, parameters, costs, memory, receptive fields."""
 
+from convlens.anatomy.anatomy import Anatomy
 from convlens.anatomy.memory import InferenceMemory
 from convlens.anatomy.receptive import ReceptiveField
 from convlens.anatomy.rows import Row
-from convlens.anatomy.sheet import Anatomy, inspect
+from convlens.anatomy.sheet import Sheet, inspect
 from convlens.anatomy.training_memory import TrainingMemory, training_memory
 from convlens.anatomy.tree import ModuleNode
 from convlens.anatomy.wrong_shape import WrongShapeError
@@ -14,6 +15,7 @@ __all__ = [
     "ModuleNode",
     "ReceptiveField",
     "Row",
+    "Sheet",
     "TrainingMemory",
     "WrongShapeError",
     "inspect",

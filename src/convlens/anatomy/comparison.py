@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from convlens.anatomy.rows import Row
 
 if TYPE_CHECKING:
-    from convlens.anatomy.sheet import Anatomy
+    from convlens.anatomy.anatomy import Anatomy
 
 
 _JOINS = ("cat", "concat", "stack")

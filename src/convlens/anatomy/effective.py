@@ -15,8 +15,8 @@ from convlens.graph import Ref
 from convlens.graph.operators import Convolution, Norm, arguments_of, family, origin, plain
 
 if TYPE_CHECKING:
+    from convlens.anatomy.anatomy import Anatomy
     from convlens.anatomy.receptive import Places, ReceptiveField
-    from convlens.anatomy.sheet import Anatomy
 
 _TWO_SIGMA = 0.9545
 

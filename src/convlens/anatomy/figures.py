@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from convlens.anatomy.anatomy import Anatomy
     from convlens.anatomy.effective import EffectiveField
     from convlens.anatomy.receptive import ReceptiveField
-    from convlens.anatomy.sheet import Anatomy
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _FACE, _EDGE, _FIELD, _LOCAL = "#8fb8de", "#1f4e79", "#d1495b", "#edae49"

@@ -9,7 +9,7 @@ from convlens.graph import Failure, Graph, record
 from convlens.graph.structure import refs
 
 if TYPE_CHECKING:
-    from convlens.anatomy.sheet import Anatomy
+    from convlens.anatomy.anatomy import Anatomy
 
 _LARGEST = 1024
 _SECONDS = 4.0

@@ -1,10 +1,11 @@
 """The rows of an anatomy: one for each operation, and one for each module whose parameters no operation used."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from convlens.anatomy.costs import cost
 from convlens.graph import Graph, Operation, Tensor
-from convlens.graph.operators import FAMILIES, family, plain
+from convlens.graph.operators import FAMILIES, Convolution, Pool, family, plain
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Row:
         module: path of the module it belongs to.
         operation: its index in the graph, None for unused parameters.
         shapes: shapes of the tensors it makes.
+        inputs: shapes of the tensors it is given, without parameters and buffers.
+        dtype: of the first tensor it makes, such as "float32".
+        kernel, stride: of a convolution or a pooling, one number for each axis; () of anything else.
         parameters: elements of the parameters it is the first to use, so that rows add up; trainable + frozen.
         buffers: elements of the buffers it is the first to use.
         macs, flops: None where there is no formula.
@@ -36,6 +40,10 @@ class Row:
     bytes_read: int
     bytes_written: int
     parameter_names: tuple[str, ...] = field(default=())
+    inputs: tuple[tuple[int, ...], ...] = ()
+    dtype: str = ""
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -66,9 +74,17 @@ def rows_of(graph: Graph) -> tuple[Row, ...]:
     return (*rows, *_unused(owners.get(None, [])))
 
 
+def window_of(rows: Iterable[Row]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Kernel size and stride of the convolutions and poolings among the rows, if they are all alike; else (), ()."""
+    windows = {(row.kernel, row.stride) for row in rows if row.kernel}
+    return windows.pop() if len(windows) == 1 else ((), ())
+
+
 def _row(graph: Graph, operation: Operation, owned: list[Tensor]) -> Row:
     view = family(operation) == "view"
     price = cost(graph, operation)
+    kernel, stride = _window(graph, operation)
+    trainable, frozen, buffers = _owned(owned)
     return Row(
         name=operation.name,
         kind=operation.kind,
@@ -80,17 +96,35 @@ def _row(graph: Graph, operation: Operation, owned: list[Tensor]) -> Row:
         bytes_read=0 if view else sum(graph.tensors[index].nbytes for index in set(operation.inputs)),
         bytes_written=0 if view else sum(graph.tensors[index].nbytes for index in set(operation.outputs)),
         parameter_names=tuple(tensor.name for tensor in owned),
-        **_owned(owned),
+        inputs=tuple(graph.tensors[index].shape for index in operation.inputs if _flows(graph.tensors[index])),
+        dtype=str(graph.tensors[operation.outputs[0]].dtype).removeprefix("torch.") if operation.outputs else "",
+        kernel=kernel,
+        stride=stride,
+        trainable=trainable,
+        frozen=frozen,
+        buffers=buffers,
     )
 
 
-def _owned(tensors: list[Tensor]) -> dict[str, int]:
+def _flows(tensor: Tensor) -> bool:
+    return tensor.role not in ("parameter", "buffer")
+
+
+def _window(graph: Graph, operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    convolution, pool = Convolution.of(operation), Pool.of(operation)
+    if convolution is not None:
+        return graph.tensors[convolution.weight].shape[2:], convolution.stride
+    return (pool.kernel_size, pool.stride) if pool is not None else ((), ())
+
+
+def _owned(tensors: list[Tensor]) -> tuple[int, int, int]:
+    """Elements that are trained, frozen, and of buffers."""
     parameters = [tensor for tensor in tensors if tensor.role == "parameter"]
-    return {
-        "trainable": sum(tensor.numel for tensor in parameters if tensor.requires_grad),
-        "frozen": sum(tensor.numel for tensor in parameters if not tensor.requires_grad),
-        "buffers": sum(tensor.numel for tensor in tensors if tensor.role == "buffer"),
-    }
+    return (
+        sum(tensor.numel for tensor in parameters if tensor.requires_grad),
+        sum(tensor.numel for tensor in parameters if not tensor.requires_grad),
+        sum(tensor.numel for tensor in tensors if tensor.role == "buffer"),
+    )
 
 
 def _unused(owned: list[Tensor]) -> list[Row]:
@@ -109,9 +143,12 @@ def _unused(owned: list[Tensor]) -> list[Row]:
             bytes_read=0,
             bytes_written=0,
             parameter_names=tuple(tensor.name for tensor in tensors),
-            **_owned(tensors),
+            trainable=trainable,
+            frozen=frozen,
+            buffers=buffers,
         )
         for module, tensors in groups.items()
+        for trainable, frozen, buffers in [_owned(tensors)]
     ]
 
 

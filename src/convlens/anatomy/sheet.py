@@ -1,180 +1,44 @@
-"""The anatomy of a module: everything that can be read off one forward pass."""
+"""An anatomy that shows itself, and `inspect`, which makes it."""
 
-from collections import Counter
-from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
-from convlens.anatomy.memory import InferenceMemory, inference_memory
-from convlens.anatomy.receptive import ReceptiveField, ReceptiveFields
-from convlens.anatomy.rows import Row, rows_of
-from convlens.anatomy.tables import as_html, as_json, as_text
-from convlens.anatomy.training_memory import TrainingMemory, training_memory
-from convlens.anatomy.tree import ModuleNode, tree_of
+from convlens.anatomy import tables
+from convlens.anatomy.anatomy import Anatomy
+from convlens.anatomy.effective import EffectiveField, effective_receptive_field
+from convlens.anatomy.wrong_shape import explain_failure
 from convlens.errors import ConvlensError
-from convlens.graph import Graph, record
-from convlens.graph.structure import refs
-
-if TYPE_CHECKING:
-    from convlens.anatomy.effective import EffectiveField
+from convlens.graph import record
 
 
-class Anatomy:
-    """Shapes, parameters, costs, memory and receptive fields of one module on one input. Made by `inspect`.
-
-    Attributes:
-        graph: the forward pass it was read from.
-        name: the class of the module.
-        module, inputs: what was inspected.
-    """
-
-    def __init__(self, graph: Graph, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.graph = graph
-        self.name = type(module).__name__
-        self.module = module
-        self.inputs = inputs
-        self._fields: dict[str, ReceptiveField | None] = {}
-        self.planned: dict[str, TrainingMemory] = {}
-
-    @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """One row for each operation, in order, then one for each module with parameters that nothing used."""
-        return rows_of(self.graph)
-
-    @cached_property
-    def modules(self) -> ModuleNode:
-        """The outermost module; its `children` are the modules inside."""
-        return tree_of(self.graph, self.rows)
-
-    @property
-    def parameters(self) -> int:
-        """Elements of all parameters, a shared one counted once: `sum(p.numel() for p in module.parameters())`."""
-        return self.trainable + self.frozen
-
-    @property
-    def trainable(self) -> int:
-        """Elements of the parameters that require a gradient."""
-        return sum(row.trainable for row in self.rows)
-
-    @property
-    def frozen(self) -> int:
-        """Elements of the parameters that do not."""
-        return sum(row.frozen for row in self.rows)
-
-    @property
-    def buffers(self) -> int:
-        """Elements of the buffers, such as the running statistics of a normalisation."""
-        return sum(row.buffers for row in self.rows)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of convolutions and matrix products, for the whole batch; without what is `not_counted`."""
-        return sum(row.macs or 0 for row in self.rows)
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations, a MAC being two, for the whole batch; without what is `not_counted`."""
-        return sum(row.flops or 0 for row in self.rows)
-
-    @cached_property
-    def not_counted(self) -> dict[str, int]:
-        """Operators without a formula, each with how often it occurs."""
-        missing = [row for row in self.rows if row.operation is not None and (row.macs is None or row.flops is None)]
-        return dict(Counter(self.graph.operations[row.operation or 0].target for row in missing))
-
-    @cached_property
-    def memory(self) -> InferenceMemory:
-        """The memory of one inference, part by part."""
-        return inference_memory(self.graph)
-
-    @property
-    def peak_memory(self) -> int:
-        """Bytes that one inference allocates at its peak, beside parameters, buffers and input; see `memory`."""
-        return self.memory.peak
-
-    @cached_property
-    def training_memory(self) -> int:
-        """Bytes that a training step with SGD and momentum holds at its peak, beside parameters, buffers and input."""
-        return self.training("sgd").total
-
-    def training(self, optimizer: str = "adamw") -> TrainingMemory:
-        """The memory of a training step on this input with that optimiser, part by part; see `training_memory`."""
-        if optimizer not in self.planned:
-            self.planned[optimizer] = training_memory(self.module, *self.inputs, optimizer=optimizer)
-        return self.planned[optimizer]
-
-    @cached_property
-    def receptive_fields(self) -> ReceptiveFields:
-        """The receptive fields of all tensors, worked out when first asked for."""
-        return ReceptiveFields(self.graph)
-
-    def receptive_field(self, at: str = "", unit: Sequence[int] | None = None, *, source: int = 0) -> ReceptiveField:
-        """The part of the input that can influence one unit.
-
-        Args:
-            at: a module's path, an operation's name, or `path:1` for the second tensor that a module returns; the
-                network's output by default.
-            unit: row and column of the unit in that map, counted from 0; the middle by default.
-            source: number of the input, where there are several.
-
-        Raises:
-            ConvlensError: there is no such module, operation, unit or input.
-
-        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, padding=1))
-        >>> field = inspect(net, (3, 32, 32)).receptive_field(at="1", unit=(0, 8))
-        >>> field.rows, field.columns, field.size, field.stride, field.offset
-        ((0, 3), (13, 19), 7, 2, 0)
-        """
-        return self.receptive_fields.of(at, unit, source)
-
-    def field_of(self, at: str) -> ReceptiveField | None:
-        """The field of the middle unit of a module or operation; None where there is none or several."""
-        if at not in self._fields:
-            try:
-                self._fields[at] = self.receptive_field(at)
-            except ConvlensError:
-                self._fields[at] = None
-        return self._fields[at]
-
-    def effective_receptive_field(
-        self, at: str, unit: Sequence[int] | None = None, *, images: Any = None, count: int = 16, seed: int = 0
-    ) -> "EffectiveField":
-        """How much each pixel really moves a unit, measured by gradients; see `anatomy.effective`."""
-        from convlens.anatomy.effective import effective_receptive_field
-
-        return effective_receptive_field(self, at, unit, images=images, count=count, seed=seed)
-
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the tensors that went in."""
-        return tuple(self.graph.tensors[index].shape for index in self.graph.inputs)
-
-    @property
-    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the tensors that came out."""
-        return tuple(self.graph.tensors[index].shape for index in refs(self.graph.results))
+class Sheet(Anatomy):
+    """An anatomy with its tables, for a terminal, a notebook and other programs; see `convlens.anatomy.tables`."""
 
     def to_text(self, depth: int | None = None, width: int | None = None) -> str:
         """The table of modules down to `depth`, with the totals, for a terminal."""
-        return as_text(self, depth, width)
+        return tables.as_text(self, tables.modules_table(self, depth), width)
 
     def to_html(self, depth: int | None = None) -> str:
         """The table of modules as a piece of HTML."""
-        return as_html(self, depth)
+        return tables.as_html(self, tables.modules_table(self, depth))
 
     def to_json(self) -> str:
         """Totals, modules and operations as a JSON text."""
-        return as_json(self)
+        return tables.as_json(self)
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`, one operation a line."""
         from pandas import DataFrame
 
-        from convlens.anatomy.tables import records
+        return DataFrame(tables.records(self))
 
-        return DataFrame(records(self))
+    def effective_receptive_field(
+        self, at: str, unit: Sequence[int] | None = None, *, images: Any = None, count: int = 16, seed: int = 0
+    ) -> EffectiveField:
+        """How much each pixel really moves a unit, measured by gradients; see `anatomy.effective`."""
+        return effective_receptive_field(self, at, unit, images=images, count=count, seed=seed)
 
     def __repr__(self) -> str:
         return self.to_text(depth=2)
@@ -183,7 +47,13 @@ class Anatomy:
         return self.to_html()
 
 
-def inspect(module: nn.Module, *inputs: Any, input_size: Any = None) -> Anatomy:
+def inspect(
+    module: nn.Module,
+    *inputs: Any,
+    input_size: Any = None,
+    keywords: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Sheet:
     """Work out the anatomy of any module for one input, without computing a number of it.
 
     Args:
@@ -191,6 +61,8 @@ def inspect(module: nn.Module, *inputs: Any, input_size: Any = None) -> Anatomy:
         inputs: for each argument of `forward` a size such as `(3, 224, 224)`, a batch of 1 being added, a tensor, or
             nests of these; see `convlens.graph.record`.
         input_size: the same as one positional size, by name.
+        keywords: arguments of `forward` that are given by name, of the same kinds.
+        name: what tables call it; its class if not given.
 
     Raises:
         WrongShapeError: the forward pass fails on such an input; its `anatomy` goes up to the failure.
@@ -204,12 +76,12 @@ def inspect(module: nn.Module, *inputs: Any, input_size: Any = None) -> Anatomy:
             f"inspect takes a torch.nn.Module, not {module!r}; make one, as convlens.create('resnet18')"
         )
     given = inputs if input_size is None else (*inputs, input_size)
-    if not given or (len(given) == 1 and isinstance(given[0], (int, float, str))):
+    if not (given or keywords) or (len(given) == 1 and isinstance(given[0], (int, float, str))):
         got = f", not {given[0]!r}" if given else ""
         raise ConvlensError(f"inspect needs an input size{got}, such as convlens.inspect(net, (3, 224, 224))")
-    sheet = Anatomy(record(module, *given), module, given)
-    if sheet.graph.failure is not None:
-        from convlens.anatomy.wrong_shape import explain_failure
-
+    keywords = dict(keywords or {})
+    graph = record(module, *given, keywords=keywords)
+    sheet = Sheet(graph=graph, name=name or type(module).__name__, module=module, inputs=given, keywords=keywords)
+    if graph.failure is not None:
         raise explain_failure(sheet)
     return sheet

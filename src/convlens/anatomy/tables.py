@@ -5,19 +5,22 @@ import html
 import io
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from convlens.anatomy.anatomy import Anatomy
+from convlens.anatomy.calls import CallRow, call_rows
 from convlens.anatomy.quantities import count, shape, size_in_bytes
+from convlens.anatomy.training_memory import TrainingMemory
 from convlens.anatomy.tree import ModuleNode
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from convlens.anatomy.receptive import ReceptiveField
-    from convlens.anatomy.sheet import Anatomy
 
-COLUMNS = ("module", "class", "output", "parameters", "MACs", "FLOPs", "moved", "FLOP/B", "field")
+Planned = Mapping[str, TrainingMemory]  # optimiser → the memory of a training step
+_MORE = ("input", "kernel/stride", "dtype", "share")
+_LEFT = {"module", "operation", "class", "output", "input", "kernel/stride", "dtype"}
 _AS_WIDE_AS_IT_TAKES = 10_000
 
 
@@ -30,16 +33,32 @@ def field_text(field: "ReceptiveField | None") -> str:
     return f"{most}{local.size}/{local.stride}{star}" if local.regular else f"{most}{local.word}{star}"
 
 
-def cells(sheet: "Anatomy", node: ModuleNode) -> tuple[str, ...]:
-    """One line of the table of modules."""
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """A table for people: titles, and lines of cells of which the first is indented by its depth."""
+
+    titles: tuple[str, ...]
+    lines: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def modules_table(sheet: Anatomy, depth: int | None, *, more: bool = False) -> Lines:
+    """One line a module; with `more`, its input, kernel and stride, dtype and share of the MACs too."""
+    titles = ("module", "class", "output", *(_MORE if more else ()), *_COSTS)
+    lines = [(node.depth, _module_cells(sheet, node, more)) for node in sheet.modules.walk(depth)]
+    return Lines(titles=titles, lines=tuple(lines))
+
+
+def _module_cells(sheet: Anatomy, node: ModuleNode, more: bool) -> tuple[str, ...]:
     moved = node.bytes_read + node.bytes_written
     intensity = f"{node.flops / moved:.1f}" if moved and node.flops is not None else ""
     again = f" ×{node.calls}" if node.calls > 1 else ""
     parameters = count(node.parameters) + (f" (+{count(node.shared)} shared)" if node.shared else "")
+    beside = (_shapes(node.inputs), _window(node.kernel, node.stride), node.dtype, _share(node.macs, sheet))
     return (
-        node.name,
+        node.name or sheet.name,
         node.kind + again,
-        shape(node.shape) if node.calls and node.shapes else ("not called" if not node.calls else ""),
+        _shapes(node.outputs) if node.calls else "not called",
+        *(beside if more else ()),
         parameters if node.parameters or node.shared else "",
         count(node.macs) if node.macs or node.not_counted else "",
         count(node.flops) if node.flops or node.not_counted else "",
@@ -49,7 +68,72 @@ def cells(sheet: "Anatomy", node: ModuleNode) -> tuple[str, ...]:
     )
 
 
-def summary(sheet: "Anatomy") -> list[tuple[str, str]]:
+def operations_table(sheet: Anatomy, *, more: bool = False) -> Lines:
+    """One line an operation, in order."""
+    lines = []
+    for row in sheet.rows:
+        moved = row.bytes_read + row.bytes_written
+        beside = (_shapes(row.inputs), _window(row.kernel, row.stride), row.dtype, _share(row.macs, sheet))
+        cells = (
+            row.name,
+            shape(row.shape) if row.shapes else "",
+            *(beside if more else ()),
+            count(row.parameters) if row.parameters else "",
+            "" if row.macs == 0 else count(row.macs),
+            "" if row.flops == 0 else count(row.flops),
+            size_in_bytes(moved) if moved else "",
+            f"{row.intensity:.1f}" if row.intensity is not None else "",
+            field_text(sheet.field_of(row.name)) if row.operation is not None else "",
+        )
+        lines.append((0, cells))
+    return Lines(titles=("operation", "output", *(_MORE if more else ()), *_COSTS), lines=tuple(lines))
+
+
+def calls_table(sheet: Anatomy, depth: int | None) -> Lines:
+    """One line a call of a module, in execution order."""
+    titles = ("module", "class", "input", "output", "kernel/stride", "dtype", "parameters", "MACs", "FLOPs", "share")
+    rows = [row for row in call_rows(sheet) if depth is None or row.depth <= depth]
+    return Lines(titles=titles, lines=tuple((row.depth, _call_cells(sheet, row)) for row in rows))
+
+
+def _call_cells(sheet: Anatomy, row: CallRow) -> tuple[str, ...]:
+    again = f" (call {row.occurrence + 1})" if row.occurrence else ""
+    unknown = "?" if row.not_counted else ""
+    return (
+        (row.path or sheet.name) + again,
+        row.kind,
+        _shapes(row.inputs),
+        _shapes(row.outputs),
+        _window(row.kernel, row.stride),
+        row.dtype,
+        count(row.parameters) if row.parameters else "",
+        count(row.macs) if row.macs else unknown,
+        count(row.flops) if row.flops else unknown,
+        _share(row.macs, sheet),
+    )
+
+
+_COSTS = ("parameters", "MACs", "FLOPs", "moved", "FLOP/B", "field")
+_SHOWN = 3  # shapes in one cell
+
+
+def _shapes(shapes: Sequence[Sequence[int]]) -> str:
+    return ", ".join(shape(each) for each in shapes[:_SHOWN]) + (", …" if len(shapes) > _SHOWN else "")
+
+
+def _window(kernel: Sequence[int], stride: Sequence[int]) -> str:
+    """Kernel and stride: 3×3/2 where the stride is the same along each axis, else 3×3/2×1."""
+    if not kernel:
+        return ""
+    step = shape(stride[:1]) if len(set(stride)) == 1 else shape(stride)
+    return f"{shape(kernel)}/{step}"
+
+
+def _share(macs: int | None, sheet: Anatomy) -> str:
+    return f"{macs / sheet.macs:.1%}" if macs and sheet.macs else ""
+
+
+def summary(sheet: Anatomy, planned: Planned | None = None) -> list[tuple[str, str]]:
     """The totals, in words."""
     frozen = f" ({count(sheet.frozen)} frozen)" if sheet.frozen else ""
     lines = [
@@ -61,7 +145,7 @@ def summary(sheet: "Anatomy") -> list[tuple[str, str]]:
         ("FLOPs", f"{sheet.flops:,} ({count(sheet.flops)})"),
         ("peak memory", f"{size_in_bytes(sheet.peak_memory)} beside parameters and input"),
     ]
-    for optimizer, memory in sheet.planned.items():
+    for optimizer, memory in (planned or {}).items():
         parts = (
             f"{size_in_bytes(memory.saved)} saved for the backward pass, {size_in_bytes(memory.gradients)} gradients"
         )
@@ -73,77 +157,50 @@ def summary(sheet: "Anatomy") -> list[tuple[str, str]]:
     return lines
 
 
-def as_text(sheet: "Anatomy", depth: int | None, width: int | None) -> str:
-    """The table of modules and the totals, drawn for a terminal."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(COLUMNS):
-        table.add_column(title, justify="left" if number < 3 else "right", no_wrap=True)
-    for node in sheet.modules.walk(depth):
-        first, *others = cells(sheet, node)
-        table.add_row("  " * node.depth + (first or sheet.name), *others)
-    return _drawn(sheet, table, width)
-
-
-def operations_as_text(sheet: "Anatomy", width: int | None = None) -> str:
-    """The table of operations and the totals, drawn for a terminal."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("operation", "output", "parameters", "MACs", "FLOPs", "moved", "FLOP/B", "field"):
-        table.add_column(title, justify="left" if title in ("operation", "output") else "right", no_wrap=True)
-    for row in sheet.rows:
-        moved = row.bytes_read + row.bytes_written
-        table.add_row(
-            row.name,
-            shape(row.shape) if row.shapes else "",
-            count(row.parameters) if row.parameters else "",
-            "" if row.macs == 0 else count(row.macs),
-            "" if row.flops == 0 else count(row.flops),
-            size_in_bytes(moved) if moved else "",
-            f"{row.intensity:.1f}" if row.intensity is not None else "",
-            field_text(sheet.field_of(row.name)) if row.operation is not None else "",
-        )
-    return _drawn(sheet, table, width)
-
-
-def _drawn(sheet: "Anatomy", table: "Table", width: int | None) -> str:
+def as_text(sheet: Anatomy, table: Lines, width: int | None = None, planned: Planned | None = None) -> str:
+    """A table and the totals, drawn for a terminal."""
     from rich.console import Console
     from rich.table import Table
 
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for title in table.titles:
+        drawn.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=True)
+    for depth, (first, *others) in table.lines:
+        drawn.add_row("  " * depth + first, *others)
     totals = Table(box=None, pad_edge=False, show_header=False)
     totals.add_column(no_wrap=True)
     totals.add_column()
-    for line in summary(sheet):
+    for line in summary(sheet, planned):
         totals.add_row(*line)
     buffer = io.StringIO()
     # A number cut short is a wrong number: rather a line that a narrow terminal has to wrap.
-    Console(file=buffer, width=_AS_WIDE_AS_IT_TAKES, color_system=None).print(table)
+    Console(file=buffer, width=_AS_WIDE_AS_IT_TAKES, color_system=None).print(drawn)
     console = Console(file=buffer, width=width or int(os.environ.get("COLUMNS", 120)), color_system=None)
     console.print()
     console.print(totals)
     return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
 
 
-def as_html(sheet: "Anatomy", depth: int | None) -> str:
-    """The table of modules and the totals as one HTML element, without a style of its own that could leak."""
-    right = ' style="text-align:right"'
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in COLUMNS)
+def as_html(sheet: Anatomy, table: Lines, planned: Planned | None = None) -> str:
+    """A table and the totals as one HTML element, without a style of its own that could leak."""
+    head = "".join(f"<th{_aligned(title)}>{html.escape(title)}</th>" for title in table.titles)
     body = []
-    for node in sheet.modules.walk(depth):
-        first, *others = cells(sheet, node)
-        indent = f' style="padding-left:{0.5 + 1.2 * node.depth:.1f}em;text-align:left"'
-        line = f"<td{indent}>{html.escape(first or sheet.name)}</td>"
-        line += "".join(f"<td{right if i > 1 else ''}>{html.escape(each)}</td>" for i, each in enumerate(others))
+    for depth, (first, *others) in table.lines:
+        line = f'<td style="padding-left:{0.5 + 1.2 * depth:.1f}em;text-align:left">{html.escape(first)}</td>'
+        cells = zip(table.titles[1:], others, strict=True)
+        line += "".join(f"<td{_aligned(title)}>{html.escape(each)}</td>" for title, each in cells)
         body.append(f"<tr>{line}</tr>")
-    totals = "".join(f"<dt>{html.escape(a)}</dt><dd>{html.escape(b)}</dd>" for a, b in summary(sheet))
+    totals = "".join(f"<dt>{html.escape(a)}</dt><dd>{html.escape(b)}</dd>" for a, b in summary(sheet, planned))
     rows = "\n".join(body)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    return f'<div class="convlens-anatomy"><dl>{totals}</dl>{table}</div>'
+    drawn = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+    return f'<div class="convlens-anatomy"><dl>{totals}</dl>{drawn}</div>'
 
 
-def records(sheet: "Anatomy") -> list[dict[str, Any]]:
+def _aligned(title: str) -> str:
+    return f' style="text-align:{"left" if title in _LEFT else "right"}"'
+
+
+def records(sheet: Anatomy) -> list[dict[str, Any]]:
     """One flat record for each operation."""
     return [
         {
@@ -151,11 +208,16 @@ def records(sheet: "Anatomy") -> list[dict[str, Any]]:
             "kind": row.kind,
             "module": row.module,
             "shape": list(row.shape),
+            "input": [list(each) for each in row.inputs],
+            "kernel": list(row.kernel),
+            "stride": list(row.stride),
+            "dtype": row.dtype,
             "parameters": row.parameters,
             "trainable": row.trainable,
             "frozen": row.frozen,
             "buffers": row.buffers,
             "macs": row.macs,
+            "share": row.macs / sheet.macs if row.macs and sheet.macs else 0.0,
             "flops": row.flops,
             "bytes_read": row.bytes_read,
             "bytes_written": row.bytes_written,
@@ -181,9 +243,9 @@ def pattern(field: "ReceptiveField | None") -> dict[str, Any] | None:
     }
 
 
-def totals(sheet: "Anatomy") -> dict[str, Any]:
+def totals(sheet: Anatomy, planned: Planned | None = None) -> dict[str, Any]:
     """The totals as plain numbers; `training_memory`, part by part, for each optimiser that was asked about, if any."""
-    planned = {optimizer: asdict(memory) for optimizer, memory in sheet.planned.items()}
+    memories = {optimizer: asdict(memory) for optimizer, memory in (planned or {}).items()}
     return {
         "name": sheet.name,
         "input": [list(each) for each in sheet.input_shapes],
@@ -195,18 +257,23 @@ def totals(sheet: "Anatomy") -> dict[str, Any]:
         "macs": sheet.macs,
         "flops": sheet.flops,
         "peak_memory": sheet.peak_memory,
-        **({"training_memory": planned} if planned else {}),
+        **({"training_memory": memories} if memories else {}),
         "not_counted": sheet.not_counted,
     }
 
 
-def tree(sheet: "Anatomy", node: ModuleNode, depth: int | None = None) -> dict[str, Any]:
+def tree(sheet: Anatomy, node: ModuleNode, depth: int | None = None) -> dict[str, Any]:
     """A module and those inside it as nested plain records."""
     return {
         "path": node.path,
         "kind": node.kind,
         "calls": node.calls,
         "shapes": [list(each) for each in node.shapes],
+        "outputs": [list(each) for each in node.outputs],
+        "inputs": [list(each) for each in node.inputs],
+        "kernel": list(node.kernel),
+        "stride": list(node.stride),
+        "dtype": node.dtype,
         "parameters": node.parameters,
         "trainable": node.trainable,
         "frozen": node.frozen,
@@ -222,15 +289,38 @@ def tree(sheet: "Anatomy", node: ModuleNode, depth: int | None = None) -> dict[s
     }
 
 
-def as_json(sheet: "Anatomy", depth: int | None = None) -> str:
-    """Totals, the tree of modules and the rows, as JSON."""
-    content = {**totals(sheet), "modules": tree(sheet, sheet.modules, depth), "rows": records(sheet)}
+def as_json(sheet: Anatomy, depth: int | None = None, planned: Planned | None = None) -> str:
+    """Totals, the tree of modules, the rows and the calls, as JSON."""
+    content = {
+        **totals(sheet, planned),
+        "modules": tree(sheet, sheet.modules, depth),
+        "rows": records(sheet),
+        "calls": [asdict(row) for row in call_rows(sheet)],
+    }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def as_csv(sheet: "Anatomy") -> str:
+def as_csv(sheet: Anatomy) -> str:
     """The rows as CSV; shapes are written 1×64×56×56, what is unknown is left empty."""
-    lines = [_flat(record) for record in records(sheet)]
+    return _csv([_flat(record) for record in records(sheet)])
+
+
+def calls_as_csv(sheet: Anatomy, depth: int | None = None) -> str:
+    """The calls as CSV, in execution order."""
+    rows = [row for row in call_rows(sheet) if depth is None or row.depth <= depth]
+    return _csv([asdict(row) | _written_out(row) for row in rows])
+
+
+def _written_out(row: CallRow) -> dict[str, str]:
+    return {
+        "inputs": " ".join(map(shape, row.inputs)),
+        "outputs": " ".join(map(shape, row.outputs)),
+        "kernel": shape(row.kernel) if row.kernel else "",
+        "stride": shape(row.stride) if row.stride else "",
+    }
+
+
+def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(lines[0]) if lines else ["name"], lineterminator="\n")
     writer.writeheader()
@@ -245,6 +335,9 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "shape": shape(record["shape"]),
+        "input": " ".join(map(shape, record["input"])),
+        "kernel": shape(record["kernel"]) if record["kernel"] else "",
+        "stride": shape(record["stride"]) if record["stride"] else "",
         "field_size": shape(size) if size else "",
         "field_stride": "×".join(f"{each:g}" for each in stride) if stride else "",
         "field_exact": field.get("exact", ""),
@@ -258,15 +351,15 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75re
 dl { display: grid; grid-template-columns: max-content auto; gap: .15rem 1rem; }
 dt { opacity: .7; } dd { margin: 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th { position: sticky; top: 0; background: Canvas; text-align: right; } th:nth-child(-n+3) { text-align: left; }
+th { position: sticky; top: 0; background: Canvas; }
 td, th { padding: .15rem .6rem; white-space: nowrap; } tbody tr:hover { background: color-mix(in srgb, CanvasText 8%,
 Canvas); }
 """
 
 
-def as_page(sheet: "Anatomy", depth: int | None = None) -> str:
-    """A whole web page with the totals and the table of modules; it loads nothing from elsewhere."""
+def as_page(sheet: Anatomy, table: Lines, planned: Planned | None = None) -> str:
+    """A whole web page with the totals and a table; it loads nothing from elsewhere."""
     title = html.escape(sheet.name)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    body = f"<h1>{title}</h1>{as_html(sheet, depth)}"
+    body = f"<h1>{title}</h1>{as_html(sheet, table, planned)}"
     return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>{body}</body></html>'

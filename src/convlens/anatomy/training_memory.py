@@ -1,6 +1,6 @@
 """How many bytes a training step holds at once: the step is run on fake tensors, and a ledger of storages is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
@@ -126,7 +126,9 @@ def _needed(func: Any, args: Any, result: Any) -> int:
     )
 
 
-def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> TrainingMemory:
+def training_memory(
+    module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None = None, optimizer: str = "sgd"
+) -> TrainingMemory:
     """Work out what one training step of `module` holds at its peak, without computing or allocating it.
 
     The sum of all floating-point outputs stands for the loss, whose own tensors are small beside the network's.
@@ -134,6 +136,7 @@ def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> 
     Args:
         module: any module; left as it was.
         inputs: as for `convlens.inspect`; give the batch, such as `(64, 3, 224, 224)`.
+        keywords: arguments of `forward` that are given by name.
         optimizer: "sgd" (with momentum), "sgd without momentum", "adam", "adamw" or "rmsprop".
 
     Raises:
@@ -149,8 +152,8 @@ def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> 
     if not trained:
         raise ConvlensError(f"{type(module).__name__} has no parameter that requires a gradient, so it is not trained")
     stand_ins = StandIns(FakeTensorMode(allow_non_fake_inputs=True))
-    with expelled(stand_ins), isolated(module, stand_ins, inputs, training=True, gradients=True) as tree:
-        done = _step(tree(), inputs, stand_ins)
+    with expelled(stand_ins), isolated(module, stand_ins, inputs, keywords, training=True, gradients=True) as tree:
+        done = _step(tree(), inputs, keywords or {}, stand_ins)
     if isinstance(done, str):
         raise ConvlensError(f"the forward pass of {type(module).__name__} fails in training mode: {done}")
     saved, peak = done
@@ -158,9 +161,11 @@ def training_memory(module: nn.Module, *inputs: Any, optimizer: str = "sgd") -> 
     return TrainingMemory(saved, gradients, COPIES[optimizer] * gradients, peak)
 
 
-def _step(module: nn.Module, inputs: Sequence[Any], stand_ins: StandIns) -> tuple[int, int] | str:
+def _step(
+    module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], stand_ins: StandIns
+) -> tuple[int, int] | str:
     """Forward and backward pass; the bytes alive between them, and at the most; or why the forward pass fails."""
-    arguments, named = fake_arguments(module, inputs, {}, stand_ins)
+    arguments, named = fake_arguments(module, inputs, keywords, stand_ins)
     ledger = _Ledger(stand_ins)
     ledger.ignore([*module.parameters(), *module.buffers(), *leaves((arguments, named), torch.Tensor)])
     with torch.enable_grad(), stand_ins.mode, ledger:

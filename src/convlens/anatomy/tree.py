@@ -1,9 +1,9 @@
 """The tree of modules with the numbers of everything inside each."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from convlens.anatomy.rows import Row
+from convlens.anatomy.rows import Row, window_of
 from convlens.graph import Graph
 from convlens.graph.structure import refs
 
@@ -13,10 +13,15 @@ class ModuleNode:
     """One module with everything inside it.
 
     Attributes:
-        path: its first path in the tree, "" for the outermost module.
+        path: its path in the tree, "" for the outermost module. A module that is called under several of its paths,
+            from modules of their own, is a node under each.
         kind: its class.
         calls: how often it ran; 0 for a module that the forward pass never reached.
         shapes: shapes of the tensors that its first call returned.
+        outputs: shapes of the first tensor that each call returned, each shape once.
+        inputs: shapes of the tensors that its first call was given.
+        kernel, stride: of the convolutions and poolings inside, where all are alike; else ().
+        dtype: of the first tensor that its first call returned.
         trainable, frozen: elements of parameters inside, each counted under its first name only.
         shared: elements of parameters inside that were counted elsewhere.
         buffers: elements of buffers inside.
@@ -29,6 +34,11 @@ class ModuleNode:
     kind: str
     calls: int
     shapes: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    inputs: tuple[tuple[int, ...], ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: str
     trainable: int
     frozen: int
     shared: int
@@ -77,11 +87,12 @@ class ModuleNode:
 
 def tree_of(graph: Graph, rows: tuple[Row, ...]) -> ModuleNode:
     """The modules of the graph as a tree."""
-    children: dict[str, list[str]] = {path: [] for path in graph.modules}
-    for path in graph.modules:
+    paths = [*graph.modules, *dict.fromkeys(call.path for call in graph.calls if call.path not in graph.modules)]
+    children: dict[str, list[str]] = {path: [] for path in paths}
+    for path in paths:
         if path:
-            children[_parent(path, graph)].append(path)
-    inside: dict[str, list[Row]] = {path: [] for path in graph.modules}
+            children[_parent(path, children)].append(path)
+    inside: dict[str, list[Row]] = {path: [] for path in paths}
     for row in rows:
         for path in _ancestors(row.module):
             if path in inside:
@@ -89,9 +100,11 @@ def tree_of(graph: Graph, rows: tuple[Row, ...]) -> ModuleNode:
     return _node("", graph, children, inside)
 
 
-def _parent(path: str, graph: Graph) -> str:
+def _parent(path: str, known: Container[str]) -> str:
     outer = path.rpartition(".")[0]
-    return outer if outer in graph.modules else graph.aliases.get(outer, "")
+    while outer not in known:  # a shared module inside one that is itself shared, and was not called as such
+        outer = outer.rpartition(".")[0]
+    return outer
 
 
 def _ancestors(path: str) -> Iterator[str]:
@@ -104,13 +117,20 @@ def _ancestors(path: str) -> Iterator[str]:
 def _node(path: str, graph: Graph, children: dict[str, list[str]], inside: dict[str, list[Row]]) -> ModuleNode:
     rows = inside[path]
     counted = [row for row in rows if row.macs is not None and row.flops is not None]
-    calls = graph.calls_of(path)
-    shown = [graph.tensors[index].shape for index in refs(calls[0].results)] if calls else []
+    calls = [call for call in graph.calls if call.path == path]
+    made = [tuple(graph.tensors[index].shape for index in refs(call.results)) for call in calls]
+    first = refs(calls[0].results) if calls else []
+    kernel, stride = window_of(rows)
     return ModuleNode(
         path=path,
-        kind=graph.modules[path],
+        kind=graph.modules[graph.aliases.get(path, path)],
         calls=len(calls),
-        shapes=tuple(shown),
+        shapes=made[0] if made else (),
+        outputs=tuple(dict.fromkeys(shapes[0] for shapes in made if shapes)),
+        inputs=tuple(graph.tensors[index].shape for index in refs(calls[0].arguments)) if calls else (),
+        kernel=kernel,
+        stride=stride,
+        dtype=str(graph.tensors[first[0]].dtype).removeprefix("torch.") if first else "",
         macs=sum(row.macs or 0 for row in counted) if counted or not rows else None,
         flops=sum(row.flops or 0 for row in counted) if counted or not rows else None,
         not_counted=len(rows) - len(counted),

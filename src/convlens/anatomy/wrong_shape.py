@@ -11,7 +11,7 @@ from convlens.graph import Failure
 from convlens.graph.structure import refs
 
 if TYPE_CHECKING:
-    from convlens.anatomy.sheet import Anatomy
+    from convlens.anatomy.anatomy import Anatomy
 
 
 class WrongShapeError(ConvlensError):

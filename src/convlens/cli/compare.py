@@ -57,9 +57,10 @@ def compare(
         raise ConvlensError(f"compare needs two networks or more, not {len(sources)}: convlens compare vgg16 resnet50")
     opened = [resolve(source) for source in sources]
     shapes = [each.shape if size is None else read_size(size, each.shape[0]) for each in opened]
-    sheets = [inspect(each.structure(), shape) for each, shape in zip(opened, shapes, strict=True)]
-    for sheet, source in zip(sheets, sources, strict=True):
-        sheet.name = source
+    sheets = [
+        inspect(each.structure(), shape, name=source)
+        for each, shape, source in zip(opened, shapes, sources, strict=True)
+    ]
     parts = [stages(sheet) for sheet in sheets]
     if json_:
         content = [

@@ -13,22 +13,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convlens.anatomy import Anatomy
+    from convlens.anatomy.tables import Planned
     from convlens.classifiers import Classifier
 
 
 def inspect(
     source: str,
-    *,
+    *files: Path,
     size: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     depth: int | None = None,
     at: str | None = None,
     unit: str | None = None,
     input_: Annotated[int, Parameter(name="--input")] = 0,
     operations: Annotated[bool, Parameter(negative="")] = False,
+    calls: Annotated[bool, Parameter(negative="")] = False,
+    wide: Annotated[bool, Parameter(negative="")] = False,
     training: str | None = None,
     effective: Annotated[bool, Parameter(negative="")] = False,
     image: Path | None = None,
     figure: Path | None = None,
+    graph: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     csv: Annotated[bool, Parameter(negative="")] = False,
     html: Annotated[bool, Parameter(negative="")] = False,
@@ -44,54 +48,123 @@ def inspect(
     Args:
         source: A network of the catalogue, a run folder, my_net.py:Net or package.module:factory. Code that you name is
             run as your own, with all that it may do; a file of weights is never opened.
-        size: 224, 192,256 or 3,192,256; the usual one if not given. Once for each input of the network.
+        files: Where to write, after --json, --csv or --html: --csv layers.csv; several forms at once are allowed.
+        size: 224, 192,256 or 3,192,256; the usual one if not given. Once for each input; with its name and its type
+            where they matter: --size 1,128:int64 --size mask=1,128:bool.
         depth: Levels of modules to show; 2 if not given, all with --json.
         at: A module's path or an operation's name: tell the receptive field of one of its units.
         unit: Row and column of the unit, counted from 0; the middle one if not given.
         input_: Which input the receptive field is told for, where there are several.
         operations: List operations instead of modules.
+        calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
+        wide: Show input, kernel and stride, type and share of the MACs in the other tables too.
         training: Tell the memory of a training step too, with this optimiser: sgd, adam, adamw or rmsprop.
         effective: With --at: measure how the influence is spread inside the receptive field, by gradients.
         image: With --at: the picture to draw on, or to measure with.
         figure: Write a picture (.png, .svg, .pdf): the network with its sizes to scale, or with --at the region.
+        graph: Write the network as boxes and arrows (.svg, or .dot for Graphviz), shortcuts included, down to --depth.
         json_: Print JSON; it has training_memory only with --training, for which a step is run on fake tensors.
-        csv: Print the operations as CSV.
+        csv: Print the operations, or with --calls the calls, as CSV.
         html: Print a web page.
         out: Write to this file instead of printing.
     """
     from convlens.anatomy import WrongShapeError
     from convlens.anatomy import inspect as look
     from convlens.classifiers import resolve
-    from convlens.cli.sizes import read_size
 
-    _check(at, unit, effective, image, json_ + csv + html)
+    forms = {name: asked for name, asked in ((".json", json_), (".csv", csv), (".html", html)) if asked}
+    _check(at, unit, effective, image, files, tuple(forms), operations and calls)
     if depth is not None and depth < 0:
         raise ConvlensError(f"--depth is {depth}; use 0 for the network alone, or more levels")
     opened = resolve(source)
-    sizes = tuple(read_size(text, opened.shape[0]) for text in size) or (opened.shape,)
+    sizes, keywords = _given(size, opened.shape)
+    named = "" if ":" in source or Path(source).exists() else source
     try:
-        sheet = look(opened.network if effective else opened.structure(), *sizes)
+        sheet = look(opened.network if effective else opened.structure(), *sizes, keywords=keywords, name=named)
     except WrongShapeError as error:
-        print(error.anatomy.to_text(depth), file=sys.stderr if json_ or csv or html else sys.stdout)
+        print(_table_up_to(error.anatomy, depth), file=sys.stderr if forms else sys.stdout)
         raise
-    sheet.name = sheet.name if ":" in source or Path(source).exists() else source
-    if at is not None:
-        text = _field(sheet, opened, sizes, at, _numbers(unit), input_, effective, image, figure, json_)
-    else:
-        text = _written(sheet, depth, operations, training, json_, csv, html)
-        if figure is not None:
-            from convlens.anatomy.figures import draw_network
+    if graph is not None:
+        from convlens.anatomy.drawing import draw_graph
 
-            draw_network(sheet, figure, depth=1 if depth is None else max(depth, 1))
-    _put(text, out)
+        draw_graph(sheet, graph, depth=1 if depth is None else max(depth, 1))
+    if at is not None:
+        shapes = tuple(tuple(each) for each in sheet.input_shapes)
+        _put(_field(sheet, opened, shapes, at, _numbers(unit), input_, effective, image, figure, json_), out)
+        return 0
+    if figure is not None:
+        from convlens.anatomy.figures import draw_network
+
+        draw_network(sheet, figure, depth=1 if depth is None else max(depth, 1))
+    planned = {} if training is None else {training: sheet.training(training)}
+    view = "calls" if calls else "operations" if operations else "modules"
+    for file in files:
+        _put(_written(sheet, file.suffix, view, depth, wide, planned), file)
+    if not files:
+        _put(_written(sheet, next(iter(forms), ""), view, depth, wide, planned), out)
     return 0
 
 
-def _check(at: str | None, unit: str | None, effective: bool, image: Path | None, forms: int) -> None:
-    if forms > 1:
-        raise ConvlensError("--json, --csv and --html are three forms of the same; choose one")
+def _check(
+    at: str | None,
+    unit: str | None,
+    effective: bool,
+    image: Path | None,
+    files: tuple[Path, ...],
+    forms: tuple[str, ...],
+    two_views: bool,
+) -> None:
     if at is None and (unit is not None or effective or image is not None):
         raise ConvlensError("--unit, --effective and --image are about one place of the network; name it with --at")
+    if two_views:
+        raise ConvlensError("--operations and --calls are two tables; choose one")
+    for file in files:
+        if file.suffix not in forms:
+            options = {".json": "--json", ".csv": "--csv", ".html": "--html"}
+            remedy = f"write {options[file.suffix]} {file}" if file.suffix in options else "inspect takes one network"
+            raise ConvlensError(f"what is {str(file)!r} for? {remedy}; to see several networks: convlens compare")
+    written = {file.suffix for file in files}
+    missing = [form for form in forms if form not in written]
+    if (files and missing) or len(missing) > 1:
+        raise ConvlensError(
+            "--json, --csv and --html print one form; choose one, or name a file for each: --csv a.csv --json a.json"
+        )
+
+
+def _given(texts: tuple[str, ...], usual: tuple[int, ...]) -> tuple[tuple["object", ...], dict[str, "object"]]:
+    """The inputs in order and by name; those with a type as tensors that have no numbers."""
+    from convlens.cli.sizes import read_size
+
+    inputs: list[object] = []
+    keywords: dict[str, object] = {}
+    for text in texts:
+        name, equals, rest = text.rpartition("=")
+        numbers, colon, kind = rest.partition(":")
+        shape = read_size(numbers, usual[0])
+        literal = shape[-1 - numbers.count(",") :]  # with a type it is no image: nothing is added to what was written
+        value: object = _typed(literal, kind, text) if colon else shape
+        if equals:
+            keywords[name] = value
+        else:
+            inputs.append(value)
+    return tuple(inputs) if inputs or keywords else (usual,), keywords
+
+
+def _typed(shape: tuple[int, ...], kind: str, text: str) -> "object":
+    import torch
+
+    from convlens.errors import unknown_name
+
+    kinds = {str(each).removeprefix("torch."): each for each in vars(torch).values() if isinstance(each, torch.dtype)}
+    if kind not in kinds:
+        raise unknown_name(f"type in --size {text!r}:", kind, kinds)
+    return torch.empty(shape, dtype=kinds[kind], device="meta")
+
+
+def _table_up_to(sheet: "Anatomy", depth: int | None) -> str:
+    from convlens.anatomy import tables
+
+    return tables.as_text(sheet, tables.modules_table(sheet, depth), _width())
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:
@@ -140,22 +213,22 @@ def _read(path: Path, opened: "Classifier", size: tuple[int, ...]) -> "NDArray[n
     return opened.preprocessing.at_size((size[-2], size[-1])).open(path)
 
 
-def _written(
-    sheet: "Anatomy", depth: int | None, operations: bool, training: str | None, json_: bool, csv: bool, html: bool
-) -> str:
+def _written(sheet: "Anatomy", form: str, view: str, depth: int | None, wide: bool, planned: "Planned") -> str:
     from convlens.anatomy import tables
 
-    if training is not None:
-        sheet.training(training)
-    if json_:
-        return tables.as_json(sheet, depth)
-    if csv:
-        return tables.as_csv(sheet).rstrip("\n")
-    if html:
-        return tables.as_page(sheet, depth)
-    if operations:
-        return tables.operations_as_text(sheet, _width())
-    return tables.as_text(sheet, 2 if depth is None else depth, _width())
+    if form == ".json":
+        return tables.as_json(sheet, depth, planned)
+    if form == ".csv":
+        return (tables.calls_as_csv(sheet, depth) if view == "calls" else tables.as_csv(sheet)).rstrip("\n")
+    if view == "calls":
+        table = tables.calls_table(sheet, depth)
+    elif view == "operations":
+        table = tables.operations_table(sheet, more=wide)
+    else:
+        table = tables.modules_table(sheet, depth if form or depth is not None else 2, more=wide)
+    if form == ".html":
+        return tables.as_page(sheet, table, planned)
+    return tables.as_text(sheet, table, _width(), planned)
 
 
 def _width() -> int:

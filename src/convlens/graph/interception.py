@@ -1,6 +1,7 @@
 """The recorder: sees every aten operator of the forward pass and writes down what it did to which tensors."""
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -22,12 +23,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.stand_ins = stand_ins
         self.module = module
-        self.paths: dict[nn.Module, str] = {}
-        self.aliases: dict[str, str] = {}
+        self.names: dict[nn.Module, list[str]] = {}
         for path, each in module.named_modules(remove_duplicate=False):
-            first = self.paths.setdefault(each, path)
-            if first != path:
-                self.aliases[path] = first
+            self.names.setdefault(each, []).append(path)
+        self.aliases = {path: first for first, *others in self.names.values() for path in others}
         self.operations: list[Operation] = []
         self.tensors: list[Tensor] = []
         self.storages: list[Storage] = []
@@ -186,13 +185,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def knows(self, module: nn.Module) -> bool:
         """Whether `module` belongs to the recorded tree."""
-        return module in self.paths
+        return module in self.names
+
+    def _place(self, module: nn.Module) -> str:
+        """Of a module's names the one nearest to its caller, so that what it costs is counted where it is called."""
+        caller = self.calls[self._stack[-1]].path.split(".") if self._stack else []
+
+        def nearness(path: str) -> int:
+            pairs = zip(path.split("."), caller, strict=False)
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+        return max(self.names[module], key=nearness)
 
     def enter(self, module: nn.Module, arguments: Any) -> None:
         """Note that `module` begins."""
-        path = self.paths[module]
-        occurrence = self._occurrences.get(path, 0)
-        self._occurrences[path] = occurrence + 1
+        path, first = self._place(module), self.names[module][0]
+        occurrence = self._occurrences.get(first, 0)
+        self._occurrences[first] = occurrence + 1
         self.calls.append(
             ModuleCall(
                 index=len(self.calls),
@@ -211,11 +220,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def leave(self, module: nn.Module, results: Any) -> None:
         """Note that `module` ended; inner calls that an exception cut short end with it."""
-        path = self.paths[module]
         while self._stack:
             index = self._stack.pop()
             call = self.calls[index]
-            if call.path == path:
+            if call.path in self.names[module]:
                 done = replace(call, results=self._known(results), last=len(self.operations), finished=True)
                 self.calls[index] = done
                 return
@@ -260,7 +268,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             inputs=tuple(tensor.index for tensor in self.tensors if tensor.role == "input"),
             results=came_out,
             outputs=tuple(refs(came_out)),
-            modules={path: kind_of(module) for module, path in self.paths.items()},
+            modules={first: kind_of(module) for module, (first, *_) in self.names.items()},
             aliases=self.aliases,
             parameters=self.parameters,
             buffers=self.buffers,

@@ -112,7 +112,7 @@ class ModuleCall:
     """One call of one module; a shared module has several.
 
     Attributes:
-        path: the module's first name in `named_modules()`.
+        path: the module's name in `named_modules()`; of several, the one nearest to the calling module, or the first.
         kind: its class.
         occurrence: 0 for the first call of this module, 1 for the second.
         parent: index of the calling module's call, None for the outermost.
@@ -184,7 +184,7 @@ class Graph:
     def calls_of(self, path: str) -> tuple[ModuleCall, ...]:
         """Every call of the module at `path`, by any of its names."""
         first = self.aliases.get(path, path)
-        return tuple(call for call in self.calls if call.path == first)
+        return tuple(call for call in self.calls if self.aliases.get(call.path, call.path) == first)
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name, or None."""

@@ -134,7 +134,9 @@ class RunFolder:
 
     def write_anatomy(self, sheet: "Anatomy") -> None:
         """Write what was read off the network's graph at the run's input size to `anatomy.json`."""
-        files.write_text(self.path / "anatomy.json", sheet.to_json() + "\n")
+        from convlens.anatomy.tables import as_json
+
+        files.write_text(self.path / "anatomy.json", as_json(sheet) + "\n")
 
 
 def create_folder(parent: str | Path, name: str, description: Description) -> RunFolder:

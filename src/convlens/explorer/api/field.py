@@ -7,6 +7,7 @@ import numpy as np
 from fastapi import APIRouter
 
 from convlens.anatomy import Anatomy
+from convlens.anatomy.effective import effective_receptive_field
 from convlens.anatomy.receptive import ReceptiveField
 from convlens.errors import ConvlensError
 from convlens.explorer.folding import INPUT, Node, unfolded
@@ -38,7 +39,7 @@ def routes(session: Session) -> APIRouter:
         unit = (min(rows - 1, int(down * rows)), min(columns - 1, int(across * columns)))
         place = unit if rows * columns > 1 else None
         with patient.lock:
-            found = patient.sheet.effective_receptive_field(_module_of(patient.sheet, node), place, count=NOISE_IMAGES)
+            found = effective_receptive_field(patient.sheet, _module_of(patient.sheet, node), place, count=NOISE_IMAGES)
         levels = np.rint(np.sqrt(found.magnitude) * 255).astype(np.uint8)
         return {
             "images": found.images,
