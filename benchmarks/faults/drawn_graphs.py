@@ -411,7 +411,7 @@ def widened(d: Drawing) -> Step:
 @kind()
 def padded(d: Drawing) -> Step:
     mode = d.rng.choice(["constant", "reflect", "replicate", "circular"])
-    low = -2 if mode in ("constant", "replicate", "circular") else 0
+    low = -2 if mode in ("constant", "replicate") else 0  # torch copies what it did not write where circular ones crop
     amounts = tuple(d.rng.randint(low, 3) for _ in range(4))
     return lambda x: F.pad(x, amounts, mode=mode)
 

@@ -33,7 +33,7 @@ def map_of(found: Field) -> Map:
     """Find out along which dimensions of a tensor the place on the image changes."""
     dimensions = _place_dimensions(found)
     for dimension in dimensions:
-        if not _factored_by_axes(found, dimension):
+        if len(dimensions) > 1 or not _factored_by_axes(found, dimension):
             found = found.single(dimension)
     return Map(found, tuple(factor for dimension in dimensions for factor in found.factors(dimension)))
 
