@@ -123,7 +123,7 @@ def draw(seed: int, kinds: Sequence[str] = ()) -> tuple[Drawn, tuple[int, ...], 
 
 # after these the axes of a map may be both rows and columns, or neither, and nobody could tell which come first
 _UNPLACED = {"diagonal", "turned", "reduced", "distances", "listed", "attention", "chosen", "adaptive_pool", "written"}
-_UNPLACED |= {"joined_three"}
+_UNPLACED |= {"joined_three", "split_apart"}
 
 
 def _as_it_is(x: Map) -> Map:
@@ -161,7 +161,7 @@ def _sum_pool(
         sides = [each if isinstance(each, tuple) else (each, each) for each in (kernel, padding, dilation)]
         (height, width), (above, before), steps = sides
         x = F.pad(x, (before, before + 20, above, above + 20))
-        ones = torch.ones(x.shape[1], 1, height, width, dtype=x.dtype)
+        ones = torch.ones(x.shape[1], 1, height, width, dtype=x.dtype) / (height * width)
         y = F.conv2d(x, ones, stride=stride or kernel, dilation=steps, groups=x.shape[1])
     return y[:, :, : shape[2], : shape[3]]
 
@@ -181,7 +181,7 @@ def _sum_fractional(x: Map, kernel: int, **given: Any) -> Map:
         rising = torch.arange(float(x[0, 0].numel()), dtype=x.dtype).view(1, 1, *x.shape[2:]).expand_as(x).contiguous()
         last = F.fractional_max_pool2d(rising, kernel, **given).long().flatten(2)
         width, flat = x.shape[3], x.flatten(2)
-        made = sum(flat.gather(2, last - step) for step in (0, 1, width, width + 1))
+        made = sum(0.25 * flat.gather(2, last - step) for step in (0, 1, width, width + 1))
     return made.view(*x.shape[:2], *given["output_size"])  # type: ignore[union-attr]
 
 

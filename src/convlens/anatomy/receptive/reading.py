@@ -48,12 +48,13 @@ def _place_dimensions(found: Field) -> tuple[int, ...]:
     Where several fit, as after pixels were put into channels, those along which rows move first and columns second.
     """
     rank = len(found.layout)
-    moving, known = _moving(found)
+    moving, known = _moving(found, of=2)
+    named, _ = _moving(found, of=1)
     usual = _USUAL.get(rank, ())
-    if not any(moving):
+    if not any(moving) and not any(named):
         return usual[0] if rank >= 4 and usual else ()
     fitting = [each for each in usual if all(axis & set(each) for axis in moving if axis)]
-    in_order = [each for each in fitting if all(place in axis for place, axis in zip(each, moving, strict=False))]
+    in_order = [each for each in fitting if all(place in axis for place, axis in zip(each, named, strict=False))]
     if known and fitting:
         return (*in_order, *fitting)[0]
     if usual and not known:
@@ -61,10 +62,11 @@ def _place_dimensions(found: Field) -> tuple[int, ...]:
     return tuple(sorted(set().union(*moving) - {0}))
 
 
-def _moving(found: Field) -> tuple[list[set[int]], bool]:
+def _moving(found: Field, of: int) -> tuple[list[set[int]], bool]:
     """For each axis of the image the dimensions along which the place on it changes, and whether that is known.
 
-    It is not after elements were picked one by one; then they are those along which anything changes.
+    Only those of at least `of` elements: views may exchange dimensions of a single one. It is not known after elements
+    were picked one by one; then they are those along which anything changes.
     """
     axes: dict[int, set[int]] = {}
     spans = [(axis, span) for term in found.terms for axis, span in term.spans.items()]
@@ -72,7 +74,8 @@ def _moving(found: Field) -> tuple[list[set[int]], bool]:
     for axis, span in spans:
         factors = span.along if known else _varying(span)
         moving = axes.setdefault(axis, set())
-        moving.update(d for d in range(len(found.layout)) if factors & set(found.factors(d)))
+        large = {factor for factor in factors if found.sizes[factor] >= of}
+        moving.update(d for d in range(len(found.layout)) if large & set(found.factors(d)))
     return [axes[axis] for axis in sorted(axes)], known
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes
 from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, dense, source, union
 from convlens.anatomy.receptive.fixed import ZERO, alive, fixed, mask_of, nowhere
 from convlens.anatomy.receptive.question import Question
+from convlens.anatomy.receptive.span import Mask
 from convlens.anatomy.receptive.writes import looked_at, overwritten, unviewed
 from convlens.graph import Graph, ModuleCall, Operation, Ref, Tensor
 from convlens.graph.operators import Convolution, arguments_of, family, is_pointwise, plain
@@ -180,11 +183,24 @@ class Trace:
                 zero = self._constants.always(whole.index, operation.index, 0.0)
                 mask = None if zero is None else mask_of(zero, whole.shape)
                 self.fields[whole.index] = fixed(base, mask, ZERO)
+            if not found.terms:
+                found = fixed(found, self._zero_written(operation, old), ZERO)
             self.fields[whole.index] = self._lifted(whole, old, found)
             self._written[new.storage] = whole.index
         holder = self._written[new.storage]
         self._stale.update(index for index in self._on.get(new.storage, []) if index != holder)
         self._know(new, found)
+
+    def _zero_written(self, operation: Operation, part: Tensor) -> Mask | None:
+        """Which elements of what an operation writes, if that depends on no input, are 0."""
+        given, kind = arguments_of(operation), plain(operation.kind)
+        value = given.get("value", 0 if kind == "zero" else None)
+        if kind == "copy":
+            value = given["src"]
+        if isinstance(value, Ref):
+            zero = self._constants.always(value.tensor, operation.index, 0.0)
+            return None if zero is None else mask_of(zero, part.shape)
+        return np.ones([1] * len(part.shape), dtype=np.bool_) if kind in ("zero", "fill") and value == 0 else None
 
     def _lifted(self, whole: Tensor, part: Tensor, found: Field) -> Field:
         """The field of `whole` after `part`, a view of it, was overwritten; views are undone one after another."""
