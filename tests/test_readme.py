@@ -39,13 +39,14 @@ def _draw(path: Path, shape: str, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What the README takes for granted: `photos/` with a folder a class, and `new/`."""
+    """What the README takes for granted: `photos/` with a folder a class, `new/` and `holiday/`."""
     root = tmp_path_factory.mktemp("readme")
     for number in range(80):
         shape = ("cat", "dog")[number % 2]
         _draw(root / "photos" / shape / f"{number:03}.jpg", shape, number)
     _draw(root / "new" / "a.jpg", "cat", 1000)
     _draw(root / "new" / "b.jpg", "dog", 1001)
+    _draw(root / "holiday" / "1.jpg", "cat", 1002)
     return root
 
 
