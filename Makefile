@@ -41,11 +41,10 @@ test: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests
 
 # The interpreter is not built with the sanitizer, so its runtime is loaded before it; what the interpreter itself never frees is no leak of ours.
 sanitize: $(VENV)/dev.stamp  ## run the kernels' tests under the address and undefined-behaviour sanitizers
-	$(BIN)/python -m pip install --quiet 'scikit-build-core>=0.10' 'nanobind>=2.4'
-	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --target $(VENV)/sanitized --upgrade ./native \
+	$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/sanitized --upgrade ./native \
 		--config-settings=cmake.define.CONVLENS_SANITIZE=ON --config-settings=build-dir=$(VENV)/sanitized-build
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		PYTHONPATH=$(VENV)/sanitized $(BIN)/python -m pytest -q -p no:cacheprovider tests/engine -k kernels
+		PYTHONPATH=$(VENV)/sanitized $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/engine -k kernels
 
 check: lint types imports docs  ## lint, types, import contract, docs build
 

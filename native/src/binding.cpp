@@ -50,14 +50,14 @@ class Fields {
         return nb::try_cast(h, out);
     }
     static bool read(nb::handle h, std::optional<size_t>& out) {
-        size_t value;
+        size_t value = 0;
         if (nb::isinstance<nb::bool_>(h) || !nb::isinstance<nb::int_>(h) || !nb::try_cast(h, value)) return false;
         out = value;
         return true;
     }
     static bool read(nb::handle h, bool& out) { return nb::isinstance<nb::bool_>(h) && nb::try_cast(h, out); }
     static bool read(nb::handle h, float& out) {
-        double value;
+        double value = 0;
         if (nb::isinstance<nb::bool_>(h) || !(nb::isinstance<nb::int_>(h) || nb::isinstance<nb::float_>(h)) || !nb::try_cast(h, value)) return false;
         out = (float)value;
         return true;
@@ -67,7 +67,7 @@ class Fields {
         if (!nb::isinstance<nb::list>(h) && !nb::isinstance<nb::tuple>(h)) return false;
         out.clear();
         for (nb::handle item : nb::borrow<nb::sequence>(h)) {
-            int value;
+            int value = 0;
             if (!read(item, value)) return false;
             out.push_back(value);
         }

@@ -8,12 +8,19 @@ std::vector<const Kernels*> runnable() {
     std::vector<const Kernels*> found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    [[maybe_unused]] const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512cd");
-    if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&kernels_avx512bf16());
+    [[maybe_unused]] const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+#if defined(CONVLENS_HAS_avx512bf16)
+    if (avx512bf16) found.push_back(&kernels_avx512bf16());
+#endif
+#if defined(CONVLENS_HAS_avx512)
     if (avx512) found.push_back(&kernels_avx512());
+#endif
+#if defined(CONVLENS_HAS_avx2)
     if (avx2) found.push_back(&kernels_avx2());
+#endif
 #endif
     found.push_back(&kernels_portable());
     return found;
