@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show every sum."),
     "pool": ("convlens.cli.pool:pool", "Take the maximum or the mean of every window."),
     "check": ("convlens.cli.check:check", "Find unreadable, repeated, leaking and odd images."),
+    "pack": ("convlens.cli.pack:pack", "Write a data set as shards with checksums, to be streamed."),
     "prepare": ("convlens.cli.prepare:prepare", "Decode every image before training does."),
     "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
     "find-lr": ("convlens.cli.find_lr:find_lr", "Suggest a learning rate to begin with."),

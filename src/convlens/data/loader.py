@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from convlens.data.dataset import DataError, Dataset, Record
 from convlens.data.geometry import crop_box, resize_into, resized
 from convlens.data.keeping import Cache, Keeper, keeper_for
 from convlens.data.mixing import mixed, mixing_generator
-from convlens.data.order import Sampling, draws
+from convlens.data.order import Sampling, draws, streamed
+from convlens.data.packed import PackedSource, ShardError
 from convlens.data.parallel import in_order
 from convlens.data.pipeline import CROP, FLIP, augmented, numbers_for, shown
 from convlens.data.workers import Workers, done_within
@@ -29,6 +30,7 @@ _CROPPING_MARGIN = 1.25  # how much larger than the network's size an image is k
 _SHRINKING_GAIN = 1.5  # what is kept is shrunk to that margin only if its side shrinks by more than this
 _AHEAD = 2  # batches that are loaded while one is used
 _CHUNK = 8  # images a worker takes at a time
+_BUFFER = 10_000  # images that shards are shuffled through
 _PATIENCE = 10  # stalls that are reported before loading is given up
 
 log = logging.getLogger("convlens")
@@ -85,6 +87,7 @@ class Loader:
         sampling: `"balanced"` shows each class equally often in training.
         repeats: how many times a sample comes in a row in training, each time augmented anew.
         cache: where decoded images are kept between epochs: `"auto"`, `"memory"`, `"disk"` or `"none"`.
+        max_bad: share of the images that may be lost with shards that cannot be read any more.
         stall_seconds: after so long without progress the log names the file and the worker that hang.
 
     Raises:
@@ -113,6 +116,7 @@ class Loader:
         repeats: int = 1,
         cache: Cache = "auto",
         stall_seconds: float = 60,
+        max_bad: float = 0.05,
     ) -> None:
         self.dataset, self.preprocessing, self.augmentation = dataset, preprocessing, augmentation
         self.records: Sequence[Record] = dataset.records(split)
@@ -126,7 +130,10 @@ class Loader:
                 f"use at most {len(self.records)}"
             )
         self.workers = (0 if dataset.source.raw else available_processors()) if workers is None else workers
+        self.max_bad = max_bad
         self.labels = dataset.labels(split)
+        self._shards = _shards_of(dataset, self.records)
+        self._lost: set[str] = set()  # shards that cannot be read
         self._crops = augmentation is not None and augmentation.crop_scale is not None
         self._side = round(max(preprocessing.size) * _CROPPING_MARGIN)
         self._buffers = Buffers()
@@ -146,6 +153,9 @@ class Loader:
             DataError: loading hangs for good.
         """
         order, device = self._draws(epoch), torch.device(device)
+        if isinstance(self.dataset.source, PackedSource):
+            paths = (self.records[index].path for index in (order[start_step * self.batch_size :] % len(self.records)))
+            self.dataset.source.expect(list(dict.fromkeys(paths)))
         ahead: deque[_Pending] = deque()
         with Workers(self._fill, count=self.workers, name="convlens-load") as workers:
             for step in range(start_step, self.steps):
@@ -175,6 +185,8 @@ class Loader:
     def _draws(self, epoch: int) -> NDArray[np.int64]:
         if self.augmentation is None:
             return np.arange(len(self.records))
+        if self._shards is not None and self.sampling == "shuffled" and self.repeats == 1:
+            return streamed(self.seed, epoch, self._shards, buffer=_BUFFER)
         return draws(self.seed, epoch, self.labels, sampling=self.sampling, repeats=self.repeats)
 
     def _begin(
@@ -194,6 +206,7 @@ class Loader:
     def _finish(self, workers: Workers[None], pending: _Pending, device: torch.device) -> Batch:
         for future in pending.futures:
             self._wait(workers, future)
+        pending = self._without_lost(pending)
         pixels = pending.pixels.to(device, non_blocking=True)
         memory = self._buffers.take(tuple(pixels.shape), np.float32) if device.type == "cpu" else None
         images = augmented(pixels, self.preprocessing, self.augmentation, pending.chances, out=memory)
@@ -210,6 +223,35 @@ class Loader:
             indices=torch.from_numpy(indices),
             soft_labels=soft_labels,
         )
+
+    def _without_lost(self, pending: _Pending) -> _Pending:
+        """The batch without the images of shards that cannot be read."""
+        if not self._lost:
+            return pending
+        there = np.array([self.records[index].path not in self._lost for index in pending.draws % len(self.records)])
+        if there.all():
+            return pending
+        if not there.any():
+            raise DataError(f"no image of a batch can be read: {min(self._lost)} is lost; pack or copy the data again")
+        return replace(
+            pending,
+            draws=pending.draws[there],
+            chances=pending.chances[there],
+            pixels=pending.pixels[torch.from_numpy(there)],
+        )
+
+    def _lose(self, error: ShardError, path: str) -> None:
+        """Go on without a shard, if it is not too much that is lost."""
+        if path in self._lost:
+            return
+        self._lost.add(path)
+        lost = sum(record.path in self._lost for record in self.records)
+        log.warning("%s; its images are left out from here on", error)
+        if lost > self.max_bad * len(self.records):
+            raise DataError(
+                f"{error}; {lost} of {len(self.records)} images are lost with it, more than {100 * self.max_bad:g} %: "
+                "copy it again, or raise --max-bad"
+            )
 
     def _wait(self, workers: Workers[None], future: "Future[None]") -> None:
         """Wait for a part of a batch; while nothing comes, name the file and the worker."""
@@ -235,7 +277,13 @@ class Loader:
         for place, draw, numbers in zip(pixels_NHWC, drawn.tolist(), chances[:, : FLIP + 1].tolist(), strict=True):
             index = draw % len(self.records)
             workers.report(self.records[index].key)
-            image = self._image(index)
+            if self.records[index].path in self._lost:
+                continue
+            try:
+                image = self._image(index)
+            except ShardError as error:
+                self._lose(error, self.records[index].path)
+                continue
             if self._crops and self.augmentation is not None:
                 top, left, height, width = crop_box(image.shape[:2], self.augmentation, numbers[CROP])
                 # Mirrored here, where it lies in the processor's cache: a whole batch would have to be fetched again.
@@ -269,6 +317,14 @@ class Loader:
             return {"shorter side": self._side, "channels": self.preprocessing.channels}
         unused = ("mean", "std")
         return {name: value for name, value in self.preprocessing.to_dict().items() if name not in unused}
+
+
+def _shards_of(dataset: Dataset, records: Sequence[Record]) -> NDArray[np.int64] | None:
+    """The number of each record's shard, of data that is read shard by shard."""
+    if not isinstance(dataset.source, PackedSource):
+        return None
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(record.path for record in records))}
+    return np.array([numbers[record.path] for record in records], np.int64)
 
 
 def _call(function: Callable[..., None]) -> "Callable[..., Future[None]]":

@@ -46,6 +46,36 @@ def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.argsort(uniforms(seed ^ _ORDER, epoch, np.arange(count), 1)[:, 0], kind="stable").astype(np.int64)
 
 
+def streamed(seed: int, epoch: int, shards: NDArray[np.int64], *, buffer: int) -> NDArray[np.int64]:
+    """A permutation of samples for data that is read shard by shard, int64 (N,): as if a buffer were filled from the
+    shards, in an order of their own, and a sample drawn from it for each that comes in.
+
+    It is computed from the numbers alone, so an epoch is exact, and may be entered anywhere without reading the rest.
+
+    Args:
+        seed: of the run.
+        epoch: from 0.
+        shards: the shard of every sample, int64 (N,).
+        buffer: samples that it holds.
+    """
+    count = len(shards)
+    present = np.unique(shards)
+    rank = np.empty(int(present.max(initial=0)) + 1, np.int64)
+    rank[present[shuffled(seed + 2, epoch, len(present))]] = np.arange(len(present))
+    incoming = np.lexsort((shuffled(seed, epoch, count), rank[shards]))
+    if buffer >= count:
+        return shuffled(seed, epoch, count)
+    chances = uniforms(seed ^ _ORDER, epoch, np.arange(count), 2)[:, 1]
+    held = incoming[:buffer].tolist()
+    out = []
+    for place, new in enumerate(incoming[buffer:].tolist()):
+        drawn = int(chances[place] * buffer)
+        out.append(held[drawn])
+        held[drawn] = new
+    rest = np.array(held, np.int64)[np.argsort(chances[count - buffer :], kind="stable")]
+    return np.concatenate([np.array(out, np.int64), rest])
+
+
 def _balanced(seed: int, epoch: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     count = len(labels)
     present = np.unique(labels)

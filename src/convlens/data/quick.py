@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from convlens.data.dataset import Dataset, Record
+from convlens.data.packed import PackedSource
 from convlens.data.parallel import in_order
 from convlens.images import ImageError
 
@@ -35,7 +36,7 @@ def _same(dataset: Dataset) -> list[list[_Placed]]:
     by_size: dict[int, list[_Placed]] = defaultdict(list)
     for split, records in dataset.splits.items():
         for record in records:
-            if record.size_bytes and not dataset.source.raw:
+            if record.size_bytes and not dataset.source.raw and not isinstance(dataset.source, PackedSource):
                 by_size[record.size_bytes].append((split, record))
     candidates = [placed for group in by_size.values() if _matters(group) for placed in group]
     by_digest: dict[bytes, list[_Placed]] = defaultdict(list)

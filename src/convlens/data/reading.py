@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from convlens.data.dataset import BadFile, ImageSource, Record
 from convlens.data.digits import DigitsSource
+from convlens.data.packed import PackedSource
 from convlens.data.parallel import in_order
 from convlens.data.remote import readers
 from convlens.images import ImageError
@@ -15,7 +16,8 @@ def find_bad(
     source: ImageSource, records: Sequence[Record], *, on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[BadFile, ...]:
     """Decode every image once, in parallel, and return those that fail, in the order of `records`."""
-    if isinstance(source, DigitsSource):  # they are part of an installed package
+    # The digits are part of an installed package; packed images were decoded before, and their shards have checksums.
+    if isinstance(source, (DigitsSource, PackedSource)):
         return ()
 
     def reason(record: Record) -> str | None:

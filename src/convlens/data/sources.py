@@ -10,6 +10,7 @@ from convlens.data.files import FileSource
 from convlens.data.folder import holds_images, list_images
 from convlens.data.idx import is_idx, list_idx
 from convlens.data.listing import Listing
+from convlens.data.packed import index_of, list_packed
 from convlens.data.parquet import image_column, list_parquet, parquet_files
 from convlens.data.reaching import is_address
 from convlens.data.remote import RemoteFileSource, is_remote_file, remote_tree
@@ -31,6 +32,8 @@ def list_source(source: str | Path, columns: Columns) -> Listing:
     if is_address(source):
         return _list_address(str(source), columns)
     path = Path(source)
+    if path.is_dir() and (index := index_of(path)):
+        return list_packed(index, path)
     if not path.exists():
         raise DataError(f"{source} does not exist; give {EXPECTED}")
     if path.is_dir():
@@ -43,6 +46,8 @@ def _list_address(address: str, columns: Columns) -> Listing:
     if is_remote_file(address):
         file = downloads.fetched(address, version=version_of(address))
         return _list_file(file, address, columns, base=address.rpartition("/")[0])
+    if index := index_of(address):
+        return list_packed(index, address)
     tree = remote_tree(address)
     if _holds_containers(tree):
         return _list_folder(downloads.mirrored(tree), FileSource(), address, address, columns)

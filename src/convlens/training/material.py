@@ -124,6 +124,7 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
         repeats=config.repeats,
         workers=config.workers,
         cache=config.cache,
+        max_bad=config.max_bad,
     )
     if not dataset.splits.get("val"):
         return train, None
