@@ -1,7 +1,7 @@
 """Shards that `convlens pack` wrote: listed from their index, and read where they lie, near or far.
 
-A shard behind an address is fetched as a whole when the first of its images is wanted, the next ones meanwhile. Those that
-were not used for longest go when all copies take more than the cache allows.
+A shard behind an address is fetched whole when the first of its images is wanted, and the next ones meanwhile. Those
+that were not used for longest go when all copies take more than the cache allows.
 """
 
 import json
