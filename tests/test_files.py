@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from convlens.files import remember, remembered, replacing, write_json, write_text
+from convlens.files import remember, remembered, replacing, short_stem, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -27,3 +27,10 @@ def test_what_is_remembered_is_added_to_and_a_cache_that_cannot_be_written_stops
     (tmp_path / "file").write_text("no folder")
     remember(tmp_path / "file" / "b.json", "one", 1)
     assert remembered(tmp_path / "file" / "b.json") == {}
+
+
+def test_a_long_name_leaves_room_for_more(tmp_path):
+    for name in ("x" * 246 + ".png", "\u0436" * 120 + ".png", "y" * 250):
+        made = f"{short_stem(name)}-2-gradcam++.npy"
+        write_text(tmp_path / made, "x")
+    assert short_stem("x" * 246 + "a.png") != short_stem("x" * 246 + "b.png")

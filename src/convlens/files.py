@@ -1,13 +1,17 @@
 """Files that are whole or not there: written to a temporary name beside the target, then renamed."""
 
+import hashlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import platformdirs
+
+_LONGEST_STEM = 200  # bytes; names may have 255
 
 
 @contextmanager
@@ -37,13 +41,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def cache_folder() -> Path:
     """The folder for what can be computed again: the environment's CONVLENS_CACHE, else the platform's."""
     chosen = os.environ.get("CONVLENS_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "convlens" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "convlens"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convlens"
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("convlens", appauthor=False)
+
+
+def short_stem(path: str | Path) -> str:
+    """A file's name without its suffix, short enough that 55 bytes can be added: the end of a longer one is a digest.
+
+    >>> short_stem("a/cat.jpg"), len(short_stem("x" * 250 + ".jpg"))
+    ('cat', 200)
+    """
+    stem = Path(path).stem
+    encoded = os.fsencode(stem)
+    if len(encoded) <= _LONGEST_STEM:
+        return stem
+    while len(os.fsencode(stem)) > _LONGEST_STEM - 9:
+        stem = stem[:-1]
+    return f"{stem}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def remember(path: str | Path, key: str, content: Any) -> None:

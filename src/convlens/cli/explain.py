@@ -44,6 +44,7 @@ def explain(
         json_: Print JSON.
     """
     from convlens.classifiers import read_class_names, resolve
+    from convlens.errors import legible
     from convlens.explaining import Explainer, explain_files
     from convlens.predicting import find_files
 
@@ -60,5 +61,7 @@ def explain(
             print(f"convlens: {entry.error}", file=sys.stderr)
         elif not json_:
             where = f" at {entry.layer}" if entry.layer else ""
-            print(f"{entry.file}: {entry.label} {entry.probability:.1%}, {entry.method}{where}: {entry.picture}")
+            print(
+                f"{legible(entry.file)}: {entry.label} {entry.probability:.1%}, {entry.method}{where}: {legible(entry.picture)}"
+            )
     return 1 if any(entry.error is not None for entry in explained) else 0

@@ -92,14 +92,16 @@ def _draw_maps(found: "Classifier", answers: "Sequence[FilePrediction]", folder:
     """One picture an answered file; files of the same name get a number."""
     from convlens.data.reaching import contents, is_address
     from convlens.explaining.class_map import class_map, draw_class_map
+    from convlens.files import short_stem
     from convlens.images import read
 
     taken: set[Path] = set()
     for answer in answers:
         if answer.error is None:
-            target, number = folder / f"{Path(answer.file).stem}-map.png", 2
+            stem, number = short_stem(answer.file), 2
+            target = folder / f"{stem}-map.png"
             while target in taken:
-                target, number = folder / f"{Path(answer.file).stem}-{number}-map.png", number + 1
+                target, number = folder / f"{stem}-{number}-map.png", number + 1
             taken.add(target)
             content = contents(answer.file) if is_address(answer.file) else answer.file
             image = read(content, channels=found.preprocessing.channels)
@@ -169,6 +171,8 @@ def _give(text: str, target: Path | None) -> None:
 
 
 def _write_lines(answers: "Sequence[FilePrediction]") -> None:
+    from convlens.errors import legible
+
     for answer in answers:
         guesses = ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in answer.classes)
-        print(f"{answer.file}: {guesses or 'error: ' + str(answer.error)}")
+        print(f"{legible(answer.file)}: {guesses or 'error: ' + str(answer.error)}")
