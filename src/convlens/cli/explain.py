@@ -61,7 +61,6 @@ def explain(
             print(f"convlens: {entry.error}", file=sys.stderr)
         elif not json_:
             where = f" at {entry.layer}" if entry.layer else ""
-            print(
-                f"{legible(entry.file)}: {entry.label} {entry.probability:.1%}, {entry.method}{where}: {legible(entry.picture)}"
-            )
+            answer = f"{entry.label} {entry.probability:.1%}, {entry.method}{where}"
+            print(f"{legible(entry.file)}: {answer}: {legible(entry.picture)}")
     return 1 if any(entry.error is not None for entry in explained) else 0
