@@ -143,11 +143,11 @@ def _save(image: Image.Image, path: Path, **options: Any) -> None:
 def ours(root: Path, page: Path) -> dict[str, Any]:
     """What `convlens check DATA --html` does, with the time of its parts."""
     from convlens.cli.bar import bar
-    from convlens.data import open_dataset
     from convlens.data.check_page import page_of
     from convlens.data.findings import check
+    from convlens.data.opening import survey
 
-    dataset = open_dataset(root, check_files=False, max_bad=1.0)
+    dataset = survey(root)
     with bar("checking", False) as on_progress:
         result = check(dataset, on_progress=on_progress)
     before = time.process_time()
