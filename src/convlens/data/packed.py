@@ -8,10 +8,12 @@ import json
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -28,6 +30,7 @@ from convlens.data.packing import FORMAT, INDEX, RECORDS, sha256_of
 from convlens.data.parquet import ParquetSource
 from convlens.data.reaching import contents, is_address
 from convlens.data.shards import ShardSource
+from convlens.data.workers import Workers, done_within
 from convlens.files import cache_folder
 from convlens.images import ImageError, read
 
@@ -147,7 +150,7 @@ class PackedSource:
         self._files: OrderedDict[str, Future[Path]] = OrderedDict()  # the last ones used at the end
         self._next: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._fetchers: ThreadPoolExecutor | None = None
+        self._fetchers: Workers[Path] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"kind": self.kind, "location": self.location, "shards": self.shards}
@@ -198,32 +201,17 @@ class PackedSource:
                     self._begin(following)
             self._files.move_to_end(shard)
             self._let_go()
+        done_within(future)  # and not result(), which Ctrl-C could not interrupt
         return future.result()
 
     def _begin(self, shard: str) -> "Future[Path]":
         if shard not in self._files:
             if self._fetchers is None:
-                self._fetchers = ThreadPoolExecutor(1 + _AHEAD, thread_name_prefix="convlens-shards")
-            self._files[shard] = self._fetchers.submit(self._checked, shard)
+                fetch = partial(_checked, self.location, self.shards)  # holds no source, so that one can end
+                self._fetchers = Workers(fetch, count=1 + _AHEAD, name="convlens-shards")
+                weakref.finalize(self, self._fetchers.close)
+            self._files[shard] = self._fetchers.submit(shard)
         return self._files[shard]
-
-    def _checked(self, shard: str) -> Path:
-        size, digest = self.shards[shard]
-        reason = ""
-        for pause in _PAUSES_S:
-            time.sleep(pause)
-            try:
-                path = Downloads(self.location).fetched(shard, size) if is_address(shard) else Path(shard)
-                if sha256_of(path) == digest:
-                    return path
-                reason = "is not what was packed: its SHA-256 is another"
-                if is_address(shard):
-                    path.unlink(missing_ok=True)
-            except DataError as error:
-                reason = f"cannot be fetched: {error}"
-            except OSError as error:
-                reason = f"cannot be read: {error.strerror}"
-        raise ShardError(f"{shard} {reason}")
 
     def _let_go(self) -> None:
         """Remove the copies that were not used for longest, where all take more than allowed."""
@@ -239,3 +227,23 @@ class PackedSource:
                 future.result().unlink(missing_ok=True)
                 taken -= self.shards[shard][0]
                 del self._files[shard]
+
+
+def _checked(location: str, shards: dict[str, tuple[int, str]], shard: str) -> Path:
+    """A file of this machine that is the shard that was packed, after several tries."""
+    size, digest = shards[shard]
+    reason = ""
+    for pause in _PAUSES_S:
+        time.sleep(pause)
+        try:
+            path = Downloads(location).fetched(shard, size) if is_address(shard) else Path(shard)
+            if sha256_of(path) == digest:
+                return path
+            reason = "is not what was packed: its SHA-256 is another"
+            if is_address(shard):
+                path.unlink(missing_ok=True)
+        except DataError as error:
+            reason = f"cannot be fetched: {error}"
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+    raise ShardError(f"{shard} {reason}")

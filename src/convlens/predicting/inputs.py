@@ -55,6 +55,9 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
     """
     if not paths:
         raise ConvlensError("no images to predict; give files, folders or patterns such as 'photos/*.jpg'")
+    for path in paths:
+        if is_address(path):
+            raise ConvlensError(f"{path} is an address, and files are asked for; download it, or use convlens predict")
     found = [file for path in paths for file in _files_of(Path(path)) or [Path(path)]]
     if all(file.is_dir() for file in found):
         names = ", ".join(repr(str(file)) for file in found)
