@@ -27,6 +27,8 @@ def inspect(
     input_: Annotated[int, Parameter(name="--input")] = 0,
     operations: Annotated[bool, Parameter(negative="")] = False,
     calls: Annotated[bool, Parameter(negative="")] = False,
+    plan: Annotated[bool, Parameter(negative="")] = False,
+    precision: str = "float32",
     wide: Annotated[bool, Parameter(negative="")] = False,
     training: str | None = None,
     effective: Annotated[bool, Parameter(negative="")] = False,
@@ -56,6 +58,8 @@ def inspect(
         unit: Row and column of the unit, counted from 0; the middle one if not given.
         input_: Which input the receptive field is told for, where there are several.
         operations: List operations instead of modules.
+        plan: Show how the engine runs it here: kernels, tiles, time of each step and its share of the peak.
+        precision: With --plan: float32 or bfloat16.
         calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
         wide: Show input, kernel and stride, type and share of the MACs in the other tables too.
         training: Tell the memory of a training step too, with this optimiser: sgd, adam, adamw or rmsprop.
@@ -78,6 +82,9 @@ def inspect(
         raise ConvlensError(f"--depth is {depth}; use 0 for the network alone, or more levels")
     opened = resolve(source)
     sizes, keywords = _given(size, opened.shape)
+    if plan:
+        _put(_planned(opened, sizes[0], precision, bool(forms or files)), files[0] if files else out)
+        return 0
     named = "" if ":" in source or Path(source).exists() else source
     try:
         sheet = look(opened.network if effective else opened.structure(), *sizes, keywords=keywords, name=named)
@@ -103,6 +110,22 @@ def inspect(
     if not files:
         _put(_written(sheet, next(iter(forms), ""), view, depth, wide, planned), out)
     return 0
+
+
+def _planned(opened: "Classifier", size: Any, precision: str, json_: bool) -> str:
+    """How the engine runs the network on this machine, on one core."""
+    from rich.console import Console
+
+    from convlens.engine import as_table, check_precision, compile, measured
+
+    compiled = compile(opened.network, size, precision=check_precision(precision), threads=1)
+    rows = measured(compiled)
+    if json_:
+        return json.dumps({"plan": rows, "arena_bytes": compiled.plan.arena_bytes}, indent=2, ensure_ascii=False)
+    console = Console(width=max(_width(), 150))
+    with console.capture() as captured:
+        console.print(as_table(rows))
+    return f"{compiled!r}\n\n{captured.get()}".rstrip()
 
 
 def _check(

@@ -1,7 +1,19 @@
 """Graph to plan to answers on convlens-kernels: fold, fuse, lay out, choose kernels, run."""
 
-from convlens.engine.compiled import CompiledNetwork, compile, require_kernels
+from convlens.engine.compiled import CompiledNetwork, check_precision, compile, require_kernels
 from convlens.engine.draft import UnknownOperatorError
 from convlens.engine.plan import Plan, PlannedStep, Precision
+from convlens.engine.table import as_table, measured
 
-__all__ = ["CompiledNetwork", "Plan", "PlannedStep", "Precision", "UnknownOperatorError", "compile", "require_kernels"]
+__all__ = [
+    "CompiledNetwork",
+    "Plan",
+    "PlannedStep",
+    "Precision",
+    "UnknownOperatorError",
+    "as_table",
+    "check_precision",
+    "compile",
+    "measured",
+    "require_kernels",
+]

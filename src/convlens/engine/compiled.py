@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.engine.draft import UnknownOperatorError
 from convlens.engine.plan import Plan, Precision, make_plan
-from convlens.errors import ConvlensError
+from convlens.errors import ConvlensError, unknown_name
 from convlens.processors import default_threads
 
 if TYPE_CHECKING:
@@ -50,6 +49,17 @@ class CompiledNetwork:
         import torch
 
         return tuple(map(torch.from_numpy, answer)) if isinstance(answer, tuple) else torch.from_numpy(answer)
+
+    def measure(self, repeats: int = 15) -> list[float]:
+        """The median microseconds of each step of the plan, for one image of noise."""
+        (first,) = self.plan.description["inputs"]
+        tensor = self.plan.description["tensors"][first]
+        chance = np.random.default_rng(0)
+        if tensor["layout"] == "nhwc":
+            shape = (1, tensor["height"], tensor["width"], tensor["channels"])
+            return list(self._program.measure(chance.integers(0, 256, shape, np.uint8), repeats=repeats))
+        x = chance.normal(size=(1, tensor["channels"], tensor["height"], tensor["width"])).astype(np.float32)
+        return list(self._program.measure(x, repeats=repeats))
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -93,6 +103,7 @@ def compile(
     from convlens.graph import record
 
     require_kernels()
+    check_precision(precision)
     if threads is not None and threads < 1:
         raise ConvlensError(f"threads is {threads}; use at least 1")
     graph = record(module, (BATCH, *size))
@@ -101,6 +112,17 @@ def compile(
     count = threads or default_threads()
     draft = fuse(lower(graph))
     return CompiledNetwork(make_plan(draft, precision=precision, threads=count, tune=tune, pixels=pixels), count)
+
+
+def check_precision(precision: str) -> Precision:
+    """Stop unless the engine and this processor know a precision.
+
+    Raises:
+        ConvlensError: with those that there are.
+    """
+    if precision not in ("float32", "bfloat16"):
+        raise unknown_name("precision of the engine", precision, ["float32", "bfloat16"])
+    return "bfloat16" if precision == "bfloat16" else "float32"
 
 
 def require_kernels() -> None:
@@ -113,6 +135,3 @@ def require_kernels() -> None:
 
     if find_spec("convlens_kernels") is None:
         raise ConvlensError("the runtime 'engine' needs convlens-kernels; pip install './native' in Convlens' sources")
-
-
-__all__ = ["CompiledNetwork", "UnknownOperatorError", "compile", "require_kernels"]

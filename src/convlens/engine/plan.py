@@ -184,14 +184,14 @@ class _Maker:
     # Layers into steps
 
     def _join_depthwise(self) -> None:
-        """A 1×1 convolution and the depthwise one that alone reads it, in bands of rows, where that is faster."""
+        """A convolution and the depthwise one that alone reads it, in bands of rows, where that is faster."""
         draft = self.draft
         made_by, uses = draft.producers(), draft.uses()
         for layer in list(draft.layers):
             first = made_by.get(layer.x) if layer.op == "convolution" else None
             if first is None or not self._can_join(first, layer) or uses[layer.x] != 1:
                 continue
-            joined = _joined(first, layer)
+            joined = _joined(first, layer, at_the_image=first.x == draft.input)
             if self._is_faster(joined, (first, layer)):
                 draft.layers[draft.layers.index(layer)] = joined
                 draft.layers.remove(first)
@@ -199,16 +199,15 @@ class _Maker:
 
     def _can_join(self, first: Layer, second: Layer) -> bool:
         values, settings = self.draft.values, second.settings
-        pointwise = first.op == "convolution" and first.settings["kernel"] == [1, 1] and first.settings["groups"] == 1
-        if not pointwise or first.settings["stride"] != [1, 1] or any(first.settings["padding"]):
-            return False
         depthwise = settings["groups"] == values[second.x].channels == values[second.y].channels
-        return (
-            depthwise
-            and set(first.values) == {"x", "y"}
-            and first.x != self.draft.input
-            and settings["dilation"] == [1, 1]
-        )
+        if first.op != "convolution" or set(first.values) != {"x", "y"} or not depthwise:
+            return False
+        if settings["dilation"] != [1, 1] or first.settings["groups"] != 1:
+            return False
+        if first.x == self.draft.input:
+            return bool(first.settings["dilation"] == [1, 1])
+        plain = first.settings["kernel"] == [1, 1] == first.settings["stride"]
+        return plain and not any(first.settings["padding"])
 
     def _is_faster(self, joined: Layer, apart: tuple[Layer, Layer]) -> bool:
         import convlens_kernels as kernels
@@ -258,7 +257,7 @@ class _Maker:
 
     def _weights(self, layer: Layer) -> dict[str, NDArray[np.float32]]:
         reads_pixels = layer.x == self.draft.input and self.pixels is not None
-        if not reads_pixels or layer.op not in ("convolution", "convert"):
+        if not reads_pixels or layer.op not in ("convolution", "convert", "stem_depthwise"):
             return layer.weights
         assert self.pixels is not None
         mean, deviation = (np.asarray(each, np.float32) for each in self.pixels)
@@ -291,18 +290,18 @@ class _Maker:
         return 2 if self.precision == "bfloat16" else 4
 
 
-def _joined(first: Layer, second: Layer) -> Layer:
+def _joined(first: Layer, second: Layer, *, at_the_image: bool) -> Layer:
+    """Both in one step of the kernels."""
     names = ("kernel", "stride", "padding", "activation")
     settings = {name: second.settings[name] for name in names if name in second.settings}
-    if "activation" in first.settings:
-        settings["expand_activation"] = first.settings["activation"]
+    own = names if at_the_image else ("activation",)
+    settings |= {f"expand_{name}": first.settings[name] for name in own if name in first.settings}
     weights = {"expand_weight": first.weights["weight"], "weight": second.weights["weight"]}
-    if "bias" in first.weights:
-        weights["expand_bias"] = first.weights["bias"]
-    if "bias" in second.weights:
-        weights["bias"] = second.weights["bias"]
+    for name, layer in (("expand_bias", first), ("bias", second)):
+        if "bias" in layer.weights:
+            weights[name] = layer.weights["bias"]
     return Layer(
-        op="expand_depthwise",
+        op="stem_depthwise" if at_the_image else "expand_depthwise",
         values=second.values | {"x": first.x},
         settings=settings,
         weights=weights,
