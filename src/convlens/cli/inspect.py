@@ -1,8 +1,9 @@
 """`convlens inspect`: the anatomy of any network."""
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -212,8 +213,6 @@ def _field(
     json_: bool,
 ) -> str:
     """The receptive field of one unit, and its picture."""
-    import json
-
     field = sheet.receptive_field(at, unit, source=source)
     content, text = field.to_dict(), str(field)
     picture = _read(image, opened, sizes[source]) if image is not None else None
