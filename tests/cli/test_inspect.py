@@ -239,3 +239,25 @@ def test_calls_files_types_and_names(net, capsys):
 def test_mistakes_with_files_and_types(net, arguments, message, capsys):
     assert main(["inspect", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("network", "place", "channels"),
+    [
+        ("resnet50", 4, 256),
+        ("resnet50", 8, 512),
+        ("efficientnet_b0", 2, 16),
+        ("efficientnet_b0", 4, 24),
+        ("vgg16", 4, 256),
+    ],
+)
+def test_a_stage_ends_before_the_next_ones_first_layer(network, place, channels, capsys):
+    assert main(["compare", network, "lenet5", "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out)[0]["stages"]
+    found = {224 // stage["map"][0]: stage["channels"] for stage in stages if stage["map"]}
+    assert found[place] == channels
+
+
+def test_room_in_memory_is_no_operation(capsys):
+    assert main(["inspect", "resnet18", "--size", "64", "--operations"]) == 0
+    assert ".empty" not in capsys.readouterr().out

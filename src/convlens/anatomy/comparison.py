@@ -1,14 +1,16 @@
-"""Networks side by side: totals, and stage by stage, a stage being everything that makes maps of one size."""
+"""Networks side by side: totals, and stage by stage, a stage being everything that makes maps of one size.
+
+A block that is given maps of one size and ends in a smaller one belongs to the smaller one as a whole, as papers count:
+the first layer of ResNet-50's second stage still works on the first one's maps.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from convlens.anatomy.anatomy import Anatomy
 from convlens.anatomy.rows import Row
-
-if TYPE_CHECKING:
-    from convlens.anatomy.anatomy import Anatomy
-
+from convlens.graph.structure import refs
 
 _JOINS = ("cat", "concat", "stack")
 
@@ -48,14 +50,39 @@ class Stage:
         }
 
 
-def stages(sheet: "Anatomy") -> tuple[Stage, ...]:
+def stages(sheet: Anatomy) -> tuple[Stage, ...]:
     """The stages of a network, from large maps to small ones; what has no map comes last."""
     height = next((size[2] for size in sheet.input_shapes if len(size) == 4), 0)
     groups: dict[tuple[int, ...], list[Row]] = {}
     for row in sheet.rows:
-        groups.setdefault(_map_of(row), []).append(row)
+        groups.setdefault(_stage_of(sheet, row), []).append(row)
     found = [_stage(sheet, size, rows, height) for size, rows in groups.items()]
     return tuple(sorted(found, key=lambda stage: -stage.rows))
+
+
+def _stage_of(sheet: Anatomy, row: Row) -> tuple[int, ...]:
+    """The map size that a row counts for: of its own map, or of the smaller one that its block ends in."""
+    own = _map_of(row)
+    if not own or row.operation is None:
+        return own
+    calls = sheet.graph.calls
+    call = calls[sheet.graph.operations[row.operation].call]
+    while call.parent is not None:
+        rows = [(size, each) for each in sheet.rows[call.first : call.last] if (size := _map_of(each))]
+        given, made = _size(sheet, call.arguments), _size(sheet, call.results)
+        goes_on = any(
+            size == made and each.macs and each.parameters for size, each in rows
+        )  # not a mere pool at its end
+        if given == own and made and made[0] < own[0] and {size for size, _ in rows} == {own, made} and goes_on:
+            return made
+        call = calls[call.parent]
+    return own
+
+
+def _size(sheet: Anatomy, nest: Any) -> tuple[int, ...]:
+    """Rows and columns of the first map in what a module was given or returned."""
+    shapes = [sheet.graph.tensors[index].shape for index in refs(nest)]
+    return next((shape[2:] for shape in shapes if len(shape) == 4), ())
 
 
 def _map_of(row: Row) -> tuple[int, ...]:
@@ -64,7 +91,7 @@ def _map_of(row: Row) -> tuple[int, ...]:
     return () if all(each == 1 for each in size) else size
 
 
-def _stage(sheet: "Anatomy", size: tuple[int, ...], rows: Sequence[Row], height: int) -> Stage:
+def _stage(sheet: Anatomy, size: tuple[int, ...], rows: Sequence[Row], height: int) -> Stage:
     working = [row for row in rows if row.macs and row.parameters]
     made = [row for row in rows if row.flops or row.kind in _JOINS] or rows  # not a choice of channels for the next map
     last = made[-1]

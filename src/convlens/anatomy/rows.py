@@ -61,6 +61,11 @@ class Row:
         return FAMILIES.get(plain(self.kind)) == "view"
 
     @property
+    def is_room(self) -> bool:
+        """Whether it only makes room in memory, as batch normalisation does: nothing is written or read."""
+        return plain(self.kind) in ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
+
+    @property
     def intensity(self) -> float | None:
         """FLOPs for each byte moved; None where either is unknown or nothing is moved."""
         moved = self.bytes_read + self.bytes_written

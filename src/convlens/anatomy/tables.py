@@ -72,6 +72,8 @@ def operations_table(sheet: Anatomy, *, more: bool = False) -> Lines:
     """One line an operation, in order."""
     lines = []
     for row in sheet.rows:
+        if row.is_room:
+            continue
         moved = row.bytes_read + row.bytes_written
         beside = (_shapes(row.inputs), _window(row.kernel, row.stride), row.dtype, _share(row.macs, sheet))
         cells = (
@@ -225,6 +227,7 @@ def records(sheet: Anatomy) -> list[dict[str, Any]]:
             "receptive_field": pattern(sheet.field_of(row.name)) if row.operation is not None else None,
         }
         for row in sheet.rows
+        if not row.is_room
     ]
 
 

@@ -105,7 +105,7 @@ def _totals(sheets: Sequence["Anatomy"]) -> "Table":
         "FLOPs": [count(sheet.flops) for sheet in sheets],
         "peak memory": [size_in_bytes(sheet.peak_memory) for sheet in sheets],
         "weights": [size_in_bytes(sheet.memory.parameters) for sheet in sheets],
-        "operations": [str(sum(not row.is_view for row in sheet.rows)) for sheet in sheets],
+        "operations": [str(sum(not (row.is_view or row.is_room) for row in sheet.rows)) for sheet in sheets],
     }
     if any(sheet.not_counted for sheet in sheets):
         lines["not counted"] = [", ".join(sheet.not_counted) or "nothing" for sheet in sheets]
