@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from convlens.explaining import Explainer
+
 from .conftest import field, png, wait_until
 
 
@@ -49,3 +51,13 @@ def test_the_images_of_others_in_the_same_batch_are_answered(serving, gated):
         wait_until(lambda: client.server.service.pipeline.held == 4)
         gated.gate.set()
         assert [reply.result().status_code for reply in waiting] == [200, 500, 200, 200]
+
+
+def test_there_is_nothing_to_explain(serving, predictor):
+    broken = Broken(predictor)
+    client = serving(broken)
+    client.server.service.heat._load = lambda: Explainer(broken, None)
+    reply = client.post("/explain?method=occlusion", files=field(white()))
+    assert reply.status_code == 500
+    assert "gives no numbers (NaN)" in reply.json()["error"]
+    assert client.post("/explain?method=occlusion", files=field(png(1))).status_code == 200

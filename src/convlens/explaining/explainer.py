@@ -10,6 +10,7 @@ from convlens.errors import ConvlensError, unknown_name
 from convlens.explaining.explanation import METHODS, Explanation, check_options, explain, explain_by_occlusion
 from convlens.explaining.target import recorded
 from convlens.graph import Graph
+from convlens.predicting.finite import check_finite
 from convlens.predicting.protocol import Answering
 
 
@@ -57,10 +58,15 @@ class Explainer:
         layer: str | None = None,
         patch: int | None = None,
     ) -> Explanation:
-        """Explain one preprocessed image; see `explain`."""
+        """Explain one preprocessed image; see `explain`.
+
+        Raises:
+            NotFiniteError: the network gives no numbers.
+        """
         index = self.check(method, target)
         check_options(method, layer, patch)
         with self._lock:
+            check_finite(self.predictor.probabilities(x_CHW[np.newaxis]))
             if self.network is None or method == "occlusion":  # the predictor's arrangement in memory is the faster
                 return explain_by_occlusion(self.predictor, x_CHW, index, patch)
             if self._graph is None and method != "integrated-gradients":

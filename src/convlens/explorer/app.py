@@ -69,7 +69,7 @@ def page_names() -> tuple[str, ...]:
 
 def create_app(session: Session) -> FastAPI:
     """Build the application around what one start of the explorer works on."""
-    app = FastAPI(title="Convlens explorer", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Convlens explorer", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Protection)
     app.add_exception_handler(ConvlensError, _mendable)
     app.add_exception_handler(RequestValidationError, _invalid)
