@@ -728,12 +728,12 @@ def attention(d: Drawing) -> Step:
             case "tokens":
                 tokens = x.flatten(2).transpose(1, 2)
                 ramped = (x * ramp.to(x.dtype)).flatten(2).transpose(1, 2)
-                mixed = F.scaled_dot_product_attention(tokens, ramped, ramped).transpose(1, 2)
+                mixed = F.scaled_dot_product_attention(tokens / 9, ramped, ramped).transpose(1, 2)
                 return mixed.reshape(1, channels, height, width)
             case "rows":
                 mixed = (rows @ values.transpose(1, 2) / 40 + bias.to(x.dtype)).softmax(-1) @ values
             case "causal":
-                one, other = rows[:, None], values[:, None]
+                one, other = rows[:, None] / 9, values[:, None]  # softly: a weight of nearly 1 hides the others
                 mixed = F.scaled_dot_product_attention(one, other, other, is_causal=True)[:, 0]
             case "banded":
                 mixed = (~far).to(x.dtype) @ rows

@@ -144,7 +144,9 @@ class Field:
         if 0 in shape:
             return Field(dense(shape))
         walk = _Walk(self, 0)
-        return walk.finish([walk.take(size) for size in shape], ())
+        found = walk.finish([walk.take(size) for size in shape], ())
+        single = {factor for factor, size in enumerate(found.sizes) if size == 1}  # which of them is which is lost
+        return found.mapped(lambda span: replace(span, along=span.along - single))
 
     def permuted(self, order: Sequence[int]) -> "Field":
         """Dimensions in another order."""
