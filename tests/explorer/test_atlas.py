@@ -61,8 +61,8 @@ def test_every_layer_is_in_one_stage_that_fits(clinic, name):
         ("efficientnet_b0", "temple", "stage1.0.depthwise.conv", 7),
     ],
 )
-def test_a_map_reads_what_its_gradient_says(clinic, network, picture, layer, channel):
-    """Change every map that is wired and it changes; change all the others of that layer and it does not."""
+def test_a_map_comes_apart_into_maps_that_it_is_wired_to(clinic, network, picture, layer, channel):
+    """The wires drawn on the page and the sum that unfolds read the same maps."""
     look = clinic.look(network, picture)
     place = next((name for name in look.patient.nodes if name.startswith(layer.removesuffix(".conv"))), layer)
     (wire,) = wires(look.patient, place)[:1]
