@@ -74,6 +74,7 @@ Program::Program(const Kernels& kernels, std::vector<Tensor> tensors, std::vecto
             check(!std::count(inputs_.begin(), inputs_.end(), s.y) && (s.pool < 0 || !std::count(inputs_.begin(), inputs_.end(), s.pool)), "a program's input cannot be written");
             layers_.push_back(make_layer(s, tensors_, kernels_));
             const size_t bytes = layers_.back()->constant_bytes();
+            check(s.constant < (int)constants_.size(), "there is no constant " + std::to_string(s.constant));
             if (bytes) {
                 check(s.constant >= 0 && s.constant < (int)constants_.size(), "constant: the packed weights are needed");
                 check(constants_[s.constant].bytes == bytes, "constant " + std::to_string(s.constant) + " has " + std::to_string(constants_[s.constant].bytes) + " bytes, not the " +
@@ -100,6 +101,7 @@ Program::Program(const Kernels& kernels, std::vector<Tensor> tensors, std::vecto
 Program::~Program() = default;
 
 void Program::check_memory() const {
+    check(arena_ <= ((size_t)1 << 40) && batch_arena_ <= ((size_t)1 << 32), "arena must be at most 2^40 bytes, and batch_arena 2^32");
     for (size_t i = 0; i < tensors_.size(); i++) {
         const Tensor& t = tensors_[i];
         const std::string name = "tensor " + std::to_string(i) + ": ";
