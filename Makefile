@@ -69,7 +69,7 @@ bench: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark, quickly
 
 bench-smoke: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark in its smallest form, to see that it still runs
 	@printf '%s\n' benchmarks/*.py | xargs -P 2 -I{} sh -c \
-		'log=$$(OMP_NUM_THREADS=1 timeout 300 $(BIN)/python {} --quick 2>&1) && echo "ok    {}" || { echo "fails {}"; echo "$$log" | tail -20; exit 255; }'
+		'log=$$(OMP_NUM_THREADS=1 timeout 300 $(BIN)/python {} --quick 2>&1) && echo "ok    {}" || { echo "fails {}"; echo "$$log" | tail -20; exit 1; }'
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
