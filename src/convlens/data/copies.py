@@ -26,6 +26,7 @@ _EXPLAINED = 6.0  # times the error that contrast and compression explain
 _CHROMA = 12.0  # levels that the colour of 8 × 8 pixels may be off
 _GRAINLESS = 0.15  # deviation of the finest detail, in levels: a drawing has less, a photograph has more
 _CORRELATION = 0.05  # of the grain of two pictures, at least
+_CORRELATION_LEFT = 0.12  # the same after backgrounds are taken away, of which two pictures may be each other's copies
 _DEVIATIONS = 5.0  # by which the correlation must exceed that of chance
 _BACKGROUND = 3  # other pictures that a background is the mean of
 
@@ -121,10 +122,12 @@ def _same_grain(
 ) -> bool:
     """Whether the finest detail in the flattest part of the pictures is correlated, or there is none in either."""
     flat = contrast <= np.quantile(contrast, _FLATTEST)
+    least = _CORRELATION
     if len(others) >= 2 * _BACKGROUND:  # one background each: what they had in common would be found again
         a = a - np.mean(others[:_BACKGROUND], axis=0)
         b = b - np.mean(others[_BACKGROUND : 2 * _BACKGROUND], axis=0)
-    grain_a, grain_b = (_finest(luma)[flat] for luma in (a, b))
+        least = _CORRELATION_LEFT
+    grain_a, grain_b = (_without_outliers(_finest(luma)[flat]) for luma in (a, b))
     deviations = float(grain_a.std()), float(grain_b.std())
     if max(deviations) < _GRAINLESS:
         return True
@@ -133,7 +136,13 @@ def _same_grain(
     correlation = float(np.mean((grain_a - grain_a.mean()) * (grain_b - grain_b.mean()))) / (
         deviations[0] * deviations[1]
     )
-    return correlation >= max(_CORRELATION, _DEVIATIONS / math.sqrt(len(grain_a)))
+    return correlation >= max(least, _DEVIATIONS / math.sqrt(len(grain_a)))
+
+
+def _without_outliers(grain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut to what noise reaches: an edge that both pictures have, and the others have not, is no grain."""
+    most = 4 * float(np.median(np.abs(grain)))  # 2.7 standard deviations of what is normally distributed
+    return grain.clip(-most, most) if most else grain
 
 
 def _finest(luma: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ _CANDIDATE = 12  # largest difference of the 16 × 16 pictures that a copy may h
 _FEW = 8  # entries of a component that are all held against each other
 _NEAREST = 8  # candidates of an entry, among more, that are looked at for a copy
 _SIDE = 64  # of the pictures that candidates are chosen by
-_RELATED = 0.1  # correlation of their detail from which pictures may be copies, and no background for each other
+_RELATED = 0.1  # correlation of their detail from which pictures may be copies
 _BACKGROUND = 6  # pictures that tell what such pictures have in common
 _ROWS = 512  # entries that are correlated with the others at once
 _KEPT = 256  # decoded pictures in memory
@@ -131,14 +131,10 @@ def _detail_of(gray_HW: NDArray[np.float32], mirrored: bool) -> NDArray[np.float
 
 
 def _unrelated(detail: NDArray[np.float32], component: _Indices, rows: tuple[int, int], count: int) -> tuple[int, ...]:
-    """Images that are related neither to a pair nor to each other, so that they share only what all have in common."""
-    chosen = list(rows)
-    for row in np.argsort(np.abs(detail @ detail[rows[0]]), kind="stable").tolist():
-        if component[row] < count and np.abs(detail[chosen] @ detail[row]).max() < _RELATED:
-            chosen.append(row)
-            if len(chosen) == _BACKGROUND + 2:
-                return tuple(int(component[row]) for row in chosen[2:])
-    return ()
+    """The images of a component that are least related to a pair; what they share with it, all share."""
+    related = np.abs(detail @ detail[list(rows)].T).max(axis=1)
+    order = [row for row in np.argsort(related, kind="stable").tolist() if component[row] < count and row not in rows]
+    return tuple(int(component[row]) for row in order[:_BACKGROUND]) if len(order) >= _BACKGROUND else ()
 
 
 def _is_proven(pictures: "_Pictures", candidate: Candidate) -> bool:
