@@ -85,3 +85,27 @@ def test_what_has_no_remedy_keeps_torchs_words():
 
     with pytest.raises(WrongShapeError, match="the forward of Picky fails: only even sizes, not 7"):
         inspect(Picky(), (3, 7, 7))
+
+
+class Adding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 8, 1)
+
+    def forward(self, x):
+        return self.one(x) + self.two(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "message"),
+    [
+        (nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8, dtype=torch.int64), "has weights of type float32 but gets int64"),
+        (nn.Sequential(nn.Embedding(9, 4)), torch.zeros(1, 5), "looks up indices but gets float32"),
+        (nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4)), (3, 8, 16, 16), "give the batch too: 1×4×6×14×14"),
+        (nn.Conv3d(3, 4, 3), (3, 16, 16), "expects 5 dimensions"),
+        (Adding(), (3, 8, 8), "4 and 8 channels; end both branches with as many"),
+    ],
+)
+def test_types_batches_and_channels_are_told_from_sizes(module, given, message):
+    with pytest.raises(WrongShapeError, match=message):
+        inspect(module, given)

@@ -30,6 +30,9 @@ def explain_failure(sheet: "Anatomy") -> WrongShapeError:
     if type(failure.error).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException"):
         return WrongShapeError(_undecided(sheet, failure), sheet)
     place = f"{failure.module} ({type(module).__name__})" if failure.module else f"the forward of {sheet.name}"
+    advice = _types(sheet, failure, module)
+    if advice:
+        return WrongShapeError(f"{place} {advice}", sheet)  # another size would not help
     advice = _layer(module, _shapes_in(sheet, failure)) or _operands(sheet, failure)
     message = f"{place} {advice}" if advice else f"{place} fails: {_text(failure.error)}"
     size = smallest_fitting(sheet)
@@ -58,6 +61,22 @@ def _shapes_in(sheet: "Anatomy", failure: Failure) -> list[tuple[int, ...]]:
     return [sheet.graph.tensors[index].shape for index in refs(sheet.graph.calls[failure.call].arguments)]
 
 
+def _types(sheet: "Anatomy", failure: Failure, module: nn.Module) -> str:
+    """What is wrong with the types of a layer's input, "" if they are not the fault."""
+    if failure.call is None:
+        return ""
+    given = next((sheet.graph.tensors[index].dtype for index in refs(sheet.graph.calls[failure.call].arguments)), None)
+    if given is None:
+        return ""
+    told = str(given).removeprefix("torch.")
+    if isinstance(module, nn.Embedding) and (given.is_floating_point or given.is_complex):
+        return f"looks up indices but gets {told}; give whole numbers: x.long(), or --size 1,128:int64"
+    if not isinstance(module, nn.Linear | nn.modules.conv._ConvNd) or given == module.weight.dtype:
+        return ""
+    own = str(module.weight.dtype).removeprefix("torch.")
+    return f"has weights of type {own} but gets {told}; give the network its own type: x.to(torch.{own})"
+
+
 def _layer(module: nn.Module, shapes: list[tuple[int, ...]]) -> str:
     """What a layer of torch.nn expected and got, "" if the fault is another."""
     if not shapes:
@@ -71,6 +90,10 @@ def _layer(module: nn.Module, shapes: list[tuple[int, ...]]) -> str:
         )
     if isinstance(module, nn.modules.conv._ConvNd):
         return _convolution(module, given)
+    axes = next((n for n in (1, 2, 3) if type(module).__name__.endswith(f"Norm{n}d")), 0)
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and axes > 1 and len(given) != axes + 2:
+        batch = f"; give the batch too: 1×{shape(given)}" if len(given) == axes + 1 else ""
+        return f"expects {axes + 2} dimensions (batch, channels, {axes} of space) but {got}{batch}"
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and len(given) > 1 and given[1] != module.num_features:
         name = type(module).__name__
         return f"expects {module.num_features} channels but {got}; change it to {name}(num_features={given[1]})"
@@ -90,6 +113,8 @@ def _convolution(module: nn.modules.conv._ConvNd, given: tuple[int, ...]) -> str
     if len(given) not in (spatial + 1, spatial + 2):
         return f"expects {spatial + 2} dimensions (batch, channels, {spatial} of space) but gets {shape(given)}"
     channels = given[-spatial - 1]
+    if len(given) == spatial + 1 and channels != module.in_channels == given[1]:
+        return f"expects {spatial + 2} dimensions (batch, channels, {spatial} of space) but gets {shape(given)}"
     if channels != module.in_channels:
         wanted = module.in_channels
         return (
@@ -123,6 +148,9 @@ def _reason(kind: str, shapes: list[tuple[int, ...]], arguments: Any) -> str:
     if len(shapes) == 2:
         pairs = zip(reversed(shapes[0]), reversed(shapes[1]), strict=False)
         wrong = [-1 - i for i, (one, other) in enumerate(pairs) if one != other and 1 not in (one, other)]
+        if wrong and wrong[-1] == -3 and len(wrong) == 1 and len(shapes[0]) == len(shapes[1]):
+            one, other = shapes[0][-3], shapes[1][-3]
+            return f"{one} and {other} channels; end both branches with as many, as by a 1×1 convolution on one of them"
         if wrong:
             return f"they differ in dimension {wrong[-1]}; end both branches in the same size (stride, padding)"
     return ""
