@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from convlens.anatomy import WrongShapeError, inspect
+from convlens.anatomy import ValuesDecideError, WrongShapeError, inspect
 from convlens.errors import ConvlensError
 
 
@@ -67,7 +67,7 @@ class Deciding(nn.Module):
     ],
 )
 def test_what_depends_on_values_says_so(way, message):
-    with pytest.raises(WrongShapeError, match=message) as caught:
+    with pytest.raises(ValuesDecideError, match=message) as caught:
         inspect(Deciding(way), (3, 4, 4))
     assert caught.value.anatomy.rows[0].kind == "relu"
 
@@ -109,3 +109,17 @@ class Adding(nn.Module):
 def test_types_batches_and_channels_are_told_from_sizes(module, given, message):
     with pytest.raises(WrongShapeError, match=message):
         inspect(module, given)
+
+
+class Asserting(nn.Module):
+    def forward(self, x):
+        y = x * 2
+        assert not bool(torch.isnan(y).any()), "no numbers"
+        return y
+
+
+def test_what_depends_on_values_is_no_wrong_shape():
+    with pytest.raises(ValuesDecideError, match="depends on") as caught:
+        inspect(Asserting(), (3, 8, 8))
+    assert not isinstance(caught.value, WrongShapeError)
+    assert caught.value.anatomy.rows

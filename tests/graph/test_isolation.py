@@ -4,6 +4,7 @@ import contextvars
 import functools
 import gc
 import threading
+import types
 from collections import OrderedDict, deque
 from typing import ClassVar
 
@@ -326,3 +327,17 @@ class Endless(nn.Module):
 def test_a_store_that_cannot_be_undone_is_refused():
     with pytest.raises(ConvlensError, match="cannot be taken back"):
         record(Endless(), (3, 8, 8))
+
+
+def test_files_that_import_each_other_are_walked_once():
+    one, other = types.ModuleType("one_of_two"), types.ModuleType("other_of_two")
+    one.other_of_two, other.one_of_two, other.kept = other, one, {}
+    exec("def f(x):\n    other_of_two.kept[0] = one_of_two = x\n    return x + 1", vars(one))
+
+    class Circular(nn.Module):
+        forward = staticmethod(one.f)
+
+    one.one_of_two = one
+    assert record(Circular(), (3, 8, 8)).failure is None
+    assert other.kept == {}
+    assert not fakes()

@@ -7,16 +7,18 @@ from convlens.anatomy.rows import Row
 from convlens.anatomy.sheet import Sheet, inspect
 from convlens.anatomy.training_memory import TrainingMemory, training_memory
 from convlens.anatomy.tree import ModuleNode
-from convlens.anatomy.wrong_shape import WrongShapeError
+from convlens.anatomy.wrong_shape import ForwardError, ValuesDecideError, WrongShapeError
 
 __all__ = [
     "Anatomy",
+    "ForwardError",
     "InferenceMemory",
     "ModuleNode",
     "ReceptiveField",
     "Row",
     "Sheet",
     "TrainingMemory",
+    "ValuesDecideError",
     "WrongShapeError",
     "inspect",
     "training_memory",

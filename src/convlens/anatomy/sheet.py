@@ -66,6 +66,7 @@ def inspect(
 
     Raises:
         WrongShapeError: the forward pass fails on such an input; its `anatomy` goes up to the failure.
+        ValuesDecideError: what the forward pass does depends on values; its `anatomy` goes up to there.
 
     >>> sheet = inspect(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), (3, 32, 32))
     >>> sheet.parameters, sheet.macs

@@ -14,21 +14,29 @@ if TYPE_CHECKING:
     from convlens.anatomy.anatomy import Anatomy
 
 
-class WrongShapeError(ConvlensError):
-    """The forward pass fails on this input; `anatomy` holds everything up to the failing operation."""
+class ForwardError(ConvlensError):
+    """The forward pass cannot be followed to its end; `anatomy` holds everything up to the failing operation."""
 
     def __init__(self, message: str, anatomy: "Anatomy") -> None:
         super().__init__(message)
         self.anatomy = anatomy
 
 
-def explain_failure(sheet: "Anatomy") -> WrongShapeError:
+class WrongShapeError(ForwardError):
+    """The forward pass fails on this input."""
+
+
+class ValuesDecideError(ForwardError):
+    """What the forward pass does depends on the values of a tensor, and an inspection has none."""
+
+
+def explain_failure(sheet: "Anatomy") -> ForwardError:
     """Build the error for a sheet whose graph ends in a failure."""
     failure = sheet.graph.failure
     assert failure is not None
     module = sheet.module.get_submodule(failure.module) if failure.module in sheet.graph.modules else sheet.module
     if type(failure.error).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException"):
-        return WrongShapeError(_undecided(sheet, failure), sheet)
+        return ValuesDecideError(_undecided(sheet, failure), sheet)
     place = f"{failure.module} ({type(module).__name__})" if failure.module else f"the forward of {sheet.name}"
     advice = _types(sheet, failure, module)
     if advice:

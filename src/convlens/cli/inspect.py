@@ -73,7 +73,7 @@ def inspect(
         html: Print a web page.
         out: Write to this file instead of printing.
     """
-    from convlens.anatomy import WrongShapeError
+    from convlens.anatomy import ForwardError
     from convlens.anatomy import inspect as look
     from convlens.classifiers import resolve
 
@@ -89,7 +89,7 @@ def inspect(
     named = "" if ":" in source or Path(source).exists() else source
     try:
         sheet = look(opened.network if effective else opened.structure(), *sizes, keywords=keywords, name=named)
-    except WrongShapeError as error:
+    except ForwardError as error:
         print(_table_up_to(error.anatomy, depth), file=sys.stderr if forms else sys.stdout)
         raise
     if graph is not None:

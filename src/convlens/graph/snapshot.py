@@ -100,16 +100,19 @@ class Snapshot:
         """Its defaults, its closure, its attributes, and the global variables that its code mentions."""
         yield from (function.__defaults__, function.__kwdefaults__, function.__closure__, function.__dict__)
         names = set(_names(function.__code__))
-        yield from self._mentioned(function.__globals__, names)
+        yield from self._mentioned(function.__globals__, names, set())
 
-    def _mentioned(self, variables: dict[str, Any], names: set[str]) -> Iterator[Any]:
+    def _mentioned(self, variables: dict[str, Any], names: set[str], done: set[int]) -> Iterator[Any]:
+        if id(variables) in done:  # files that import each other
+            return
+        done.add(id(variables))
         if id(variables) not in self._seen:
             self._seen[id(variables)] = variables
             self._dict(variables, ordered=False)
         for name in names & variables.keys():
             value = variables[name]
             if isinstance(value, ModuleType) and _root(value.__name__) not in _NO_CODE:
-                yield from self._mentioned(vars(value), names)
+                yield from self._mentioned(vars(value), names, done)
             else:
                 yield value
 
