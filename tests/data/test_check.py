@@ -348,3 +348,23 @@ def test_names_of_files_cannot_run_in_the_page(photos, tmp_path):
     save(Image.new("RGB", (64, 64)), photos / "train" / "cat" / "<img src=x onerror=alert(1)>.png")
     main(["check", str(photos), "--html", str(tmp_path / "check.html"), "--quiet"])
     assert "<img src=x" not in (tmp_path / "check.html").read_text()
+
+
+def board(seed, lamp, noise=2):
+    """A textured board under a camera that stands still, and a small lamp on it."""
+    texture = np.random.default_rng(5).normal(110, 25, (120, 160, 3)).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(texture).resize((240, 180), Image.Resampling.BICUBIC)
+    x = 150 + seed % 3
+    ImageDraw.Draw(image).ellipse((x, 60, x + 7, 67), fill=lamp)
+    pixels = np.asarray(image) + np.random.default_rng(seed).normal(0, noise, (180, 240, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def test_a_still_background_with_texture_proves_nothing(tmp_path):
+    for i in range(14):
+        save(board(i, (30, 200, 30)), tmp_path / "good" / f"{i:02d}.png")
+        save(board(100 + i, (220, 30, 30)), tmp_path / "bad" / f"{i:02d}.png")
+    save(board(3, (30, 200, 30)), tmp_path / "good" / "again.jpg", quality=85)
+    kinds, _ = found(tmp_path)
+    kinds.pop("look_alike")
+    assert [keys for group in kinds.values() for keys in group] == [("good/03.png", "good/again.jpg")]
