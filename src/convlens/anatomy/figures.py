@@ -1,6 +1,7 @@
 """Pictures of an anatomy: the network with its sizes to scale, and a unit's receptive field on an image."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def draw_network(sheet: "Anatomy", path: str | Path, *, depth: int = 1) -> None:
     axes.set_ylim(-0.95, 0.9)
     axes.set_aspect("equal")
     axes.axis("off")
-    figure.suptitle(f"{sheet.name}: {count(sheet.parameters)} parameters, {count(sheet.macs)} MACs", fontsize=11)
+    title = f"{sheet.name}: {count(sheet.parameters)} parameters, {count(sheet.macs)} MACs"
+    figure.suptitle(_lines(title, 80), fontsize=11)
     _save(figure, path)
 
 
@@ -102,8 +104,13 @@ def draw_field(
     local = field.local
     pattern = f"size {local.size}, stride {local.stride}" if local.regular else f"size {local.size}, {local.word}"
     pattern = f"{pattern}, at most" if local.bounds else pattern
-    axes.set_title(f"{field.at or 'output'}, unit {field.unit}: {pattern}", fontsize=10)
+    axes.set_title(_lines(f"{field.at or 'output'}, unit {field.unit}: {pattern}", 62), fontsize=10)
     _save(figure, path)
+
+
+def _lines(text: str, width: int) -> str:
+    """A title on as many lines as it needs, paths without spaces included."""
+    return "\n".join(wrap(text, width, break_on_hyphens=False))
 
 
 def _background(image: Any, rows: int, columns: int) -> Any:
