@@ -170,6 +170,10 @@ def attention(q: Question) -> list[Field]:
     query, key, value = (q.field(number) for number in range(3))
     scores = [query.reduced([-1])] if query.terms else []
     scores += [seen(key.reduced([-1]))] if key.terms else []
+    idle = q.fixed(0, ZERO)
+    if idle is not None:  # a query of nothing but zeros weighs all keys alike
+        idle = np.asarray(np.broadcast_to(idle, q.shape(0)).all(-1, keepdims=True))
+        scores = [closed(each.broadcast(made), idle) for each in scores]
     scores += [q.field(place).reduced([-1])] if place is not None and q.field(place).terms else []
     lonely = _alone(blocked, (*made[:-1], steps), -1)
     if lonely is not None:  # a single key weighs 1, so that only its value matters
