@@ -1,6 +1,7 @@
 """What every test shares: one thread a worker, deterministic algorithms, and nothing reported to anyone."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for the tests that import ONNX Runtime themselves
@@ -68,3 +69,35 @@ def x_nchw(run, digits):
     import numpy as np
 
     return np.stack([run.folder.preprocessing.apply(image) for image in digits])
+
+
+# One browser for all page tests of a process: Playwright's loop is one a thread, and a second one refuses to start.
+_CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # a page that asks for the camera gets a test picture
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; without one these tests are skipped, except where a change is judged."""
+    from playwright.sync_api import expect, sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("the page tests need Chromium")
+        pytest.skip("no Chromium on this machine")
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=_CHROMIUM)
+        yield opened
+        opened.close()

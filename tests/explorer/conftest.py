@@ -5,7 +5,6 @@ an error to the console or asked any other machine for anything.
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page
 
 import convlens
 from convlens.classifiers import resolve
@@ -21,19 +20,6 @@ from convlens.explorer import server as explorer_server
 from convlens.explorer.app import create_app
 from convlens.explorer.session import Session
 from convlens.explorer.subjects import Subjects
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # a page that asks for the camera gets a test picture
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
 
 Visit = Callable[..., Page]
 
@@ -85,21 +71,6 @@ def address(explorer_session) -> Iterator[str]:
     running.should_exit = True
     thread.join(30)
     listening.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium; without one these tests are skipped, except where a change is judged."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("the page tests need Chromium")
-        pytest.skip("no Chromium on this machine")
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -115,9 +115,23 @@ class Remembering(nn.Module):
         return y
 
 
+THERE_BEFORE = set()
+
+
+@pytest.fixture(autouse=True)
+def _fakes_of_others():
+    """What other tests in this process left, such as torch.export's, is none of ours."""
+    THERE_BEFORE.clear()
+    kept = fakes()  # alive for the test, so that no other object gets one of their numbers
+    THERE_BEFORE.update(map(id, kept))
+    yield
+    del kept
+
+
 def fakes():
     gc.collect()
-    return [each for each in gc.get_objects() if issubclass(type(each), FakeTensor)]
+    found = [each for each in gc.get_objects() if issubclass(type(each), FakeTensor)]
+    return [each for each in found if id(each) not in THERE_BEFORE]
 
 
 class Tables(nn.Module):

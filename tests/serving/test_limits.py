@@ -164,7 +164,9 @@ def test_slow_clients_do_not_delay_others(serving):
 
 
 def _raw(content_type, length, body):
-    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
+    head = (
+        f"POST /predict HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
+    )
     return head.encode() + body
 
 

@@ -1,10 +1,7 @@
 """The two pages in a real browser: a picture is dropped, the answer is there, and nothing comes from elsewhere."""
 
-import os
-import shutil
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from .conftest import png
 
@@ -12,22 +9,15 @@ TOKEN = "0123456789abcdef"
 
 
 @pytest.fixture
-def page():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("the page tests need Chromium")
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 390, "height": 700})
-        page.complaints = []
-        page.asked = set()
-        page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("request", lambda request: page.asked.add(request.url.split("/")[2]))
-        yield page
-        browser.close()
+def page(browser):
+    page = browser.new_page(viewport={"width": 390, "height": 700})
+    page.complaints = []
+    page.asked = set()
+    page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.asked.add(request.url.split("/")[2]))
+    yield page
+    page.close()
 
 
 def _clean(page, client):

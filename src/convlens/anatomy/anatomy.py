@@ -116,6 +116,7 @@ class Anatomy:
         Raises:
             ConvlensError: there is no such module, operation, unit or input.
 
+        >>> from convlens import inspect
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, padding=1))
         >>> field = inspect(net, (3, 32, 32)).receptive_field(at="1", unit=(0, 8))
         >>> field.rows, field.columns, field.size, field.stride, field.offset

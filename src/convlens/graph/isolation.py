@@ -14,7 +14,7 @@ from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._subclasses.fake_tensor import FakeTensor
 
 from convlens.errors import ConvlensError
-from convlens.graph.snapshot import Memo, Snapshot, holds
+from convlens.graph.snapshot import Memo, Snapshot, attributes_of, holds
 from convlens.graph.stand_in import StandIns
 
 _DEPTH = 8  # containers within containers that a lost stand-in is looked for in
@@ -175,7 +175,7 @@ def _removed(holder: Any, things: set[int]) -> bool:
             holder.discard(each)
     elif isinstance(holder, CellType):
         del holder.cell_contents
-    elif isinstance(getattr(holder, "__dict__", None), dict) and not isinstance(holder, torch.Tensor | type):
+    elif isinstance(attributes_of(holder), dict) and not isinstance(holder, torch.Tensor | type):
         return _removed(vars(holder), things)
     else:
         return False

@@ -140,7 +140,7 @@ class Snapshot:
 
     def _instance(self, thing: Any) -> list[Any]:
         held: list[Any] = [type(thing)]
-        attributes = getattr(thing, "__dict__", None)
+        attributes = attributes_of(thing)
         if isinstance(attributes, dict):
             held.append(attributes)
         for slot in _slots(type(thing)):
@@ -164,6 +164,14 @@ class Snapshot:
         fresh = _fresh(value)
         if fresh is not value:
             self._private.append(functools.partial(put, fresh))
+
+
+def attributes_of(thing: Any) -> Any:
+    """The object's own attributes, past its class's `__getattr__`, which may do anything; None if it has no place."""
+    try:
+        return object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
 
 
 def _fresh(value: Any) -> Any:
@@ -202,7 +210,7 @@ def _slots(kind: type) -> Iterator[Any]:
     """The descriptors of `__slots__`."""
     for each in kind.__mro__:
         names = vars(each).get("__slots__", ())
-        for name in [names] if isinstance(names, str) else names:
+        for name in {*([names] if isinstance(names, str) else names)} - {"__dict__", "__weakref__"}:
             private = f"_{each.__name__.lstrip('_')}{name}" if name.startswith("__") and name[-2:] != "__" else name
             slot = vars(each).get(private)
             if hasattr(slot, "__set__"):

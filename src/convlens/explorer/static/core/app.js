@@ -183,6 +183,11 @@ function nowhere() {
   main.dataset.shown = "nowhere";
 }
 
+// what a page that was left was still waiting for is given up, which is no error, whoever asked for it
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+});
+
 /** The server does not answer: say so until it does, then show the page as its address has it. */
 function lost() {
   if (document.querySelector(".lost")) return;
