@@ -1,6 +1,6 @@
 """Train the small networks that come with the explorer, and the two of its shift experiment.
 
-    python benchmarks/explorer_networks.py --fashion FOLDER [--quick] [--json]
+    python benchmarks/explorer_networks.py [--fashion FOLDER] [--quick] [--json]
 
 FOLDER holds Fashion-MNIST's four IDX files (Xiao et al. 2017, MIT licence; Debian's package dataset-fashion-mnist).
 Writes src/convlens/explorer/trained/: LeNet-5 on scikit-learn's digits, a residual network of eight layers on
@@ -11,6 +11,7 @@ photograph of each class; and shifts.json, the accuracy of two networks that wer
 import argparse
 import json
 import os
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,10 +35,12 @@ TRAINED = Path(__file__).parents[1] / "src" / "convlens" / "explorer" / "trained
 CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 RESIDUAL = {"blocks": 1, "widths": [8, 16, 32], "channels": 1, "classes": 10}
 
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fashion", type=Path, required=True, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--fashion", type=Path, default=FASHION, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--quick", action="store_true", help="one epoch of each, and nothing is kept")
     parser.add_argument("--only", choices=("clothes", "digits", "shifts"), help="one of the three")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -46,7 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         into = Path(scratch) if asked.quick else TRAINED
         rows: list[dict[str, object]] = []
-        if asked.only in (None, "clothes"):
+        if asked.only in (None, "clothes") and not asked.fashion.is_dir():
+            print(f"{asked.fashion} is missing; apt-get install dataset-fashion-mnist", file=sys.stderr)
+            if not asked.quick:
+                sys.exit(2)
+        elif asked.only in (None, "clothes"):
             pictures(asked.fashion, into)
             rows.append(clothes(asked.fashion, into, epochs=1 if asked.quick else 14))
         if asked.only in (None, "digits"):
