@@ -178,7 +178,7 @@ def loaded(subject: Subject, clients: int, seconds: float, path: Path, count: in
 def endured(run: Path, image: bytes, count: int) -> list[dict[str, object]]:
     """Ten thousand requests, a tenth of them malformed: the codes, and the memory after two fifths and at the end."""
     good = request(image)
-    nowhere = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+    nowhere = b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
     bad = [request(b"no image"), request(image[:50]), nowhere]
     bad += [good.replace(b"application/json", b"text/plain"), good.replace(b'"files"', b'"fails"')]
     subject = Subject(
@@ -252,8 +252,8 @@ def answers(asked: urllib.request.Request) -> bool:
 def request(image: bytes) -> bytes:
     content = base64.b64encode(image).decode()
     body = json.dumps({"files": [{"file": "image", "content": content}]}).encode()
-    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:
