@@ -109,25 +109,25 @@ def repeated(beginning, piece, count):
 
 
 HEADS = {
-    "an endless header": (b"GET /health HTTP/1.1\r\nhost: x\r\na: ", b"a" * 65_536),
-    "an endless name": (b"GET /health HTTP/1.1\r\nhost: x\r\n", b"a" * 65_536),
+    "an endless header": (b"GET /health HTTP/1.1\r\nhost: localhost\r\na: ", b"a" * 65_536),
+    "an endless name": (b"GET /health HTTP/1.1\r\nhost: localhost\r\n", b"a" * 65_536),
     "an endless address": (b"GET /", b"a" * 65_536),
     "endless headers": (b"GET /health HTTP/1.1\r\n", b"a: b\r\n" * 10_000),
     "empty lines": (b"\r\n", b"\r\n" * 30_000),
     "no HTTP": (b"\x16\x03\x01", b"\x00" * 65_536),
     "an endless chunk header": (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;",
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1;",
         b"a" * 65_536,
     ),
     "chunks of one byte": (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n",
         b"1\r\na\r\n" * 10_000,
     ),
     "an endless trailer": (
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: ",
+        b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: ",
         b"a" * 65_536,
     ),
-    "pipelined requests": (b"", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" * 2_000),
+    "pipelined requests": (b"", b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2_000),
 }
 
 
@@ -145,7 +145,7 @@ def test_a_head_without_end_is_cut_off_before_the_token_is_looked_at(serving, na
 
 
 def test_a_large_head_is_told_its_limit(serving):
-    answer = sent(serving(), b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"a" * wire.MOST_HEAD)
+    answer = sent(serving(), b"GET /health HTTP/1.1\r\nhost: localhost\r\na: " + b"a" * wire.MOST_HEAD)
     assert answer.startswith(b"HTTP/1.1 431")
     assert b"longer than 32,768 bytes" in answer
 
@@ -156,7 +156,7 @@ def test_a_head_that_comes_slowly_is_given_up(serving, monkeypatch):
     for pieces in (
         [b""],
         [b"GET /health HTTP/1.1\r\n", *[b"a: b\r\n"] * 30],
-        [b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /", *[b"a"] * 30],
+        [b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n", b"GET /", *[b"a"] * 30],
         [b"\r\n"] * 30,
     ):
         began = time.perf_counter()
@@ -181,7 +181,7 @@ def test_a_client_that_does_not_read_is_given_up(serving, monkeypatch):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(client.address)
         connection.settimeout(0.5)
-        request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+        request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
         try:
             for _ in range(5_000):
                 connection.sendall(request)
