@@ -7,7 +7,7 @@ an error to the console or asked any other machine for anything.
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -57,12 +57,11 @@ def explorer_session(run_path) -> Session:
     return Session(subjects=Subjects(opened), opened=opened)
 
 
-@pytest.fixture(scope="session")
-def address(explorer_session) -> Iterator[str]:
-    """Where the explorer answers."""
+@contextmanager
+def answering(session: Session) -> Iterator[str]:
+    """Serve a session in a thread, and give the address."""
     listening = explorer_server.bind(0)
-    app = create_app(explorer_session)
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", ws="none")
+    config = uvicorn.Config(create_app(session), log_level="error", access_log=False, lifespan="off", ws="none")
     running = QuietServer(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -71,6 +70,13 @@ def address(explorer_session) -> Iterator[str]:
     running.should_exit = True
     thread.join(30)
     listening.close()
+
+
+@pytest.fixture(scope="session")
+def address(explorer_session) -> Iterator[str]:
+    """Where the explorer answers."""
+    with answering(explorer_session) as where:
+        yield where
 
 
 @pytest.fixture

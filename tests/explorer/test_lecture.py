@@ -10,10 +10,23 @@ import yaml
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from convlens.classifiers import resolve
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.explorer.lecture import our_lecture, read_lecture
 from convlens.explorer.practice import KINDS, draw
+from convlens.explorer.session import Session
+from convlens.explorer.subjects import Subjects
+
+from .conftest import answering
+
+
+@pytest.fixture(scope="module")
+def address(run_path):
+    """A server that nobody has uploaded to or let compute anything: the lecture shows what ships."""
+    opened = resolve(run_path)
+    with answering(Session(subjects=Subjects(opened), opened=opened)) as where:
+        yield where
 
 
 def test_there_are_about_forty_steps_and_the_same_in_both_languages():
@@ -83,6 +96,7 @@ def test_every_step_shows_its_numbers(visit):
         page.wait_for_function(
             "text => document.getElementById('content').innerText.replaceAll('\\u00a0', ' ').replace(/\\s+/g, ' ').includes(text)",  # noqa: E501
             arg=step.shows,
+            timeout=60_000,
         )
         assert not page.locator("#notices").inner_text()
         if step.ask:
