@@ -1,7 +1,6 @@
 """A network on its way from a graph to a plan: layers between values, both of which may still be changed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +106,7 @@ class Draft:
         return len(self.values) - 1
 
     def readers(self) -> dict[int, list[Layer]]:
-        """value -> the layers that read it, in order; an output has one reader more, which is None in none."""
+        """value -> the layers that read it, in order; that a value is an output is not counted."""
         table: dict[int, list[Layer]] = {}
         for layer in self.layers:
             for number in dict.fromkeys(layer.reads):
@@ -132,6 +131,3 @@ class Draft:
                 needed.update(layer.reads)
                 kept.append(layer)
         self.layers = kept[::-1]
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)

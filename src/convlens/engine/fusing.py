@@ -36,16 +36,20 @@ def _apply(draft: Draft, rule: Rule) -> None:
     again = True
     while again:
         again = False
-        made_by, readers = draft.producers(), draft.readers()
-        for output in draft.outputs:
-            readers.setdefault(output, []).append(Layer(op="output", values={}))
+        made_by, readers = _tables(draft)
         for layer in list(draft.layers):
             if rule(draft, layer, made_by, readers):
                 draft.layers.remove(layer)
                 again = True
-                made_by, readers = draft.producers(), draft.readers()
-                for output in draft.outputs:
-                    readers.setdefault(output, []).append(Layer(op="output", values={}))
+                made_by, readers = _tables(draft)
+
+
+def _tables(draft: Draft) -> tuple[dict[int, Layer], dict[int, list[Layer]]]:
+    """Who makes each value and who reads it; being an output is one reader more."""
+    readers = draft.readers()
+    for output in draft.outputs:
+        readers.setdefault(output, []).append(Layer(op="output", values={}))
+    return draft.producers(), readers
 
 
 def _alone(number: int, readers: dict[int, list[Layer]]) -> bool:
