@@ -1,5 +1,7 @@
 // Shows /openapi.json as a page: one section an operation, with its parameters, bodies and answers.
 
+export {}; // a module: it waits for its answer
+
 const make = (tag, ...children) => {
   const element = document.createElement(tag);
   element.append(...children);

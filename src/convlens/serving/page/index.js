@@ -1,5 +1,8 @@
 // The page where one drops a picture: sends it to /predict and shows the answer beside it.
 
+export {}; // a module, whose names are its own
+
+/** @type {(id: string) => any} */
 const find = (id) => document.getElementById(id);
 const make = (tag, text = "", name = "") => {
   const element = document.createElement(tag);
@@ -111,7 +114,7 @@ async function predict(files) {
 }
 
 const drop = find("drop");
-find("files").addEventListener("change", (event) => predict([...event.target.files]));
+find("files").addEventListener("change", () => predict([...find("files").files]));
 document.addEventListener("paste", (event) => predict([...event.clipboardData.files]));
 document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });

@@ -7,8 +7,11 @@ export class ApiError extends Error {}
 /** Nothing answers: the shell says so, and shows the page anew when something does. */
 export class LostError extends ApiError {}
 
+/** What a page asks for, as the part of an address behind the question mark. */
+export const asQuery = (query) => new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)])).toString();
+
 export function get(path, query = {}, signal) {
-  const text = new URLSearchParams(query).toString();
+  const text = asQuery(query);
   return ask(path + (text ? `?${text}` : ""), { signal });
 }
 
@@ -20,7 +23,7 @@ export function post(path, body, signal) {
 /** Send a file as it is. */
 export function send(path, file, query = {}, signal) {
   const headers = { "Content-Type": "application/octet-stream" };
-  return ask(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: file, signal });
+  return ask(`${path}?${asQuery(query)}`, { method: "POST", headers, body: file, signal });
 }
 
 export function remove(path, signal) {

@@ -148,7 +148,7 @@ async function show({ focus = false } = {}) {
   const body = h("div", { class: `page page-${page.name}` });
   main.replaceChildren(h("div", { class: "page-head" }, title, h("p", { class: "lede" }, t(`${page.name}.lede`))), h("div", { id: "notices", role: "status" }), body);
   document.title = `${t(`${page.name}.name`)} · Convlens`;
-  for (const link of document.querySelectorAll("nav a")) {
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("nav a"))) {
     if (link.dataset.page === page.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -179,7 +179,7 @@ function nowhere() {
   const links = PAGES.map((page) => h("li", {}, h("a", { href: `/${page.name}` }, t(`${page.name}.name`))));
   main.replaceChildren(h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, t("shell.nowhere.title", { path: location.pathname })), h("p", { class: "lede" }, t("shell.nowhere.lede"))), h("ol", { class: "nowhere" }, links));
   document.title = `${t("shell.nowhere.name")} · Convlens`;
-  for (const link of document.querySelectorAll("nav a")) link.removeAttribute("aria-current");
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("nav a"))) link.removeAttribute("aria-current");
   main.dataset.shown = "nowhere";
 }
 

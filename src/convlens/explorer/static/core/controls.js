@@ -9,10 +9,14 @@ import { t } from "./text.js";
 let count = 0;
 const fresh = (name) => `${name}-${(count += 1)}`;
 
+/** @type {{ read: (value: any) => number, write: (part: number, value: any) => any }} */
 const whole = { read: (value) => value, write: (value) => value };
 
-/** A range with its value beside it; its limits are the setting's, unless given; `part` reads and writes a part of it. */
-export function slider(settings, name, label, { least, most, step = 1, shown = readable, part = whole, signal } = {}) {
+/**
+ * A range with its value beside it; its limits are the setting's, unless given; `part` reads and writes a part of it.
+ * @typedef {{ least?: number, most?: number, step?: number, shown?: (value: number) => string, part?: typeof whole, signal?: AbortSignal }} SliderOptions
+ */
+export function slider(settings, name, label, /** @type {SliderOptions} */ { least, most, step = 1, shown = readable, part = whole, signal } = {}) {
   const kind = settings.kind(name);
   const id = fresh(name);
   const value = h("span", { class: "control-value", "aria-hidden": "true" });
@@ -29,7 +33,7 @@ export function slider(settings, name, label, { least, most, step = 1, shown = r
 }
 
 /** A few options side by side. `labels` maps an option to its words. */
-export function segments(settings, name, label, labels, { signal } = {}) {
+export function segments(settings, name, label, labels, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
   const id = fresh(name);
   const buttons = Object.entries(labels).map(([option, words]) =>
     h("button", { type: "button", value: option, onclick: () => settings.set({ [name]: option }) }, words));
@@ -40,7 +44,7 @@ export function segments(settings, name, label, labels, { signal } = {}) {
 }
 
 /** A list to choose from. `labels` maps an option to its words; call `.offer(labels)` on the result to change them. */
-export function select(settings, name, label, labels, { signal } = {}) {
+export function select(settings, name, label, labels, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
   const id = fresh(name);
   const list = h("select", { id, name, onchange: () => settings.set({ [name]: list.value }) });
   const follow = () => {
@@ -57,7 +61,7 @@ export function select(settings, name, label, labels, { signal } = {}) {
 }
 
 /** On or off. */
-export function toggle(settings, name, label, { signal } = {}) {
+export function toggle(settings, name, label, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
   const id = fresh(name);
   const box = h("input", { type: "checkbox", id, name, role: "switch", onchange: () => settings.set({ [name]: box.checked }) });
   const follow = () => {
@@ -68,8 +72,11 @@ export function toggle(settings, name, label, { signal } = {}) {
   return h("div", { class: "control control-toggle" }, box, h("label", { for: id }, label));
 }
 
-/** A count with − and +, for what is not itself a setting. `options()` lists the values where not all are allowed. */
-export function stepper(label, { id, read, write, least, most, options }, { settings, names, signal }) {
+/**
+ * A count with − and +, for what is not itself a setting. `options()` lists the values where not all are allowed.
+ * @typedef {{ id?: string, read: () => number, write: (value: number) => void, least?: number, most?: number, options?: () => number[] }} Stepped
+ */
+export function stepper(label, /** @type {Stepped} */ { id, read, write, least, most, options }, { settings, names, signal }) {
   const value = h("span", { class: "stepper-value" });
   const other = (direction) => {
     const allowed = options?.() ?? Array.from({ length: most - least + 1 }, (_, index) => least + index);
@@ -105,7 +112,7 @@ export function copyLink(settings) {
 }
 
 /** Thumbnails of the bundled pictures, and uploading one's own by button, drop or paste. */
-export async function picturePicker(settings, name, label, { signal } = {}) {
+export async function picturePicker(settings, name, label, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
   const id = fresh(name);
   const row = h("div", { class: "pictures", role: "group", "aria-labelledby": id });
   const input = h("input", { type: "file", accept: "image/*", class: "visually-hidden", id: fresh("file"), "aria-label": t("controls.upload") });

@@ -46,7 +46,7 @@ function bar(number, go) {
 /** One step on or back; a question that was not answered yet is answered first. */
 function move(direction, go) {
   const number = Math.min(stepNow(), steps.steps.length);
-  const answer = document.querySelector(".lecture-answer");
+  const answer = /** @type {HTMLElement} */ (document.querySelector(".lecture-answer"));
   if (direction > 0 && answer && !revealed) {
     revealed = true;
     answer.hidden = false;
@@ -75,7 +75,7 @@ export function listen(go) {
   addEventListener("keydown", (event) => {
     if (!stepNow() || !steps || event.metaKey || event.ctrlKey || event.altKey || event.shiftKey) return;
     const clicker = { PageDown: 1, PageUp: -1 }[event.key];
-    const arrow = event.target.closest?.("input, select, textarea, [role=slider], [role=group] [tabindex], canvas[tabindex], .number-grid") ? 0 : { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const arrow = event.target instanceof Element && event.target.closest("input, select, textarea, [role=slider], [role=group] [tabindex], canvas[tabindex], .number-grid") ? 0 : { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape" && !document.fullscreenElement && !document.querySelector("dialog[open]")) leave(go);
     else if (clicker || arrow) move(clicker || arrow, go);
     else return;

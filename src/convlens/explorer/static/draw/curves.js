@@ -7,8 +7,9 @@ const MARGIN = { top: 12, right: 14, bottom: 28, left: 46 };
 
 export class Curves {
   #paths = [];
+  #dot = null;
 
-  constructor({ label, height = 220, margin = MARGIN, described = true }) {
+  constructor(/** @type {{ label?: string, height?: number, margin?: typeof MARGIN, described?: boolean }} */ { label, height = 220, margin = MARGIN, described = true }) {
     this.height = height;
     this.margin = margin;
     this.svg = s("svg", described ? { class: "curves", role: "img", "aria-label": label } : { class: "curves", "aria-hidden": "true" });
@@ -48,8 +49,8 @@ export class Curves {
 
   /** A dot at a place, and a vertical line through it. */
   at(x, y, tone) {
-    this.dot ??= [s("line", { class: "cursor" }), s("circle", { r: 6 })];
-    const [line, circle] = this.dot;
+    this.#dot ??= [s("line", { class: "cursor" }), s("circle", { r: 6 })];
+    const [line, circle] = this.#dot;
     if (!line.isConnected || line.parentNode !== this.svg) this.svg.append(line, circle);
     for (const [name, value] of Object.entries({ x1: this.x(x), x2: this.x(x), y1: this.box.top, y2: this.box.bottom })) line.setAttribute(name, value);
     circle.setAttribute("class", `dot-on of-${tone}`);

@@ -14,8 +14,10 @@ export class NumberGrid {
   /**
    * tone: "input" | "kernel" | "output"; onEdit(row, column, number) makes cells editable; onPick(row, column) makes
    * them buttons. Rows and columns count without the margin. `digits` are the significant ones.
+   * @typedef {{ label: string, tone: string, digits?: number, onPick?: (row: number, column: number) => void,
+   *   onEdit?: (row: number, column: number, value: number) => void }} GridOptions
    */
-  constructor({ label, tone, onEdit, onPick, digits = 3 }) {
+  constructor(/** @type {GridOptions} */ { label, tone, onEdit, onPick, digits = 3 }) {
     this.tone = tone;
     this.digits = digits;
     this.onEdit = onEdit;
@@ -28,9 +30,9 @@ export class NumberGrid {
    * values: rows of numbers, margin (padding) included; margin: [top, right, bottom, left] cells that are padding. Where
    * cells lie apart, `sources` says for every drawn row and column whose it is, -1 for nobody's.
    */
-  draw(values, margin = [0, 0, 0, 0], sources = null) {
+  draw(values, /** @type {number[]} */ margin = [0, 0, 0, 0], sources = null) {
     const shape = JSON.stringify([values.length, values[0].length, margin, sources]);
-    if (shape !== this.#shape) this.#build(values, sources ?? within(values, margin));
+    if (shape !== this.#shape) this.#build(sources ?? within(values, margin));
     this.#shape = shape;
     values.forEach((line, row) => line.forEach((value, column) => this.#write(this.#cells[row][column], value)));
   }
@@ -65,7 +67,7 @@ export class NumberGrid {
     this.#cells[row]?.[column]?.classList.add("lit");
   }
 
-  #build(values, { rows, columns }) {
+  #build({ rows, columns }) {
     this.element.style.setProperty("--rows", rows.length);
     this.element.style.setProperty("--columns", columns.length);
     this.#marked = [];
@@ -148,7 +150,7 @@ export class NumberGrid {
 }
 
 /** Rows and columns of the cells inside a margin, -1 for those of the margin. */
-function within(values, [top, right, bottom, left]) {
+function within(values, /** @type {number[]} */ [top, right, bottom, left]) {
   const count = (length, before, after) => Array.from({ length }, (_, i) => (i >= before && i < length - after ? i - before : -1));
   return { rows: count(values.length, top, bottom), columns: count(values[0].length, left, right) };
 }

@@ -128,6 +128,7 @@ function drawn(node, place, size, tint) {
   const [fill, line] = tint ? [tint, "--ink"] : [tone ? `--${tone}-soft` : "--sunk", tone ? `--${tone}` : "--line-strong"];
   const text = size.lines.map((each, index) => ({ text: each.text, fill: each.soft ? "--ink-soft" : "--ink", strong: each.strong, x: place.cx, y: place.y + slab.dy + slab.thick + 17 + index * LINE, box, node: node.id }));
   if (SIGNS[node.type]) return [{ ...filled(rounded(x, y, slab.wide, slab.thick, 13), "--card", box), stroke: "--ink", width: 1.5, node: node.id }, { text: SIGNS[node.type], fill: "--ink", strong: true, x: place.cx, y: y + 18, box, node: node.id }, ...text];
+  /** @type {object[]} */
   const parts = [
     { ...filled(`M${x} ${y}l${slab.dx} ${-slab.dy}h${slab.wide}l${-slab.dx} ${slab.dy}Z`, fill, box), stroke: line, width: 1.1, node: node.id },
     { ...filled(`M${x + slab.wide} ${y}l${slab.dx} ${-slab.dy}v${slab.thick}l${-slab.dx} ${slab.dy}Z`, fill, box), stroke: line, width: 1.1, shade: true, node: node.id },
@@ -163,9 +164,9 @@ const filled = (d, token, box) => ({ d, fill: token, box });
 /** The scene as an SVG file, in the colours that `paint(token)` gives. */
 export function asSvg(scene, paint) {
   const [x, y, right, bottom] = scene.box;
-  const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const shapes = scene.shapes.map((shape) => (shape.d
     ? `<path d="${shape.d}" fill="${shape.fill ? paint(shape.fill) : "none"}"${shape.faint ? ' fill-opacity=".45" stroke-dasharray="4 4"' : ""} stroke="${shape.stroke ? paint(shape.stroke) : "none"}" stroke-width="${shape.width ?? 0}"/>`
-    : `<text x="${shape.x}" y="${shape.y}" text-anchor="${shape.start ? "start" : "middle"}" fill="${paint(shape.fill)}"${shape.strong ? ' font-weight="600"' : ""}>${escape(shape.text)}</text>`));
+    : `<text x="${shape.x}" y="${shape.y}" text-anchor="${shape.start ? "start" : "middle"}" fill="${paint(shape.fill)}"${shape.strong ? ' font-weight="600"' : ""}>${escaped(shape.text)}</text>`));
   return `<svg xmlns="http://www.w3.org/2000/svg" xml:lang="${language()}" viewBox="${x - 12} ${y - 12} ${right - x + 24} ${bottom - y + 24}" font-family="system-ui, sans-serif" font-size="11.5"><rect x="${x - 12}" y="${y - 12}" width="${right - x + 24}" height="${bottom - y + 24}" fill="${paint("--card")}"/>${shapes.join("")}</svg>`;
 }

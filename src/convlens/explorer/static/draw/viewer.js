@@ -15,7 +15,12 @@ export class Viewer {
 
   /** onPick(node id | null), onOpen(node id | group path, isGroup), onKey(event) for what is not about the view. */
   constructor({ label, signal, onPick, onOpen, onKey }) {
-    Object.assign(this, { onPick, onOpen, onKey });
+    this.onPick = onPick;
+    this.onOpen = onOpen;
+    this.onKey = onKey;
+    this.width = 0;
+    this.height = 0;
+    this.dense = 1;
     this.canvas = h("canvas", { class: "viewer-canvas", tabindex: "0", role: "img", "aria-label": label });
     this.map = h("canvas", { class: "viewer-map", "aria-hidden": "true" });
     const tool = (text, words, act) => h("button", { type: "button", class: "round", "aria-label": words, title: words, onclick: act }, text);
@@ -166,7 +171,7 @@ export class Viewer {
     for (const shape of this.#scene.shapes) if (shape.d) this.#shape(context, shape, k);
   }
 
-  #drawFrame([left, top, right, bottom]) {
+  #drawFrame(/** @type {number[]} */ [left, top, right, bottom]) {
     const context = this.map.getContext("2d");
     const { x, y, k } = this.mapped;
     context.clearRect(0, 0, this.map.width, this.map.height);

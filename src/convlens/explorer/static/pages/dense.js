@@ -78,7 +78,7 @@ class Growth {
     const { sides, dense, convolution, at } = this.#answer;
     const high = Math.max(dense.at(-1), ...convolution) * 4;
     const low = Math.min(dense[0], convolution[0]) / 2;
-    const powers = Array.from({ length: 16 }, (_, power) => 10 ** power).filter((value, index) => index % 2 === 0 || high / low < 1e6);
+    const powers = Array.from({ length: 16 }, (_, power) => 10 ** power).filter((_, index) => index % 2 === 0 || high / low < 1e6);
     this.curves.axes({ low: 1, high: 540, log: true, ticks: this.curves.element.clientWidth < 500 ? [1, 4, 16, 64, 224, 512] : [1, 4, 16, 32, 64, 128, 224, 512], text: (value) => `${value}` }, { low, high, log: true, ticks: powers, text: short });
     this.curves.lines([{ xs: sides, ys: dense, tone: "kernel" }, { xs: sides, ys: convolution, tone: "output" }]);
     this.curves.at(this.settings.get("side"), at.dense, "kernel");

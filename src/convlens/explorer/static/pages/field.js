@@ -103,7 +103,7 @@ function described(layer, image) {
   ];
   if (!layer.regular && layer.word) rows.push(["irregular", layer.word === "global" ? t("field.global") : layer.word]);
   if (layer.bounds.length) rows.push(["bounds", layer.bounds.join(", ")]);
-  return rows.map(([name, text]) => [h("dt", {}, t(`field.fact.${name}`)), h("dd", {}, text)]).flat();
+  return rows.flatMap(([name, text]) => [h("dt", {}, t(`field.fact.${name}`)), h("dd", {}, text)]);
 }
 
 function share(layer, [height, width]) {

@@ -1,7 +1,7 @@
 // Page 10: how far a gradient gets. Plain and residual networks of the same depth, layer by layer: the signal forward, the
 // gradient back. What was measured beforehand is shown at once; one press measures it here.
 
-import { get, post } from "../core/api.js";
+import { asQuery, get, post } from "../core/api.js";
 import { button, copyLink, segments } from "../core/controls.js";
 import { h } from "../core/dom.js";
 import { day, readable, scientific } from "../core/numbers.js";
@@ -59,7 +59,7 @@ export async function show(root, { settings, signal, notify }) {
   };
   const begin = async () => {
     try {
-      await post(`/gradient?${new URLSearchParams(query())}`, {}, signal);
+      await post(`/gradient?${asQuery(query())}`, {}, signal);
       await ask();
     } catch (error) {
       if (error.name !== "AbortError") notify(error.message);

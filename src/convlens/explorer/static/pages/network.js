@@ -38,7 +38,7 @@ export async function show(root, { settings, signal, notify }) {
   const listed = await get("/networks", {}, signal);
   const totals = h("div", { class: "totals" });
   const note = h("p", { class: "quiet-text", hidden: true });
-  const card = nodeCard(settings, { signal, notify, open: (side, path) => sides[side].open(path) });
+  const card = nodeCard({ signal, open: (side, path) => sides[side].open(path) });
   const redraw = () => {
     const graphs = [sides.a, sides.b].map((each) => each.graph).filter(Boolean);
     const scale = scaleOf(graphs);
@@ -49,7 +49,7 @@ export async function show(root, { settings, signal, notify }) {
     if (told) note.textContent = t("network.googlenet");
   };
   const sides = Object.fromEntries(["a", "b"].map((key) => [key, new Side(key, settings, { signal, notify, drawn: redraw, chosen: (node, graph) => card.show(key, node, graph) })]));
-  const find = search(sides, settings, signal);
+  const find = search(sides, signal);
   const colours = Object.fromEntries(COLOURS.map((name) => [name, t(`network.tint.${name}`)]));
   root.append(
     h("section", { class: "card network-bar" },
@@ -84,7 +84,12 @@ class Side {
   #fitted = "";
 
   constructor(key, settings, { signal, notify, drawn, chosen }) {
-    Object.assign(this, { key, settings, notify, drawn, chosen, signal });
+    this.key = key;
+    this.settings = settings;
+    this.notify = notify;
+    this.drawn = drawn;
+    this.chosen = chosen;
+    this.signal = signal;
     this.setting = `open${key.toUpperCase()}`;
     this.viewer = new Viewer({
       label: t("network.drawing"), signal,
@@ -243,7 +248,7 @@ class Side {
 }
 
 /** Twice as large as drawn, but no side longer than browsers can. */
-async function raster(svg, [x, y, right, bottom]) {
+async function raster(svg, /** @type {number[]} */ [x, y, right, bottom]) {
   const [wide, tall] = [right - x + 24, bottom - y + 24];
   const k = Math.min(2, 12_000 / Math.max(wide, tall));
   const image = new Image(wide * k, tall * k);
@@ -269,7 +274,7 @@ function spoken(node) {
 }
 
 /** Names, operators and shapes: what is drawn and matches, to go to. */
-function search(sides, settings, signal) {
+function search(sides, signal) {
   const found = h("ol", { class: "found", hidden: true });
   const input = h("input", { type: "search", id: "network-search", placeholder: t("network.searchHint"), autocomplete: "off" });
   const look = () => {
@@ -314,6 +319,7 @@ function sideControl(settings, signal) {
 
 function totalsTable(graphs) {
   if (!graphs.length) return h("p", {});
+  /** @type {[string, (value: number) => string][]} */
   const rows = [["parameters", grouped], ["macs", short], ["flops", short], ["peak_memory", bytes]];
   const [first, second] = graphs;
   return h("div", { class: "table-scroll" }, h("table", {},

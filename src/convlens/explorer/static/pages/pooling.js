@@ -89,7 +89,7 @@ class Stage {
     const index = this.player.step;
     const [max, average] = [this.#walks.max.steps[index], this.#walks.average.steps[index]];
     this.input.window({ row: max.rows[0], column: max.columns[0], height: max.rows.length, width: max.columns.length });
-    this.input.mark(max.rows.flatMap((row, u) => max.columns.map((column, v) => ({ row, column, kind: same([row, column], max.chosen) ? "now" : "tap" }))));
+    this.input.mark(max.rows.flatMap((row) => max.columns.map((column) => ({ row, column, kind: same([row, column], max.chosen) ? "now" : "tap" }))));
     const columns = this.#walks.max.output[0].length;
     const marks = Array.from({ length: index + 1 }, (_, i) => ({ row: Math.floor(i / columns), column: i % columns, kind: i === index ? "now" : "done" }));
     this.outputs.max.mark(marks);

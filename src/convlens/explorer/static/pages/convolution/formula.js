@@ -176,12 +176,12 @@ function arguments_(settings, transposed) {
 }
 
 function lead(selector) {
-  const control = document.querySelector(`.panel ${selector}`);
+  const control = /** @type {HTMLElement} */ (document.querySelector(`.panel ${selector}`));
   const fold = control.closest("details");
   if (fold) fold.open = true;
   // where rows and columns are set apart, two sliders stand for the one that is hidden
   const visible = control.offsetParent === null ? [...control.parentElement.parentElement.querySelectorAll("input")].find((each) => each.offsetParent) ?? control : control;
-  (visible.matches("input, select") ? visible : visible.querySelector("button:not(:disabled)") ?? visible.querySelector("button")).focus();
+  (visible.matches("input, select") ? visible : /** @type {HTMLElement} */ (visible.querySelector("button:not(:disabled)") ?? visible.querySelector("button"))).focus();
   const frame = control.closest(".control, .stepper") ?? control;
   frame.scrollIntoView({ block: "nearest" });
   frame.classList.add("led-to");

@@ -37,7 +37,7 @@ export async function unrollingCard(settings, signal) {
       cell.style.setProperty("--wide", unrolled ? LINE / CELL : 1);
       const value = shade(index, moved);
       const differs = value !== shade(index, 0);
-      other += differs;
+      other += Number(differs);
       cell.style.setProperty("--shade", value / 255);
       cell.classList.toggle("other", differs);
     });

@@ -9,7 +9,8 @@ export class UnitMap {
   #layer = null;
 
   constructor({ label, onPoint }) {
-    Object.assign(this, { label, onPoint });
+    this.label = label;
+    this.onPoint = onPoint;
     this.svg = s("svg", { class: "unit-map", tabindex: "0", role: "group", "aria-label": label, viewBox: `0 0 ${SIDE} ${SIDE}` });
     this.element = h("div", { class: "unit-map-frame" }, this.svg);
     const point = (event) => {

@@ -96,7 +96,7 @@ export class Unfolded {
     this.#marks.push(() => {
       const stage = this.answer?.stages.find((each) => each.kind === "linear");
       if (!stage) return;
-      const order = stage.parts.map((part, index) => index).sort((a, b) => Math.abs(stage.parts[b]) - Math.abs(stage.parts[a])).slice(0, 12);
+      const order = stage.parts.map((_, index) => index).sort((a, b) => Math.abs(stage.parts[b]) - Math.abs(stage.parts[a])).slice(0, 12);
       const reach = Math.abs(stage.parts[order[0]]) || 1;
       list.replaceChildren(...order.map((index) => h("li", {}, h("span", {}, place(stage, index)), h("span", { class: `share-bar ${stage.parts[index] < 0 ? "down" : "up"}`, vars: { "--part": Math.abs(stage.parts[index]) / reach } }), h("span", { class: "number" }, `${number(stage.patch[index][0][0])} · ${number(stage.kernel[index][0][0])} = ${number(stage.parts[index])}`))));
     });

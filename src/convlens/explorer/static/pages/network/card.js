@@ -7,7 +7,7 @@ import { localised } from "../../core/labels.js";
 import { bytes, grouped, percent, readable, short } from "../../core/numbers.js";
 import { t } from "../../core/text.js";
 
-export function nodeCard(settings, { signal, notify, open }) {
+export function nodeCard({ signal, open }) {
   const body = h("div", { class: "node-body" }, h("p", { class: "quiet-text" }, t("network.choosePart")));
   const element = h("section", { class: "card node-card", "aria-live": "polite" }, h("h2", {}, t("network.part")), body);
   const newest = new Newest(signal);
@@ -51,7 +51,7 @@ function facts(graph, node) {
     ["macs", known(node.macs, short) + share(node.macs, graph.totals.macs)],
     ["memory", bytes(node.output_bytes)],
   ];
-  return pairs.map(([name, text]) => [h("dt", {}, t(`network.fact.${name}`)), h("dd", {}, text)]).flat();
+  return pairs.flatMap(([name, text]) => [h("dt", {}, t(`network.fact.${name}`)), h("dd", {}, text)]);
 }
 
 function described(each) {
