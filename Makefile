@@ -61,6 +61,7 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+	$(BIN)/mypy tests
 
 imports: $(VENV)/dev.stamp
 	$(BIN)/lint-imports

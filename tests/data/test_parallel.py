@@ -20,7 +20,7 @@ def test_no_more_is_begun_than_may_wait_for_the_caller():
 
     results = in_order(note, range(100), workers=2, ahead=5)
     assert [next(results) for _ in range(10)] == list(range(10))
-    results.close()
+    results.close()  # type: ignore[attr-defined]
     assert 10 <= len(begun) <= 10 + 5
 
 

@@ -113,7 +113,7 @@ def visit(browser, address) -> Iterator[Visit]:
         page.locator("#content[data-shown]").wait_for()
         return page
 
-    visit.tolerated = wrong.clear
+    visit.tolerated = wrong.clear  # type: ignore[attr-defined]
     yield visit
     for context in contexts:
         context.close()

@@ -96,7 +96,7 @@ def test_dropout_reaches_the_classifier(name):
 
 def test_a_keyword_that_does_not_exist_is_an_error():
     with pytest.raises(TypeError, match="num_class"):
-        create("resnet18", num_class=10)
+        create("resnet18", num_class=10)  # type: ignore[call-arg]
 
 
 def test_an_image_of_another_size_than_the_linear_layers_says_what_to_do():

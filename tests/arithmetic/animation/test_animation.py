@@ -72,7 +72,7 @@ def test_files_are_whole(walk, kind, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
     if kind == "gif":
         with Image.open(file) as image:
-            assert image.n_frames == len(walk)
+            assert image.n_frames == len(walk)  # type: ignore[attr-defined]
             assert image.info["duration"] == 500 * (4 if len(walk) == 1 else 1)  # the last is held
             assert image.size == (scene(walk).width, scene(walk).height)
     else:
