@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from convlens import networks
 from convlens.errors import ConvlensError
-from convlens.explorer.figures import fields, gradients, seconds, weights
+from convlens.explorer.figures import fields, gradients, planned, seconds, weights
 from convlens.explorer.folding import fold
 from convlens.explorer.inside import Clinic
 from convlens.explorer.shelf import ImageShelf
@@ -88,6 +88,16 @@ def test_times_and_gradients_are_those_of_the_modules(clinic):
     assert found[""] == pytest.approx(1)  # of the likeliest score by itself
     assert found["c1"] > 0
     assert all(parameter.grad is None for parameter in patient.network.parameters())
+
+
+def test_the_plans_times_are_shared_among_what_its_steps_do(clinic, subjects):
+    pytest.importorskip("convlens_kernels")
+    sheet = subjects.anatomy("lenet5")
+    nodes, _ = fold(sheet, [])
+    found = planned(clinic.patient("lenet5"), sheet, nodes)
+    assert all(found[name] > 0 for name in ("c1", "s2", "c3", "c5", "f6"))
+    assert found["input"] == 0
+    assert "relu" not in found  # it joined the convolution, which does it
 
 
 def test_weights_are_told_in_numbers(clinic):

@@ -58,6 +58,11 @@ class Manifest:
         texts = {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
         return {f"{PREFIX}format": str(FORMAT)} | texts | {f"{PREFIX}{NAME}": BLANK}
 
+    @staticmethod
+    def is_in(strings: Mapping[str, str]) -> bool:
+        """Whether a file's mapping holds a manifest, of whatever version."""
+        return f"{PREFIX}format" in strings
+
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Manifest":
         """Read what `to_strings` gave.

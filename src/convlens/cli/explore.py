@@ -24,8 +24,8 @@ def explore(
     Example: convlens explore runs/train/photos --image cat.jpg
 
     Args:
-        subject: A run folder, an artifact, a network's name, or code such as my_net.py:Net, which is run as your own,
-            with all that it may do.
+        subject: A run folder, an artifact, an ONNX file from elsewhere (drawn on page 7), a network's name, or code
+            such as my_net.py:Net, which is run as your own, with all that it may do.
         weights: For a network's name or code: published weights, such as imagenet1k_v1, or a file of weights.
         image: a picture to start with.
         lecture: tell the lecture with the arrow keys: ours, or your own from a YAML file (docs/explorer.md).
@@ -41,11 +41,13 @@ def explore(
     from convlens.classifiers import resolve
     from convlens.explorer import server
     from convlens.explorer.lecture import read_lecture
+    from convlens.explorer.onnx_file import is_foreign, read_onnx
     from convlens.explorer.session import Session
     from convlens.explorer.shelf import ImageShelf
     from convlens.explorer.subjects import Subjects
 
-    opened = None if subject is None else resolve(subject, weights=weights)
+    file = read_onnx(Path(subject)) if subject is not None and is_foreign(Path(subject)) else None
+    opened = None if subject is None or file is not None else resolve(subject, weights=weights)
     if opened is not None:
         opened.image_shape  # noqa: B018 - what is wrong with it is said before anything opens
         if opened.kind == "code":
@@ -54,14 +56,25 @@ def explore(
         raise ConvlensError(
             "--weights goes with the name of a network; name one: convlens explore resnet18 --weights …"
         )
-    name = opened.name if opened else None
+    named = opened or file
+    name = named.name if named else None
     told = None if lecture in (None, BARE) else read_lecture(lecture)
-    session = Session(images=ImageShelf(image), subjects=Subjects(opened), network=name, opened=opened, lecture=told)
+    session = Session(
+        images=ImageShelf(image), subjects=Subjects(opened, file), network=name, opened=opened, lecture=told
+    )
     listening = server.bind(port)
 
     def ready(address: str) -> None:
         # a run is what one wants to look into; a lecture begins at its beginning
-        first = "/?lecture=1" if lecture is not None else "/inside" if opened and opened.kind == "run" else ""
+        first = (
+            "/?lecture=1"
+            if lecture is not None
+            else "/network"
+            if file
+            else "/inside"
+            if opened and opened.kind == "run"
+            else ""
+        )
         print(f"Convlens explorer: {address}{first}   (Ctrl-C ends it)", flush=True)
         if browser and not webbrowser.open(address + first):
             print("no browser could be opened; open the address above", file=sys.stderr)

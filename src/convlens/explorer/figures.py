@@ -1,15 +1,17 @@
 """Numbers of the parts of a network that its graph does not hold: times, gradients, receptive fields, weights."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from convlens.anatomy import Anatomy
 from convlens.errors import ConvlensError
+from convlens.explorer.folding import Node
 from convlens.explorer.inside import Patient
 
 REPEATS = 3
@@ -44,6 +46,31 @@ def seconds(patient: Patient) -> dict[str, float]:
                 handle.remove()
     calls = {name: len(times) // REPEATS for name, times in spent.items()}
     return {name: median(times) * calls[name] for name, times in spent.items()}
+
+
+def planned(patient: Patient, sheet: Anatomy, nodes: Iterable[Node]) -> dict[str, float]:
+    """Seconds of each part on the engine's kernels, by the steps of its plan, measured here for one image.
+
+    The time of a step that does several operations is shared among them by their MACs.
+
+    Raises:
+        ConvlensError: the kernels are not installed, or the plan has none for an operator of this network.
+    """
+    from convlens.engine import compile
+    from convlens.engine.table import measured
+
+    with patient.lock:
+        steps = measured(compile(patient.network, patient.size, tune=False), REPEATS)
+    macs = {row.name: float(row.macs or 0) for row in sheet.rows}
+    spent: dict[str, float] = {}
+    for step in steps:
+        names = [name for name in step["names"] if name in macs]
+        parts = [macs[name] for name in names]
+        whole = sum(parts)
+        for name, part in zip(names, parts, strict=True):
+            spent[name] = spent.get(name, 0) + step["microseconds"] / 1e6 * (part / whole if whole else 1 / len(names))
+    operations = sheet.graph.operations
+    return {node.id: sum(spent.get(operations[index].name, 0.0) for index in node.operations) for node in nodes}
 
 
 def gradients(patient: Patient) -> dict[str, float]:
@@ -92,6 +119,11 @@ def weights(patient: Patient, path: str) -> list[dict[str, Any]]:
         raise ConvlensError(f"{patient.name} has no module {path!r}") from None
     with patient.lock:
         return [_described(name, each.detach()) for name, each in list(module.named_parameters())[:MOST_WEIGHTS]]
+
+
+def described(values: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The same of arrays by name."""
+    return [_described(name, torch.from_numpy(each.astype(np.float64))) for name, each in values.items()][:MOST_WEIGHTS]
 
 
 def _described(name: str, values: torch.Tensor) -> dict[str, Any]:

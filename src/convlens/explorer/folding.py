@@ -5,13 +5,24 @@ What only follows (normalisation, activation, dropout) joins the node before it,
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
-from convlens.anatomy import Anatomy, Row
+from convlens.anatomy import Anatomy
 from convlens.explorer.naming import Part, part_of
 from convlens.graph import Operation
 
 INPUT = "input"
+
+
+class Cost(Protocol):
+    """What an operation costs; None where there is no formula."""
+
+    @property
+    def parameters(self) -> int: ...  # noqa: D102
+    @property
+    def macs(self) -> int | None: ...  # noqa: D102
+    @property
+    def flops(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(kw_only=True)
@@ -25,7 +36,7 @@ class Node:
         module: the path to open it by, None where there is nothing to open.
         group: paths of the open modules around it, outermost first.
         shape: of its output, without the batch.
-        rows: the anatomy's rows of all its operations.
+        rows: what each of its operations costs.
         operations: indices of those between the input and the output, in order.
         output: index of the tensor that it gives.
     """
@@ -35,7 +46,7 @@ class Node:
     module: str | None
     group: tuple[str, ...]
     shape: tuple[int, ...]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Cost] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)
     output_bytes: int = 0
     operations: list[int] = field(default_factory=list)
@@ -57,7 +68,7 @@ class Node:
         }
 
 
-def costs(rows: Iterable[Row]) -> dict[str, int | None]:
+def costs(rows: Iterable[Cost]) -> dict[str, int | None]:
     """Parameters, MACs and FLOPs of some rows; None where none of them has a formula."""
     rows = list(rows)
     macs = [row.macs for row in rows if row.macs is not None]
@@ -90,7 +101,7 @@ def fold(sheet: Anatomy, opened: Iterable[str]) -> tuple[list[Node], list[tuple[
         if any(operation.index in wanted for operation in operations):
             nodes[name] = _node(sheet, name, operations, wanted)
     edges = _edges(sheet, owner, nodes)
-    return _joined(nodes, edges)
+    return join_followers(nodes, edges)
 
 
 def unfolded(sheet: Anatomy) -> list[Node]:
@@ -196,8 +207,13 @@ def _edges(sheet: Anatomy, owner: dict[int, str], nodes: dict[str, Node]) -> lis
     return list(edges)
 
 
-def _joined(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> tuple[list[Node], list[tuple[str, str]]]:
-    """Let what only follows join the node before it, if nothing else reads that node."""
+def join_followers(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> tuple[list[Node], list[tuple[str, str]]]:
+    """Let what only follows join the node before it, if nothing else reads that node.
+
+    Args:
+        nodes: by name, in order of execution.
+        edges: (from, to), by name.
+    """
     stands_for: dict[str, str] = {}
 
     def now(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,25 +90,50 @@ def pooling(operation: Operation) -> str | None:
 
 def _convolution(graph: Graph, operation: Operation, convolution: Convolution) -> Part:
     weight, groups = graph.tensors[convolution.weight].shape, convolution.groups
-    stride, dilation = convolution.stride, convolution.dilation
-    kernel = "×".join(str(side) for side in weight[2:])
-    depthwise = groups > 1 and groups == graph.tensors[convolution.input].shape[1]
-    words = f"{kernel} {'transposed ' if convolution.transposed else ''}{'depthwise' if depthwise else 'conv'}, "
-    words += str(graph.tensors[operation.outputs[0]].shape[1])
+    return spelt_convolution(
+        kernel=weight[2:],
+        out=graph.tensors[operation.outputs[0]].shape[1],
+        groups=groups,
+        depthwise=groups > 1 and groups == graph.tensors[convolution.input].shape[1],
+        stride=convolution.stride,
+        dilation=convolution.dilation,
+        transposed=convolution.transposed,
+    )
+
+
+def spelt_convolution(
+    *,
+    kernel: Sequence[int],
+    out: int,
+    groups: int,
+    depthwise: bool,
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+) -> Part:
+    """A convolution in the papers' words, such as `3×3 conv, 64 /2`."""
+    words = "×".join(str(side) for side in kernel)
+    words += f" {'transposed ' if transposed else ''}{'depthwise' if depthwise else 'conv'}, {out}"
     words += f", {groups} groups" if groups > 1 and not depthwise else ""
     words += f" /{stride[0]}" if max(stride) > 1 else ""
     words += f", dilation {dilation[0]}" if max(dilation) > 1 else ""
-    details = {"kernel_size": list(weight[2:]), "stride": list(stride), "groups": groups, "dilation": list(dilation)}
+    details = {"kernel_size": list(kernel), "stride": list(stride), "groups": groups, "dilation": list(dilation)}
     return Part(type="convolution", label=words, details=details)
 
 
 def _pool(graph: Graph, operation: Operation, how: str) -> Part:
     output, pool = graph.tensors[operation.outputs[0]].shape, Pool.of(operation)
-    if pool is None and (operation.kind in GLOBAL_POOLS or output[-2:] == (1, 1)):
+    if pool is not None:
+        return spelt_pool(how, pool.kernel_size, pool.stride)
+    if operation.kind in GLOBAL_POOLS or output[-2:] == (1, 1):
+        return spelt_pool(how)
+    return Part(type="pool", label=f"adaptive {how} pool {output[-2]}×{output[-1]}", details={})
+
+
+def spelt_pool(how: str, kernel: Sequence[int] = (), stride: Sequence[int] = ()) -> Part:
+    """A pooling in the papers' words, such as `3×3 max pool /2`; of the whole map without a kernel."""
+    if not kernel:
         return Part(type="pool", label=f"global {how} pool", details={})
-    if pool is None:
-        return Part(type="pool", label=f"adaptive {how} pool {output[-2]}×{output[-1]}", details={})
-    kernel, stride = pool.kernel_size, pool.stride
     label = f"{kernel[0]}×{kernel[-1]} {how} pool" + (f" /{stride[0]}" if max(stride) > 1 else "")
     return Part(type="pool", label=label, details={"kernel_size": list(kernel), "stride": list(stride)})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from convlens import networks
 from convlens.classifiers import Classifier
 from convlens.errors import ConvlensError, unknown_name
+from convlens.explorer.onnx_file import OnnxFile
 from convlens.explorer.shipped import build_shipped, shipped, size_of
 
 if TYPE_CHECKING:
@@ -43,14 +44,20 @@ BLOCKS: dict[str, tuple[Callable[[], "nn.Module"], Size]] = {
 class Subjects:
     """Anatomies by name and input size; made on the meta device, so that nothing is computed or initialised."""
 
-    def __init__(self, opened: Classifier | None = None) -> None:
+    def __init__(self, opened: Classifier | None = None, file: OnnxFile | None = None) -> None:
         self._opened = opened
+        self._file = file
         self._lock = threading.Lock()
         self._sheets: OrderedDict[tuple[str, Size], Anatomy] = OrderedDict()
 
     def names(self) -> list[str]:
         """What the command opened, then blocks, then the catalogue."""
-        return [*([self._opened.name] if self._opened else []), *shipped(), *BLOCKS, *networks.names()]
+        own = [each.name for each in (self._file, self._opened) if each is not None]
+        return [*own, *shipped(), *BLOCKS, *networks.names()]
+
+    def file(self, name: str) -> OnnxFile | None:
+        """The ONNX file of that name, which has a drawing and no anatomy; None for all else."""
+        return self._file if self._file is not None and name == self._file.name else None
 
     def usual_size(self, name: str) -> Size:
         """Channels, height and width of the images that a network is meant for.
@@ -60,6 +67,8 @@ class Subjects:
         """
         if self._opened and name == self._opened.name:
             return self._opened.image_shape
+        if self.file(name) is not None:
+            raise ConvlensError(f"{name} is an ONNX file: page 7 draws it; here, choose a network that PyTorch runs")
         if name in BLOCKS:
             return BLOCKS[name][1]
         if name in shipped():

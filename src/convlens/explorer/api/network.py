@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from convlens import networks
 from convlens.anatomy import Anatomy
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explorer.figures import fields, gradients, seconds, weights
+from convlens.explorer.figures import described, fields, gradients, planned, seconds, weights
 from convlens.explorer.folding import INPUT, Node, fold
 from convlens.explorer.naming import group_label
+from convlens.explorer.onnx_file import read_onnx
 from convlens.explorer.session import Session
 from convlens.explorer.shipped import shipped
 from convlens.explorer.subjects import BLOCKS
@@ -28,6 +29,9 @@ def routes(session: Session) -> APIRouter:
 
     @router.get("/networks/{name}")
     def graph(name: str, side: int | None = None, opened: str = "") -> dict[str, Any]:
+        if (file := subjects.file(name)) is not None:
+            file = file if side is None else read_onnx(file.path, side)
+            return file.drawing | {"name": name, "usual": file.size, "drawn_only": True}
         sheet = subjects.anatomy(name, side)
         return _drawn(sheet, _paths(opened)) | {
             "name": name,
@@ -35,8 +39,12 @@ def routes(session: Session) -> APIRouter:
         }
 
     @router.get("/networks/{name}/figures")
-    def figures(name: str, what: Literal["field", "time", "gradient"], opened: str = "") -> dict[str, Any]:
+    def figures(name: str, what: Literal["field", "time", "plan", "gradient"], opened: str = "") -> dict[str, Any]:
         """A number for each part that is drawn, None where there is none."""
+        if subjects.file(name) is not None:
+            raise ConvlensError(
+                f"{name} is an ONNX file, which is drawn and not run; colour it by what its graph holds"
+            )
         sheet = subjects.anatomy(name)
         nodes, _ = fold(sheet, _paths(opened))
         if what == "field":
@@ -44,11 +52,17 @@ def routes(session: Session) -> APIRouter:
         else:
             if name in BLOCKS:
                 raise ConvlensError(f"{name} is a block without weights; choose a whole network")
-            found = (seconds if what == "time" else gradients)(session.clinic.patient(name))
+            patient = session.clinic.patient(name)
+            if what == "plan":
+                found = planned(patient, sheet, nodes)
+            else:
+                found = (seconds if what == "time" else gradients)(patient)
         return {node.id: found.get(node.id.partition("#")[0], found.get(node.id)) for node in nodes}
 
     @router.get("/networks/{name}/weights")
     def parameters(name: str, module: str) -> dict[str, Any]:
+        if (file := subjects.file(name)) is not None:
+            return {"trained": True, "weights": described(file.weights(module))}
         if name in BLOCKS:
             raise ConvlensError(f"{name} is a block without weights; choose a whole network")
         patient = session.clinic.patient(name)

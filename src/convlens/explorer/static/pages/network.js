@@ -9,11 +9,11 @@ import { choice, flag, integer, word } from "../core/settings.js";
 import { t } from "../core/text.js";
 import { asSvg, once, scaleOf, sceneOf } from "../draw/scene.js";
 import { Viewer } from "../draw/viewer.js";
-import { nodeCard } from "./network/card.js";
+import { known, nodeCard } from "./network/card.js";
 import { pattern } from "./network/pattern.js";
 
-const COLOURS = ["kind", "parameters", "macs", "memory", "time", "field", "gradient"];
-const ASKED = ["time", "field", "gradient"]; // not in the graph: measured or computed when first asked for
+const COLOURS = ["kind", "parameters", "macs", "memory", "time", "plan", "field", "gradient"];
+const ASKED = ["time", "plan", "field", "gradient"]; // not in the graph: measured or computed when first asked for
 
 export const settings = (opened) => ({
   a: word(opened.network ?? "resnet50"),
@@ -264,7 +264,7 @@ async function raster(svg, /** @type {number[]} */ [x, y, right, bottom]) {
 const heat = (part) => `color-mix(in oklab, ${colour("--heat")} ${Math.round(12 + 76 * part)}%, ${colour("--card")})`;
 
 function tintScale({ what, low, high }) {
-  const shown = { time: duration, memory: bytes, field: (value) => t("units.pixels", { count: readable(value) }), gradient: (value) => scientific(value, 2) }[what] ?? short;
+  const shown = { time: duration, plan: duration, memory: bytes, field: (value) => t("units.pixels", { count: readable(value) }), gradient: (value) => scientific(value, 2) }[what] ?? short;
   return h("p", { class: "tint-scale" }, t(`network.tint.${what}`), ": ", h("span", {}, shown(low)), h("span", { class: "tint-ramp", "aria-hidden": "true" }), h("span", {}, shown(high)), ` ${t("network.tint.log")}`);
 }
 
@@ -317,6 +317,8 @@ function sideControl(settings, signal) {
   return h("div", { class: "control" }, h("label", { for: "network-side" }, t("network.side")), h("div", { class: "wide" }, input));
 }
 
+const ratio = (first, second, name) => ([first, second].some((graph) => graph.totals[name] === null) ? null : first.totals[name] / second.totals[name]);
+
 function totalsTable(graphs) {
   if (!graphs.length) return h("p", {});
   /** @type {[string, (value: number) => string][]} */
@@ -324,7 +326,7 @@ function totalsTable(graphs) {
   const [first, second] = graphs;
   return h("div", { class: "table-scroll" }, h("table", {},
     second ? h("thead", {}, h("tr", {}, h("td", {}), graphs.map((graph) => h("th", { scope: "col" }, graph.name)), h("th", { scope: "col" }, t("network.ratio")))) : null,
-    h("tbody", {}, rows.map(([name, show]) => h("tr", {}, h("th", { scope: "row" }, t(`network.fact.${name}`)), graphs.map((graph) => h("td", { class: "number" }, show(graph.totals[name]))), second ? h("td", { class: "number" }, `${readable(first.totals[name] / second.totals[name], 3)}×`) : null)),
+    h("tbody", {}, rows.map(([name, show]) => h("tr", {}, h("th", { scope: "row" }, t(`network.fact.${name}`)), graphs.map((graph) => h("td", { class: "number" }, known(graph.totals[name], show))), second ? h("td", { class: "number" }, known(ratio(first, second, name), (value) => `${readable(value, 3)}×`)) : null)),
     graphs.some((graph) => Object.keys(graph.not_counted).length) ? h("tr", {}, h("th", { scope: "row" }, t("network.notCounted")), graphs.map((graph) => h("td", {}, Object.keys(graph.not_counted).join(", ") || "–"))) : null)));
 }
 

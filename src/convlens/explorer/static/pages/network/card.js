@@ -28,8 +28,8 @@ export function nodeCard({ signal, open }) {
       h("dl", { class: "facts" }, facts(graph, node)),
       h("div", { class: "panel-end" },
         node.module ? button(t("network.openPart"), () => open(side, node.module)) : null,
-        node.type !== "input" && node.type !== "module" ? h("a", { class: "plain", href: `/inside?network=${graph.name}&layer=${at}&open=yes&panel=unit` }, t("network.toMaps")) : null,
-        node.type !== "input" ? h("a", { class: "plain", href: `/field?network=${graph.name}` }, t("network.toField")) : null),
+        !graph.drawn_only && node.type !== "input" && node.type !== "module" ? h("a", { class: "plain", href: `/inside?network=${graph.name}&layer=${at}&open=yes&panel=unit` }, t("network.toMaps")) : null,
+        !graph.drawn_only && node.type !== "input" ? h("a", { class: "plain", href: `/field?network=${graph.name}` }, t("network.toField")) : null),
       weights);
     const module = node.module ?? node.id.split("#")[0];
     if (!node.parameters) return;
@@ -41,7 +41,8 @@ export function nodeCard({ signal, open }) {
   return { element, show };
 }
 
-const known = (value, form) => (value === null ? t("network.unknown") : form(value));
+/** A figure in its form, or that nobody knows it. */
+export const known = (value, form) => (value === null ? t("network.unknown") : form(value));
 
 function facts(graph, node) {
   const share = (value, total) => (value === null || !total ? "" : ` (${percent(value / total)})`);
