@@ -45,6 +45,7 @@ _ROOMS = frozenset(
         "arithmetic",
         "artifacts",
         "benchmarking",
+        "choosing",
         "classifiers",
         "data",
         "engine",

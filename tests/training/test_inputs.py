@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convlens.training.inputs import _fitting_size
+from convlens.training.inputs import fitting_size
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from convlens.training.inputs import _fitting_size
 )
 def test_images_are_not_enlarged_a_little_where_the_network_takes_them_as_they_are(network, side, size):
     images = [np.zeros((side, side, 1), np.uint8)]
-    assert _fitting_size(network, images) == (size, size)
+    assert fitting_size(network, images) == (size, size)

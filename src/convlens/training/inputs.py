@@ -46,8 +46,8 @@ def choose_preprocessing(config: TrainConfig, dataset: Dataset, before: Preproce
         before: what the given weights were made for: size, mean and deviation are taken over, where they fit.
     """
     channels = config.channels or (before.channels if before else dataset.channels)
-    images = _sample(dataset, channels)
-    size = config.size or (before.size if before else _fitting_size(config.network, images))
+    images = sample(dataset, channels)
+    size = config.size or (before.size if before else fitting_size(config.network, images))
     networks.check_size(config.network, size)
     mean, std = _mean_and_deviation(images)
     if before and before.channels == channels:
@@ -64,14 +64,14 @@ def choose_preprocessing(config: TrainConfig, dataset: Dataset, before: Preproce
     )
 
 
-def _sample(dataset: Dataset, channels: int) -> list[NDArray[np.uint8]]:
-    """Training images at even distances; large JPEGs at a fraction of their size, which changes no aspect ratio."""
+def sample(dataset: Dataset, channels: int) -> list[NDArray[np.uint8]]:
+    """Training images at even distances, uint8 (H, W, C); large JPEGs at a fraction of their size."""
     records = dataset.records("train")
     chosen = [records[i] for i in np.linspace(0, len(records) - 1, min(_SAMPLE, len(records))).astype(int)]
     return [dataset.read(record, channels=channels, at_least=(224, 224)) for record in chosen]
 
 
-def _fitting_size(network: str, images: list[NDArray[np.uint8]]) -> tuple[int, int]:
+def fitting_size(network: str, images: list[NDArray[np.uint8]]) -> tuple[int, int]:
     """The size that the network is published for, or a smaller one if the images have no more to show."""
     card = networks.card(network)
     shorter_side = float(np.median([min(image.shape[:2]) for image in images]))

@@ -22,7 +22,9 @@ from convlens.training.state import State, save_checkpoint
 from convlens.training.trouble import check_answers, check_loss, check_weights_finite
 
 
-def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int]) -> bool:
+def fit(
+    job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int], *, until: int | None = None
+) -> bool:
     """Train from `state` to the end.
 
     Args:
@@ -30,6 +32,7 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
         state: where training stands; changed in place.
         watcher: is told about every step and epoch.
         asked_to_stop: non-zero once the user wants to stop; the step at hand is finished and a checkpoint written.
+        until: epochs after which it stops, too.
 
     Returns:
         Whether the end was reached.
@@ -38,6 +41,8 @@ def fit(job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], in
     saved = time.monotonic()
     with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
         while not _finished(job, state):
+            if until is not None and state.epoch >= until:
+                return False
             network.train()
             freeze_body(network, job.heads, frozen=_is_frozen(job, state))
             learning, source = _learning(job, state)

@@ -27,29 +27,35 @@ class Outcome:
     stopped_by: int
 
 
-def start(config: TrainConfig, watcher: Watcher) -> Outcome:
-    """Train from the beginning in a new run folder."""
+def start(config: TrainConfig, watcher: Watcher, *, until: int | None = None) -> Outcome:
+    """Train from the beginning in a new run folder, to its end or for `until` epochs, after which `go_on` goes on."""
     with watcher:
         job, state = prepare(config, watcher.say)
         try:
             with trained_by_us_alone(job.folder.path):
-                return _train(job, state, watcher)
+                return _train(job, state, watcher, until)
         except BaseException:
             job.folder.discard()
             raise
 
 
-def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher) -> Outcome:
+def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher, *, until: int | None = None) -> Outcome:
     """Go on with an interrupted run, to the same weights that it would have had without the interruption.
+
+    Args:
+        path: the run folder.
+        given: settings that may differ from the run's own.
+        watcher: is told what happens.
+        until: epochs after which it is interrupted again; None for the end.
 
     Raises:
         RunError: a run that another process is training at the moment.
     """
     with watcher, trained_by_us_alone(runs.open_folder(path, weights=False).path):
-        return _train(*resume(path, given, watcher.say), watcher)
+        return _train(*resume(path, given, watcher.say), watcher, until)
 
 
-def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
+def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outcome:
     watcher.say(_opening(job, state))
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
@@ -60,7 +66,7 @@ def _train(job: Job, state: State, watcher: Watcher) -> Outcome:
         tracked(watcher, job.config.log, job.folder) as watchers,
     ):
         begin_with_probe(job, state, watchers)
-        finished = fit(job, state, watchers, asked_to_stop)
+        finished = fit(job, state, watchers, asked_to_stop, until=until)
         signal = 0 if finished else asked_to_stop()
     result = {
         "status": "finished" if finished else "stopped",

@@ -1,0 +1,106 @@
+"""What candidates cost before any of them is trained: by the anatomy and, if the time counts, by measurement."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convlens import networks
+from convlens.choosing.candidates import Candidate, combine
+from convlens.choosing.limits import Costs, Limits, impossible
+from convlens.choosing.untrained_latency import measure_untrained
+from convlens.data import Dataset
+from convlens.errors import ConvlensError
+from convlens.training.config import TrainConfig
+from convlens.training.inputs import fitting_size, preprocessing_of, sample
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortlist:
+    """The candidates that stay, what each costs, and why others were dropped before training."""
+
+    candidates: tuple[Candidate, ...]
+    costs: Mapping[str, Costs]
+    dropped: Mapping[str, str]
+
+
+def shortlist(
+    data: str,
+    dataset: Dataset,
+    names: tuple[str, ...],
+    sizes: tuple[tuple[int, int] | None, ...],
+    limits: Limits,
+    *,
+    with_weights: bool,
+    cache: Path,
+    note: Note,
+) -> Shortlist:
+    """Work out what every candidate costs, and drop those that break a limit.
+
+    Args:
+        data: as the user named the images.
+        dataset: the images.
+        names: of networks.
+        sizes: of inputs; None stands for what the images have to show, as `train` chooses it.
+        limits: hard ones.
+        with_weights: whether published weights that are on this machine make candidates of their own.
+        cache: a file that remembers measured latencies.
+        note: told what is going on.
+
+    Raises:
+        ConvlensError: nothing is within the limits; the message says what the smallest needs.
+    """
+    costs: dict[str, Costs] = {}
+    dropped: dict[str, str] = {}
+    kept: list[Candidate] = []
+    images = sample(dataset, dataset.channels) if None in sizes else []
+    note(f"counting what {len(names)} networks cost")
+    for name, size, weights in combine(names, sizes, with_weights=with_weights):
+        config = TrainConfig(data=data, network=name, weights=weights)
+        before = preprocessing_of(config)
+        usual = size or (before.size if before else fitting_size(name, images))
+        candidate = Candidate(network=name, size=usual, weights=weights)
+        if candidate.name in costs or candidate.name in dropped:
+            continue
+        try:
+            networks.check_size(name, candidate.size)
+        except ConvlensError as error:
+            dropped[candidate.name] = str(error)
+            continue
+        channels = before.channels if before else dataset.channels
+        costs[candidate.name] = counted(candidate, len(dataset.classes), channels)
+        if broken := limits.broken_by(costs[candidate.name]):
+            dropped[candidate.name] = "; ".join(broken)
+            continue
+        if limits.max_ms is not None:
+            note(f"timing {candidate.name}")
+            latency = measure_untrained(candidate, len(dataset.classes), channels, cache)
+            costs[candidate.name] = replace(costs[candidate.name], latency_ms=latency)
+        if broken := limits.broken_by(costs[candidate.name]):
+            dropped[candidate.name] = "; ".join(broken)
+            continue
+        kept.append(candidate)
+    if not kept:
+        if not costs:
+            raise ConvlensError("no candidate can take such images: " + "; ".join(dropped.values()))
+        raise impossible(limits, costs)
+    return Shortlist(candidates=tuple(kept), costs=costs, dropped=dropped)
+
+
+def counted(candidate: Candidate, classes: int, channels: int) -> Costs:
+    """Read a candidate's costs off its anatomy; no number of it is computed."""
+    import torch
+
+    from convlens.anatomy import inspect
+
+    with torch.device("meta"):
+        network = networks.create(candidate.network, classes=classes, channels=channels, size=candidate.size).eval()
+    sheet = inspect(network, (channels, *candidate.size))
+    memory = sheet.memory
+    return Costs(
+        parameters=sheet.parameters,
+        macs=sheet.macs,
+        file_bytes=memory.parameters + memory.buffers,
+        memory_bytes=memory.total,
+    )
