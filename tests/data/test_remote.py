@@ -1,5 +1,6 @@
 import http.server
 import itertools
+import json
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ from test_sources import (
 from convlens.data import DataError, open_dataset
 from convlens.data.downloads import Downloads
 from convlens.files import cache_folder
+from convlens.images import Preprocessing
+from convlens.predicting.bulk import predict_to_file
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -268,3 +271,34 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, address, package
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DataError, match=rf"^{address} needs {package}; run pip install 'convlens\[{extra}\]'$"):
         open_dataset(address)
+
+
+class Level:
+    """Says how bright an image is."""
+
+    classes = ("dark", "light")
+    preprocessing = Preprocessing(size=(4, 6), resize=(4, 6), mean=(0.0,), std=(1.0,), channels=1)
+
+    def probabilities(self, x_NCHW):
+        light = x_NCHW.mean(axis=(1, 2, 3))
+        return np.stack([1 - light, light], axis=1).astype(np.float32)
+
+
+def test_predictions_behind_addresses_are_those_of_the_same_files_here(s3, served, tmp_path):
+    answers = []
+    for number, (folder, address) in enumerate([(s3.folder / "bucket", "s3://bucket"), served]):
+        folder = folder / "all"
+        draw_classes(folder / "photos", {"cat": 13, "dog": 4})
+        write_tar(folder / "shard.tar", samples(0, 7))
+        write_hub_file(folder / "hub.parquet", 0, 5)
+        (folder / "photos/cat/broken.png").write_text("no image")
+        for where in (f"{address}/all", str(folder)):
+            out = tmp_path / f"{number}{len(answers) % 2}.jsonl"
+            summary = predict_to_file(Level(), [where], out, asked={})
+            assert (summary.images, summary.errors) == (13 + 4 + 1 + 7 + 5, 1)
+            rows = map(json.loads, out.read_text().splitlines())
+            answers.append({row["file"].removeprefix(where).lstrip("/"): row.get("classes") for row in rows})
+    assert answers[0] == answers[1] == answers[2] == answers[3]
+    assert len(answers[0]) == 30
+    assert sum(name.startswith("all/photos") for name in s3.got(".png")) == 18  # each is fetched once
+    assert not list(cache_folder().rglob("*.png"))  # and not kept

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that takes how much is done and how much there is."""
+def bar(title: str, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a function that takes how much is done and how much there is, None where that is not known."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 

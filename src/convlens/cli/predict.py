@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from convlens.classifiers import Classifier
-    from convlens.predicting import FilePrediction
+    from convlens.predicting import Answering, FilePrediction
     from convlens.predicting.inputs import Input
 
 
@@ -32,6 +32,7 @@ def predict(
     classes: Path | None = None,
     csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    out: str | None = None,
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -42,10 +43,14 @@ def predict(
 
     A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
 
+    For a million images: convlens predict runs/train/photos s3://archive/2026/ --out answers.parquet. They are read,
+    answered and written piece by piece; where that is interrupted, the same command goes on.
+
     Args:
         source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
         paths: Image files, folders of them, patterns, http://, https:// and s3:// addresses, or - for what is piped in:
-            an image, or names of images, one a line.
+            an image, or names of images, one a line. With --out also .tar and .parquet files that hold images,
+            packed shards, tables of paths, and folders of these.
         top: How many classes to print for each file.
         batch: Images that go through the network at a time.
         device: auto, cpu, cuda or cuda:1.
@@ -56,6 +61,7 @@ def predict(
         classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
         csv_: Print rows of file, rank, label, probability, error; --csv answers.csv writes them there.
         json_: Print JSON; --json answers.json writes it there.
+        out: Write the answers to this .parquet, .csv or .jsonl file, in bounded memory however many there are.
         map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
         quiet: Show no progress bar.
     """
@@ -67,7 +73,9 @@ def predict(
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
     paths, target = _without_target(paths, ".csv" if csv_ else ".json" if json_ else None)
-    inputs = _asked_about(paths)
+    if out is not None and (csv_ or json_ or map_ is not None):
+        raise ConvlensError("--out goes without --csv, --json and --map; its suffix says how answers are written")
+    inputs = _asked_about(paths) if out is None else []
     named = read_class_names(classes) if classes else None
     found = resolve(source, weights=weights, classes=named, trained=True)
     if map_ is not None:
@@ -75,6 +83,9 @@ def predict(
             raise ConvlensError("--map draws files, and - is what is piped in; name the files")
         found.network  # noqa: B018 - without one there is nothing to slide, which is said before anything is answered
     predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
+    if out is not None:
+        asked = {"network": found.fingerprint, "runtime": predictor.runtime, "precision": predictor.precision}
+        return _predict_to_file(predictor, paths, out, asked=asked, top=top, batch=batch, quiet=quiet)
     with bar("predicting", quiet) as on_progress:
         answers = predict_inputs(predictor, inputs, top=top, batch=batch, on_progress=on_progress)
     if map_ is not None:
@@ -86,6 +97,30 @@ def predict(
     else:
         _write_lines(answers)
     return 1 if any(answer.error for answer in answers) else 0
+
+
+def _predict_to_file(
+    predictor: "Answering",
+    sources: "Sequence[str]",
+    out: str,
+    *,
+    asked: "Mapping[str, str]",
+    top: int,
+    batch: int,
+    quiet: bool,
+) -> int:
+    from convlens.cli.bar import bar
+    from convlens.predicting.bulk import predict_to_file
+
+    try:
+        with bar("predicting", quiet) as on_progress:
+            done = predict_to_file(predictor, sources, out, asked=asked, top=top, batch=batch, on_progress=on_progress)
+    except KeyboardInterrupt:
+        print(f"convlens: interrupted; the same command goes on from what {out}.parts holds", file=sys.stderr)
+        raise
+    errors = f", {done.errors:,} of them with an error" if done.errors else ""
+    print(f"answers   {done.path}: {done.images:,} images{errors}", file=sys.stderr)
+    return 1 if done.errors else 0
 
 
 def _draw_maps(found: "Classifier", answers: "Sequence[FilePrediction]", folder: Path) -> None:
@@ -148,14 +183,13 @@ def _piped_in() -> "list[Input]":
 
 
 def _as_csv(answers: "Sequence[FilePrediction]") -> str:
+    from convlens.predicting.bulk.answer_files import CSV_HEAD, csv_rows
+
     rows = io.StringIO(newline="")
     writer = csv.writer(rows)
-    writer.writerow(["file", "rank", "label", "probability", "error"])
+    writer.writerow(CSV_HEAD)
     for answer in answers:
-        if answer.error:
-            writer.writerow([answer.file, "", "", "", answer.error])
-        for rank, guess in enumerate(answer.classes, start=1):
-            writer.writerow([answer.file, rank, guess.label, f"{guess.probability:.4f}", ""])
+        writer.writerows(csv_rows(answer.to_dict()))
     return rows.getvalue()
 
 

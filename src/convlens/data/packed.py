@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -67,16 +67,15 @@ def list_packed(index: dict[str, Any], source: str | Path) -> Listing:
     Raises:
         DataError: the index is damaged, or does not belong to the list of records beside it.
     """
-    location = str(source).rstrip("/") if is_address(source) else str(Path(source).resolve())
+    location = location_of(source)
     try:
-        lines = _records(location, str(index["records_sha256"]))
+        lines = packed_records(index, location)
         shards = {str(shard["file"]): shard for shard in index["shards"]}
         classes = [str(name) for name in index["classes"]]
         splits: dict[str, list[Record]] = {}
         bad: list[BadFile] = []
         for row in lines:
             shard = shards[row["file"]]
-            _check_name(row["file"])
             path = f"{location}/{row['file']}"
             fault = "" if is_address(location) else _fault_of(Path(path), int(shard["bytes"]))
             if fault:
@@ -91,11 +90,7 @@ def list_packed(index: dict[str, Any], source: str | Path) -> Listing:
         return Listing(
             name=str(index["name"]),
             splits={split: tuple(records) for split, records in splits.items()},
-            source=PackedSource(
-                str(index["kind"]),
-                location,
-                {f"{location}/{name}": (int(s["bytes"]), str(s["sha256"])) for name, s in shards.items()},
-            ),
+            source=packed_source(index, location),
             channels=int(index["channels"]),
             bad=tuple(bad),
             mirrors=bool(index["mirrors"]),
@@ -105,9 +100,33 @@ def list_packed(index: dict[str, Any], source: str | Path) -> Listing:
         raise DataError(f"{location}/{INDEX} is damaged ({error!r}); pack the data again") from None
 
 
-def _check_name(name: str) -> None:
-    if PurePosixPath(name).name != name:
-        raise ValueError(f"the shard {name!r} lies elsewhere")
+def location_of(source: str | Path) -> str:
+    """The absolute path or the address of packed shards."""
+    return str(source).rstrip("/") if is_address(source) else str(Path(source).resolve())
+
+
+def packed_source(index: Mapping[str, Any], location: str) -> "PackedSource":
+    """What reads the images of packed shards.
+
+    Raises:
+        KeyError, TypeError, ValueError: the index is damaged.
+    """
+    shards = {str(shard["file"]): (int(shard["bytes"]), str(shard["sha256"])) for shard in index["shards"]}
+    return PackedSource(str(index["kind"]), location, {f"{location}/{name}": facts for name, facts in shards.items()})
+
+
+def packed_records(index: Mapping[str, Any], location: str) -> list[dict[str, Any]]:
+    """A row a shard: its file, and of each of its images the key, the label's number, the place and the size.
+
+    Raises:
+        DataError: the list does not belong to the index, or cannot be read.
+        KeyError, TypeError, ValueError: it is damaged.
+    """
+    rows = _records(location, str(index["records_sha256"]))
+    for row in rows:
+        if PurePosixPath(row["file"]).name != row["file"]:
+            raise ValueError(f"the shard {row['file']!r} lies elsewhere")
+    return rows
 
 
 def _records(location: str, digest: str) -> list[dict[str, Any]]:

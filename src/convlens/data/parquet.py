@@ -26,8 +26,12 @@ _MOST_ROWS, _MOST_BYTES = 10_000_000, 4_000_000_000  # of one row group
 _LABELS = ("label", "labels", "fine_label", "class", "category")
 
 
-def open_parquet(path: Path) -> Any:
+def open_parquet(path: Path | str, stream: Any = None) -> Any:
     """Open a pyarrow.parquet.ParquetFile.
+
+    Args:
+        path: the file; of a `stream`, what to call it.
+        stream: the opened file, where it is no local one.
 
     Raises:
         DataError: pyarrow is not installed, or the file is no Parquet.
@@ -37,7 +41,7 @@ def open_parquet(path: Path) -> Any:
     except ImportError:
         raise DataError(f"{path} needs pyarrow; run pip install 'convlens[data]'") from None
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(path if stream is None else stream)
         _check_sizes(file.metadata, path)
         names = file.schema_arrow.names
     except (ArrowException, OSError, ValueError) as error:
@@ -62,7 +66,7 @@ def read_group(path: Path, file: Any, group: int, column: str) -> Any:
         raise DataError(f"{path} is damaged ({reason}); copy it again") from None
 
 
-def _check_sizes(metadata: Any, path: Path) -> None:
+def _check_sizes(metadata: Any, path: Path | str) -> None:
     """A few bytes can stand for any number of rows, which take memory when they are read."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
@@ -104,11 +108,7 @@ class ParquetSource:
     def encoded(self, record: Record) -> bytes:
         """The bytes of the cell."""
         group, row = record.place
-        value = self._group(record.path, group)[row].as_py()
-        content = value.get("bytes") if isinstance(value, dict) else value
-        if not content:
-            raise ImageError(f"{record.key} holds no bytes")
-        return bytes(content)
+        return cell_bytes(self._group(record.path, group)[row].as_py(), record.key)
 
     def _group(self, path: str, group: int) -> Any:
         with self._lock:
@@ -121,11 +121,28 @@ class ParquetSource:
             return self._groups[path, group]
 
 
+def cell_bytes(value: Any, name: str) -> bytes:
+    """The encoded image in a cell, {bytes, path} or plain bytes.
+
+    Raises:
+        ImageError: it holds none.
+    """
+    content = value.get("bytes") if isinstance(value, dict) else value
+    if not content:
+        raise ImageError(f"{name} holds no bytes")
+    return bytes(content)
+
+
 def image_column(path: Path) -> str | None:
     """The column that holds encoded images, or None where there is none."""
+    return image_column_of(open_parquet(path))
+
+
+def image_column_of(file: Any) -> str | None:
+    """The column of an opened Parquet file that holds encoded images, or None where there is none."""
     from pyarrow import types
 
-    for field in open_parquet(path).schema_arrow:
+    for field in file.schema_arrow:
         kind = field.type
         if types.is_struct(kind) and any(child.name == "bytes" for child in kind):
             return str(field.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convlens.data.dataset import BadFile, DataError, Record
-from convlens.data.downloads import Downloads
+from convlens.data.downloads import Downloads, version_of
 from convlens.data.files import FileSource, size_of
 from convlens.data.listing import Listing, split_named
 from convlens.data.reaching import is_address
@@ -88,6 +88,22 @@ def list_table(table: Path, location: str, columns: Columns, *, base: str = "") 
         bad=tuple(bad),
         location=location,
     )
+
+
+def paths_of(table: str, columns: Columns) -> Iterator[str]:
+    """The paths or addresses in a table, here or behind an address, as they can be opened; no labels are asked for.
+
+    Raises:
+        DataError: it has no column of paths.
+    """
+    local, base = Path(table), ""
+    if is_address(table):
+        local, base = Downloads(table).fetched(table, version=version_of(table)), table.rpartition("/")[0]
+    present, rows = _rows(local)
+    column = column_of(present, columns.path, PATH_COLUMNS, local)
+    for row in rows:
+        if path := _text(row.get(column)):
+            yield _remote_record(base, path, "").path if base else str(local.parent / path.replace("\\", "/"))
 
 
 def _rows(table: Path) -> tuple[list[str], Iterable[Mapping[str, Any]]]:

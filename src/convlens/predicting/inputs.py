@@ -70,6 +70,29 @@ def from_bytes(content: bytes, name: str) -> Input:
     return Input(name=name, prepare=lambda preprocessing: _named(name, lambda: preprocessing.open(content)))
 
 
+def from_file(path: Path) -> Input:
+    """The image in a file of this machine."""
+
+    def prepare(preprocessing: Preprocessing) -> NDArray[np.float32]:
+        if not path.exists():
+            raise ConvlensError(f"no such file: {path}")
+        if path.is_dir():
+            raise ConvlensError(f"no images in {path}")
+        return preprocessing.open(path)
+
+    return Input(name=str(path), prepare=prepare)
+
+
+def from_address(address: str) -> Input:
+    """The image behind an address."""
+    return Input(name=address, prepare=lambda preprocessing: _fetched(preprocessing, address))
+
+
+def from_tensor(image_HWC: NDArray[np.uint8], name: str) -> Input:
+    """A decoded image, uint8 (H, W, C)."""
+    return Input(name=name, prepare=lambda preprocessing: _applied(preprocessing, image_HWC))
+
+
 def _is_one(images: Any) -> bool:
     return isinstance(images, (str, bytes, Path, Image.Image, np.ndarray)) or _is_tensor(images)
 
@@ -83,9 +106,9 @@ def _inputs_of(each: Any, number: int) -> list[Input]:
     if isinstance(each, bytes):
         return [from_bytes(each, name)]
     if isinstance(each, str) and is_address(each):
-        return [Input(name=each, prepare=lambda preprocessing: _fetched(preprocessing, each))]
+        return [from_address(each)]
     if isinstance(each, (str, Path)):
-        return [_of_file(file) for file in _files_of(Path(each)) or [Path(each)]]
+        return [from_file(file) for file in _files_of(Path(each)) or [Path(each)]]
     if isinstance(each, Image.Image):
         return [Input(name=name, prepare=lambda preprocessing: _of_picture(preprocessing, each, name))]
     if isinstance(each, np.ndarray) or _is_tensor(each):
@@ -93,25 +116,10 @@ def _inputs_of(each: Any, number: int) -> list[Input]:
             tensors = image_tensors(each, name)
         except ValueError as error:
             raise ConvlensError(str(error)) from None
-        return [_of_tensor(tensor, f"image {number + i}") for i, tensor in enumerate(tensors)]
+        return [from_tensor(tensor, f"image {number + i}") for i, tensor in enumerate(tensors)]
     raise ConvlensError(
         f"{type(each).__name__} is no image; give paths, addresses, bytes, Pillow pictures, arrays or torch tensors"
     )
-
-
-def _of_file(path: Path) -> Input:
-    def prepare(preprocessing: Preprocessing) -> NDArray[np.float32]:
-        if not path.exists():
-            raise ConvlensError(f"no such file: {path}")
-        if path.is_dir():
-            raise ConvlensError(f"no images in {path}")
-        return preprocessing.open(path)
-
-    return Input(name=str(path), prepare=prepare)
-
-
-def _of_tensor(image_HWC: NDArray[np.uint8], name: str) -> Input:
-    return Input(name=name, prepare=lambda preprocessing: _applied(preprocessing, image_HWC))
 
 
 def _applied(preprocessing: Preprocessing, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:

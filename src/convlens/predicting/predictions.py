@@ -93,9 +93,10 @@ def predict_inputs(
         raise ConvlensError(f"batch is {batch}; use at least 1")
     settled = Settled(predictor)
     answers: list[FilePrediction] = []
-    prepared = in_order(partial(_prepare, predictor.preprocessing), inputs, ahead=batch, name="convlens-predict")
+    prepared = in_order(partial(prepare_input, predictor.preprocessing), inputs, ahead=batch, name="convlens-predict")
     for start in range(0, len(inputs), batch):  # the next images are read while these are computed
-        answers.extend(_answer(settled, inputs[start : start + batch], list(islice(prepared, batch)), top))
+        names = [one.name for one in inputs[start : start + batch]]
+        answers.extend(answer_prepared(settled, names, list(islice(prepared, batch)), top))
         if on_progress:
             on_progress(len(answers), len(inputs))
     return answers
@@ -104,7 +105,8 @@ def predict_inputs(
 Prepared = NDArray[np.float32] | str  # what the network takes, or why the image gives nothing
 
 
-def _prepare(preprocessing: Preprocessing, one: Input) -> Prepared:
+def prepare_input(preprocessing: Preprocessing, one: Input) -> Prepared:
+    """What the network takes of an image, float32 (C, H, W), or why it cannot be read."""
     try:
         return one.prepare(preprocessing)
     except ConvlensError as error:
@@ -113,12 +115,13 @@ def _prepare(preprocessing: Preprocessing, one: Input) -> Prepared:
         return error.strerror or str(error)
 
 
-def _answer(settled: Settled, inputs: Sequence[Input], prepared: Sequence[Prepared], top: int) -> list[FilePrediction]:
+def answer_prepared(
+    settled: Settled, names: Sequence[str], prepared: Sequence[Prepared], top: int
+) -> list[FilePrediction]:
+    """Answer for images of these names; each has an answer or an error."""
     whole = [x for x in prepared if not isinstance(x, str)]
     rows = iter(settled.guesses(np.stack(whole), top)) if whole else iter(())
     return [
-        FilePrediction(file=one.name, error=x)
-        if isinstance(x, str)
-        else FilePrediction(file=one.name, classes=next(rows))
-        for one, x in zip(inputs, prepared, strict=True)
+        FilePrediction(file=name, error=x) if isinstance(x, str) else FilePrediction(file=name, classes=next(rows))
+        for name, x in zip(names, prepared, strict=True)
     ]
