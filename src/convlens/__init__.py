@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convlens.anatomy import Anatomy as Anatomy
     from convlens.anatomy import inspect as inspect
+    from convlens.choosing.frontier import Frontier as Frontier
     from convlens.engine import compile as compile
     from convlens.errors import ConvlensError as ConvlensError
     from convlens.networks import activations as activations
     from convlens.networks import create as create
     from convlens.networks import fully_convolutional as fully_convolutional
     from convlens.surface import Run as Run
+    from convlens.surface import frontier as frontier
     from convlens.surface import load as load
     from convlens.surface import open_run as open_run
     from convlens.surface import resume as resume
@@ -26,11 +28,13 @@ __version__ = "0.1.0"
 _SURFACE = {
     "Anatomy": "convlens.anatomy",
     "ConvlensError": "convlens.errors",
+    "Frontier": "convlens.choosing.frontier",
     "Run": "convlens.surface",
     "inspect": "convlens.anatomy",
     "activations": "convlens.networks",
     "compile": "convlens.engine",
     "create": "convlens.networks",
+    "frontier": "convlens.surface",
     "fully_convolutional": "convlens.networks",
     "load": "convlens.surface",
     "open_run": "convlens.surface",
@@ -69,11 +73,13 @@ _ROOMS = frozenset(
 __all__ = [
     "Anatomy",
     "ConvlensError",
+    "Frontier",
     "Run",
     "__version__",
     "activations",
     "compile",
     "create",
+    "frontier",
     "fully_convolutional",
     "inspect",
     "load",

@@ -10,6 +10,7 @@ from convlens import runs
 if TYPE_CHECKING:
     import torch
 
+    from convlens.choosing.frontier import Frontier
     from convlens.evaluation import Evaluation
     from convlens.predicting import FilePrediction, Predictor
     from convlens.shipping import Artifact
@@ -171,6 +172,75 @@ def resume(path: str | Path, *, quiet: bool = False) -> Run:
     from convlens.training.train import go_on
 
     return _finished(go_on(path, {}, choose_watcher(quiet)))
+
+
+def frontier(
+    data: str | Path,
+    *,
+    networks: str | Sequence[str] | None = None,
+    sizes: Sequence[int | tuple[int, int]] | None = None,
+    budget: str | float | None = None,
+    trials: int | None = None,
+    max_params: float | str | None = None,
+    max_mb: float | str | None = None,
+    max_macs: float | str | None = None,
+    max_ms: float | str | None = None,
+    max_memory: float | str | None = None,
+    seeds: int = 1,
+    weights: bool = True,
+    study: str | Path | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> "Frontier":
+    """Find the network to take: train many a little and the best of them to their end, within limits.
+
+    Args:
+        data: a folder of images with a folder a class, or `"digits"`.
+        networks: names, patterns and ranges, such as `"resnet*,efficientnet_b0..b2"`.
+        sizes: of inputs in pixels, each a number for a square or (height, width); from the images when None.
+        budget: time for all trainings, such as `"30m"`, or seconds.
+        trials: candidates that are tried at most; all when None.
+        max_params: most parameters, such as `"10M"`.
+        max_mb: largest file, in MB.
+        max_macs: most multiply-adds for an image.
+        max_ms: most milliseconds for an image, on the fastest runtime of this machine.
+        max_memory: most memory of an inference, such as `"200MB"`, or bytes.
+        seeds: trainings of each candidate that reaches the last rung.
+        weights: whether published weights that are on this machine are tried, too.
+        study: the folder; `runs/frontier/` and the name of the data when None. An unfinished one is gone on with.
+        quiet: print nothing.
+        settings: fields of `convlens.training.TrainConfig` for every training.
+
+    Raises:
+        ConvlensError: wrong input; limits that nothing meets, with what the smallest needs; a study of other images.
+        KeyboardInterrupt: after Ctrl-C; the same call goes on.
+    """
+    from convlens.choosing.candidates import USUAL
+    from convlens.choosing.choose import Asked, Stopped, choose, read_budget
+    from convlens.choosing.limits import Limits
+    from convlens.choosing.study_progress import choose_progress
+
+    limits = {"max_params": max_params, "max_mb": max_mb, "max_macs": max_macs, "max_ms": max_ms}
+    asked = Asked(
+        data=str(data),
+        networks=networks if isinstance(networks, str) else ",".join(networks) if networks else USUAL,
+        sizes=tuple((size, size) if isinstance(size, int) else size for size in sizes) if sizes else (None,),
+        limits=Limits.read(limits | {"max_memory": max_memory}),
+        weights=weights,
+        seeds=seeds,
+        trials=trials,
+        budget=read_budget(budget),
+        study=None if study is None else Path(study),
+        training={name: value for name, value in settings.items() if value is not None},
+    )
+    progress = choose_progress(quiet)
+    try:
+        found = choose(asked, progress, progress.note)
+    finally:
+        progress.close()
+    if isinstance(found, Stopped):
+        raise KeyboardInterrupt(f"stopped; the same call goes on with {str(found.study)!r}")
+    return found
 
 
 def _finished(outcome: "Outcome") -> Run:

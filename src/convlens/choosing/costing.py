@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from convlens import networks
 from convlens.choosing.candidates import Candidate, combine
@@ -18,7 +17,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Shortlist:
-    """The candidates that stay, what each costs, and why others were dropped before training."""
+    """All candidates, what each costs as far as it was counted, and why some were dropped before training."""
 
     candidates: tuple[Candidate, ...]
     costs: Mapping[str, Costs]
@@ -33,7 +32,6 @@ def shortlist(
     limits: Limits,
     *,
     with_weights: bool,
-    cache: Path,
     note: Note,
 ) -> Shortlist:
     """Work out what every candidate costs, and drop those that break a limit.
@@ -45,7 +43,6 @@ def shortlist(
         sizes: of inputs; None stands for what the images have to show, as `train` chooses it.
         limits: hard ones.
         with_weights: whether published weights that are on this machine make candidates of their own.
-        cache: a file that remembers measured latencies.
         note: told what is going on.
 
     Raises:
@@ -53,7 +50,7 @@ def shortlist(
     """
     costs: dict[str, Costs] = {}
     dropped: dict[str, str] = {}
-    kept: list[Candidate] = []
+    every: list[Candidate] = []
     images = sample(dataset, dataset.channels) if None in sizes else []
     note(f"counting what {len(names)} networks cost")
     for name, size, weights in combine(names, sizes, with_weights=with_weights):
@@ -61,31 +58,29 @@ def shortlist(
         before = preprocessing_of(config)
         usual = size or (before.size if before else fitting_size(name, images))
         candidate = Candidate(network=name, size=usual, weights=weights)
-        if candidate.name in costs or candidate.name in dropped:
+        if candidate in every:
             continue
+        every.append(candidate)
+        channels = before.channels if before else dataset.channels
         try:
             networks.check_size(name, candidate.size)
         except ConvlensError as error:
             dropped[candidate.name] = str(error)
             continue
-        channels = before.channels if before else dataset.channels
         costs[candidate.name] = counted(candidate, len(dataset.classes), channels)
-        if broken := limits.broken_by(costs[candidate.name]):
-            dropped[candidate.name] = "; ".join(broken)
-            continue
-        if limits.max_ms is not None:
+        broken = limits.broken_by(costs[candidate.name])
+        if not broken and limits.max_ms is not None:
             note(f"timing {candidate.name}")
-            latency = measure_untrained(candidate, len(dataset.classes), channels, cache)
+            latency = measure_untrained(candidate, len(dataset.classes), channels)
             costs[candidate.name] = replace(costs[candidate.name], latency_ms=latency)
-        if broken := limits.broken_by(costs[candidate.name]):
+            broken = limits.broken_by(costs[candidate.name])
+        if broken:
             dropped[candidate.name] = "; ".join(broken)
-            continue
-        kept.append(candidate)
-    if not kept:
-        if not costs:
-            raise ConvlensError("no candidate can take such images: " + "; ".join(dropped.values()))
+    if not costs:
+        raise ConvlensError("no candidate can take such images: " + "; ".join(dropped.values()))
+    if len(dropped) == len(every):
         raise impossible(limits, costs)
-    return Shortlist(candidates=tuple(kept), costs=costs, dropped=dropped)
+    return Shortlist(candidates=tuple(every), costs=costs, dropped=dropped)
 
 
 def counted(candidate: Candidate, classes: int, channels: int) -> Costs:

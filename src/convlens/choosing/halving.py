@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROBE, LAST = 0, 3
 KEPT = 4  # one in so many goes on
+_FEWEST_STEPS = 60
 FEWEST = 3  # that reach the last rung: fewer make no frontier
 
 
@@ -34,13 +35,20 @@ class Standing:
         return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
 
 
-def epochs_at(rung: int, epochs: int) -> int:
+def epochs_at(rung: int, epochs: int, steps: int) -> int:
     """After how many epochs of a training a rung ends: 0 for the probe, then a sixteenth, a quarter, all.
 
-    >>> [epochs_at(rung, 30) for rung in range(4)]
-    [0, 2, 8, 30]
+    Args:
+        rung: from `PROBE` to `LAST`.
+        epochs: of the whole training.
+        steps: of an epoch; a rung has a few dozen at least, for before that networks differ by chance.
+
+    >>> [epochs_at(rung, 30, 40) for rung in range(4)], [epochs_at(rung, 8, 10) for rung in range(4)]
+    ([0, 2, 8, 30], [0, 6, 6, 8])
     """
-    return 0 if rung == PROBE else max(1, round(epochs / KEPT ** (LAST - rung)))
+    if rung == PROBE:
+        return 0
+    return min(epochs, max(round(epochs / float(KEPT) ** (LAST - rung)), ceil(_FEWEST_STEPS / steps)))
 
 
 def ranked(standings: Mapping[int, Standing]) -> list[int]:

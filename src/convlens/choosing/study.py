@@ -33,7 +33,7 @@ class StudyFolder:
         data: as the user named the images.
         fingerprint: of the images.
         settings: what decides the result: patterns, sizes, limits, training settings, seeds.
-        candidates: by name, those within the limits.
+        candidates: by name, those that were dropped, too.
         costs: of every candidate, by name, as counted before training.
         dropped: name -> why it was not trained.
     """
@@ -45,6 +45,11 @@ class StudyFolder:
     candidates: Mapping[str, Candidate]
     costs: Mapping[str, Costs]
     dropped: Mapping[str, str]
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The names of the candidates that are within the limits."""
+        return tuple(name for name in self.candidates if name not in self.dropped)
 
     @property
     def runs(self) -> Path:
@@ -144,7 +149,7 @@ def open_trials(folder: StudyFolder, seed: int) -> "optuna.study.Study":
         load_if_exists=True,
     )
     known = {trial.user_attrs["candidate"] for trial in study.get_trials(deepcopy=False)}
-    for name in in_order(list(folder.candidates), seed):
+    for name in in_order(folder.within, seed):
         if name not in known:
             costs = folder.costs[name]
             attributes = {"candidate": name, "parameters": costs.parameters, "macs": costs.macs}

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convlens import files, networks
@@ -19,22 +18,22 @@ if TYPE_CHECKING:
 _SECONDS = 0.4
 
 
-def measure_untrained(candidate: Candidate, classes: int, channels: int, cache: Path) -> float:
+def measure_untrained(candidate: Candidate, classes: int, channels: int) -> float:
     """Milliseconds for one image, the median on the faster of PyTorch and the engine in each of its precisions.
 
     Args:
         candidate: the network and its size.
         classes: of its outputs.
         channels: of its input.
-        cache: a file that remembers what was measured on this processor.
     """
+    memory = files.cache_folder() / "latency.json"
     threads = default_threads()
     key = f"{candidate.network} {candidate.size} {classes} {channels} {threads} {processor_name()}"
-    known = files.remembered(cache).get(key)
+    known = files.remembered(memory).get(key)
     if isinstance(known, int | float):
         return float(known)
     measured = _measure(candidate, classes, channels, threads)
-    files.remember(cache, key, measured)
+    files.remember(memory, key, measured)
     return measured
 
 

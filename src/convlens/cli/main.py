@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find-lr": ("convlens.cli.find_lr:find_lr", "Suggest a learning rate to begin with."),
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
     "predict": ("convlens.cli.predict:predict", "Say what is on images."),
+    "frontier": ("convlens.cli.frontier:frontier", "Find the network to take, on your images and within limits."),
     "benchmark": ("convlens.cli.benchmark:benchmark", "Measure networks on every runtime in every precision."),
     "export": ("convlens.cli.export:export", "Ship a network as an artifact that proves itself."),
     "serve": ("convlens.cli.serve:serve", "Answer images over HTTP."),

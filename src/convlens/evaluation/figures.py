@@ -69,7 +69,7 @@ class Curves:
             }
             for (label, values), colour in zip(self.series.items(), _endless(COLOURS, len(self.series)), strict=True)
         ]
-        layout = _layout(self.title, self.x_label, self.y_label)
+        layout = plain_layout(self.title, self.x_label, self.y_label)
         layout["yaxis"] |= {"tickformat": ".0%"} if self.percent else {}
         layout["yaxis"] |= {"type": "log"} if self.logarithmic else {}
         layout["xaxis"] |= {"dtick": 1} if self._few_whole() else {}  # there is no epoch 1.5
@@ -121,7 +121,7 @@ class Matrix:
             "ygap": 1,
             "showscale": False,
         }
-        layout = _layout(self.title, "predicted", "true")
+        layout = plain_layout(self.title, "predicted", "true")
         layout["xaxis"] |= {"type": "category"}
         layout["yaxis"] |= {"type": "category", "autorange": "reversed"}
         return {"data": [heat], "layout": layout | {"height": max(420, min(900, 30 * len(self.labels) + 140))}}
@@ -185,7 +185,7 @@ class Bars:
             data.append(
                 {"type": "scatter", "mode": "lines", "x": list(self.labels), "y": list(self.line), "line": line}
             )
-        layout = _layout(self.title, self.x_label, self.y_label)
+        layout = plain_layout(self.title, self.x_label, self.y_label)
         layout["yaxis"] |= {"tickformat": ".0%", "range": [0, 1.08 if self.counts else 1]}
         layout["xaxis"] |= {"type": "category"}
         return {"data": data, "layout": layout | {"showlegend": False}}
@@ -253,7 +253,8 @@ def save_png(drawing: Drawing, path: Path) -> Path:
     return path
 
 
-def _layout(title: str, x_label: str, y_label: str) -> dict[str, Any]:
+def plain_layout(title: str, x_label: str, y_label: str) -> dict[str, Any]:
+    """What all of Plotly's figures have in common: white paper, a grid, room for long labels."""
     return {
         "title": {"text": title, "font": {"size": 15}},
         "xaxis": {"title": {"text": x_label}, "gridcolor": _GRID, "automargin": True},

@@ -38,7 +38,10 @@ class Thumbnail:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page: a heading and, below it, whatever of the rest is there."""
+    """A part of the page: a heading and, below it, whatever of the rest is there.
+
+    `links` has an address for the first cell of each row, None for none.
+    """
 
     title: str
     text: str = ""
@@ -46,6 +49,7 @@ class Section:
     drawings: Sequence[Drawing] = ()
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    links: Sequence[str | None] = ()
     thumbnails: Sequence[Thumbnail] = ()
     notes: Sequence[str] = ()
 
