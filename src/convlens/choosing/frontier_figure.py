@@ -184,8 +184,10 @@ class Against:
         return every if len(every) > 1 else [ceil(low / step) * step, floor(high / step) * step]
 
     def _range(self) -> tuple[float, float]:
-        """What the axis of the cost shows: all that is known, and a margin."""
-        known = [self._place(entry)[0] for entry in self.found.entries if self._is_known(entry)] or [1.0]
+        """What the axis of the cost shows: all that the other axis shows, and a margin."""
+        lowest = self._accuracies()[0]
+        places = [self._place(entry) for entry in self.found.entries if self._is_known(entry)]
+        known = [x for x, y in places if y >= lowest] or [1.0]
         margin = max(1.06, (max(known) / min(known)) ** 0.12)
         return min(known) / margin, max(known) * margin
 

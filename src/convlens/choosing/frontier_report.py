@@ -94,9 +94,9 @@ def _sections(found: Frontier) -> list[Section]:
         ),
         Section(
             title="Accuracy against what it costs",
-            text="Point at a network for its numbers; a click opens the report of its training, a double click shows those "
-            "far below, too. The line joins the best for at most so much; bars are 95 % intervals. Rings are validation "
-            "accuracies of those left behind.",
+            text="Point at a network for its numbers; a click opens the report of its training. A double click beside "
+            "the points shows those far below, too. The line joins the best for at most so much; bars are 95 % "
+            "intervals. Rings are validation accuracies of those left behind.",
             drawings=_drawings(found),
         ),
         Section(
