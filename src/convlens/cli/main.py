@@ -45,8 +45,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-def _with_values(words: list[str]) -> list[str]:
-    """`explore --lecture` may stand without a file, which the parser does not know: it then gets `:ours`."""
+def known_words(words: list[str]) -> list[str]:
+    """The words as the parser knows them.
+
+    `explore --lecture` may stand without a file: it then gets `:ours`. A lone - is the standard input.
+    """
+    words = ["/dev/stdin" if word == "-" else word for word in words]
     if words[:1] == ["explore"] and "--lecture" in words:
         after = words.index("--lecture") + 1
         if after == len(words) or words[after].startswith("-"):
@@ -82,9 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that is no UTF-8 is printed with \\udcff for its bytes
             stream.reconfigure(errors="backslashreplace")
-    given = _with_values(list(sys.argv[1:] if arguments is None else arguments))
-    # A lone - is the standard input everywhere else, and an unknown option to cyclopts.
-    words = ["/dev/stdin" if word == "-" else word for word in given]
+    words = known_words(list(sys.argv[1:] if arguments is None else arguments))
     try:
         result = build_app(words[0] if words else "")(
             words, exit_on_error=False, print_error=False, result_action="return_value"
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConvlensError as error:
         return _complain(str(error), error.exit_code)
     except UnknownCommandError as error:
-        return _complain(f"{unknown_name('command', _first_word(error, words), COMMANDS)} See convlens --help.")
+        return _complain(f"{unknown_name('command', _first_word(error, words), COMMANDS)}; see convlens --help")
     except CycloptsError as error:
         return _complain(explain_usage(error))
     except KeyboardInterrupt:

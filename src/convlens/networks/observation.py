@@ -30,7 +30,7 @@ def activations(net: nn.Module, x: Any, at: str | Sequence[str] | None = None) -
 
     Raises:
         ConvlensError: a name that the network does not have (the nearest ones are offered), or a module that is not
-        called.
+            called.
 
     >>> import torch
     >>> from convlens import create

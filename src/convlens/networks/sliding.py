@@ -22,7 +22,7 @@ def fully_convolutional(net: nn.Module, size: tuple[int, int] | None = None) -> 
     Args:
         net: a network of the catalogue, or another whose head flattens once and goes on with linear layers.
         size: (height, width) of the images that it classifies; its `input_size` when None. A unit of the map sees a
-        crop of this size; what was averaged over the whole map is averaged over what such a crop has. Only
+            crop of this size; what was averaged over the whole map is averaged over what such a crop has. Only
             squeeze-and-excitation goes on to see the whole image.
 
     Returns:
