@@ -175,7 +175,7 @@ def test_a_wrong_size_shows_the_table_and_the_line_to_change(net, capsys):
         (["no_such_package.x:Net"], "cannot be imported: ModuleNotFoundError"),
         (["some_net.py"], "some_net.py:Net"),
         (["weights.pt"], "holds weights, not a network"),
-        (["lenet5", "--size", "big"], "--size 'big' is not a size"),
+        (["lenet5", "--size", "big"], "size 'big' is not a size"),
         (["lenet5", "--size", "0"], "positive"),
         (["lenet5", "--unit", "1,1"], "name it with --at"),
         (["lenet5", "--at", "conv9"], "unknown module or operation 'conv9'"),

@@ -64,7 +64,7 @@ def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):
         ("train digits extra", "no use for 'extra'; see convlens train --help"),
         ("train digits --epochs x", "--epochs is 'x'; use a whole number"),
         ("train digits --lr x", "--lr is 'x'; use a number"),
-        ("train digits --size a", "--size is 'a'; use a whole number or two of them, as in 192 256"),
+        ("train digits --size a", "size 'a' is not a size; write 224, 192,256"),
         ("train digits --optimizer adm", '"adm" for --optimizer. Choose from: "sgd", "adamw", "lamb"'),
         ("evaluate", "no SOURCE given; see convlens evaluate --help"),
     ],

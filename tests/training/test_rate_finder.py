@@ -71,12 +71,12 @@ def test_the_command_takes_what_train_takes_and_writes_the_figure_where_it_is_to
         Image.fromarray(shade.astype(np.uint8)).save(path)
     (tmp_path / "listed.txt").write_text("dark/0.png\n")
     (tmp_path / "mine.yaml").write_text("batch: 16\nlabel_smoothing: 0.0\n")
-    words = ["find-lr", "photos", "--network", "lenet5", "--size", "32", "48", "--channels", "1"]
+    words = ["find-lr", "photos", "--network", "lenet5", "--size", "32,48", "--channels", "1"]
     words += ["--exclude", "listed.txt", "--config", "mine.yaml", "--quiet", "--lowest", "1e-5"]
     assert main([*words, "--figure", "c.png"]) == 0
     shown = capsys.readouterr().out
     assert "--network lenet5" in shown
-    assert "--size 32 48" in shown
+    assert "--size 32,48" in shown
     assert "--channels 1" in shown
     assert "--config mine.yaml" in shown
     assert "--lr" in shown

@@ -54,9 +54,9 @@ def benchmark(
     """
     from convlens.benchmarking.benchmark import benchmark as measure
     from convlens.benchmarking.benchmark_report import write_report
-    from convlens.cli.sizes import image_size
     from convlens.errors import ConvlensError
     from convlens.lessons.claim import NETWORKS
+    from convlens.sizes import image_size
 
     if claim and sources:
         raise ConvlensError("--claim measures two networks of its own; leave the others out")
@@ -67,7 +67,7 @@ def benchmark(
         runtimes=runtime.split(","),
         precisions=precision.split(","),
         data=data,
-        size=image_size(size),
+        size=image_size(size) if size else None,
         seconds=seconds,
         memory=memory,
         layers=layers,

@@ -40,7 +40,7 @@ def compare(
     from convlens.anatomy.comparison import stages
     from convlens.anatomy.tables import totals
     from convlens.classifiers import resolve
-    from convlens.cli.sizes import read_size
+    from convlens.sizes import read_size
 
     if literature:
         from convlens.cli.literature import compare_literature

@@ -51,8 +51,8 @@ def export(
         quiet: Print nothing but the result.
     """
     from convlens.classifiers import read_class_names
-    from convlens.cli.sizes import image_size
     from convlens.shipping.exporting import export as write
+    from convlens.sizes import image_size
 
     artifact = write(
         source,
@@ -62,7 +62,7 @@ def export(
         data=data,
         weights=weights,
         classes=read_class_names(classes) if classes else None,
-        size=image_size(size),
+        size=image_size(size) if size else None,
         max_drop=max_drop,
         batch=batch,
         on_note=(lambda _: None) if quiet else (lambda note: print(note, file=sys.stderr)),

@@ -86,7 +86,7 @@ def _no_data() -> str:
 
 
 def _sizes(text: str | None) -> tuple[tuple[int, int] | None, ...]:
-    from convlens.cli.sizes import image_size
+    from convlens.sizes import image_size
 
     return (None,) if text is None else tuple(image_size(part.strip()) for part in text.split(","))
 

@@ -157,7 +157,7 @@ def _check(
 
 def _given(texts: tuple[str, ...], usual: tuple[int, ...]) -> tuple[tuple["object", ...], dict[str, "object"]]:
     """The inputs in order and by name; those with a type as tensors that have no numbers."""
-    from convlens.cli.sizes import read_size
+    from convlens.sizes import read_size
 
     inputs: list[object] = []
     keywords: dict[str, object] = {}

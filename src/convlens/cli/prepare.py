@@ -10,7 +10,7 @@ def prepare(
     data: str,
     *,
     network: str = "resnet18",
-    size: int | None = None,
+    size: str | None = None,
     channels: int | None = None,
     exclude: Path | None = None,
     columns: str | None = None,
@@ -27,7 +27,7 @@ def prepare(
     Args:
         data: The labelled images, as for convlens train.
         network: The network that will be trained; decides on size and preprocessing.
-        size: Side of the input in pixels, as for convlens train.
+        size: Size of the input in pixels: 224, or 192,256 for height and width; as for convlens train.
         channels: 3 for RGB, 1 for gray, as for convlens train.
         exclude: A list of images to leave out, as for convlens train.
         columns: Names of a table's columns, as for convlens train.
@@ -38,13 +38,14 @@ def prepare(
 
     from convlens.cli.bar import bar
     from convlens.data.keeping import OnDisk
+    from convlens.sizes import image_size
     from convlens.training.config import TrainConfig
     from convlens.training.material import gather
 
     config = TrainConfig(
         data=data,
         network=network,
-        size=(size, size) if size else None,
+        size=image_size(size) if size else None,
         channels=channels,
         exclude=str(exclude) if exclude else None,
         columns=columns,

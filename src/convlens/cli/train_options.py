@@ -57,7 +57,7 @@ def as_flags(given: Mapping[str, Any]) -> str:
     """Settings as a user would type them.
 
     >>> as_flags({"size": (32, 48), "mirrors": False, "weights": "my weights.pth", "lr": None})
-    "--size 32 48 --no-mirrors --weights 'my weights.pth'"
+    "--size 32,48 --no-mirrors --weights 'my weights.pth'"
     """
     from shlex import quote
 
@@ -67,14 +67,14 @@ def as_flags(given: Mapping[str, Any]) -> str:
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif value is not None:
-            values = value if isinstance(value, (tuple, list)) else (value,)
-            words.append(" ".join([f"--{flag}", *(quote(str(one)) for one in values)]))
+            text = ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+            words.append(f"--{flag} {quote(text)}")
     return " ".join(words)
 
 
 def _option(name: str, kind: Any, text: str) -> Any:
-    if name == "size":  # one number stands for a square
-        kind = tuple[int, int] | int | None
+    if name == "size":
+        kind = str | None
     if name in ("quiet", "json_"):
         return Annotated[kind, Parameter(name=f"--{name.strip('_')}", help=text, negative=())]
     return Annotated[kind, Parameter(help=text, negative_iterable=())]

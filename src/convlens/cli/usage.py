@@ -60,8 +60,6 @@ def explain_usage(error: CycloptsError) -> str:
 
 def _kinds(kind: Any) -> str:
     """The type in words; nothing for one that has none here."""
-    if get_args(kind) == (int, int):
-        return "two of them, as in 192 256"
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(dict.fromkeys(filter(None, map(_kinds, reversed(get_args(kind))))))
     return _WORDS.get(kind, "")

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from convlens.errors import ConvlensError, unknown_name
 from convlens.ranges import Range, check_ranges
+from convlens.sizes import image_size
 
 Optimizer = Literal["sgd", "adamw", "lamb"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -41,7 +42,7 @@ class TrainConfig:
     weights: str | None = _option(None, "Weights to start from: a published name, a file, or a run folder.")
     size: tuple[int, int] | None = _option(
         None,
-        "Height and width of the input in pixels, one number for a square; from the images if not given.",
+        "Size of the input in pixels: 224, or 192,256 for height and width; chosen from the images if not given.",
     )
     channels: int | None = _option(None, "3 for RGB, 1 for gray; from the images if not given.")
     dropout: float | None = _option(None, "Share of the last layer's inputs that is dropped; the paper's if not given.")
@@ -231,9 +232,11 @@ def _checked(entry: "Field[Any]", value: Any) -> Any:
 
 
 def _size(value: Any) -> tuple[int, int]:
+    if isinstance(value, str):
+        return image_size(value)
     sides = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, (list, tuple)) else ()
     if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
-        raise ConvlensError(f"size is {value!r}; use one or two whole numbers of pixels")
+        raise ConvlensError(f"size is {value!r}; use 224, or 192,256 for height and width")
     return (sides[0], sides[1])
 
 
