@@ -1,11 +1,14 @@
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from convlens.cli.main import COMMANDS, main
+from convlens.training.config import TrainConfig
 
 
 def test_help_lists_every_command(capsys):
@@ -40,6 +43,17 @@ def test_an_example_is_shown_as_it_is_typed(command, capsys):
     example = written.split("Example", 1)[1].split(" Args:")[0][:70]
     assert main([command, "--help"]) == 0
     assert example in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_says_what_it_is_in_sentences(command):
+    module, function = COMMANDS[command][0].split(":")
+    documented = inspect.getdoc(getattr(importlib.import_module(module), function)).partition("Args:\n")[2]
+    texts = re.findall(r"^ {4}\w+: (.*(?:\n {8}.*)*)", documented, re.MULTILINE)
+    texts += [entry.metadata["help"] for entry in fields(TrainConfig)] if command == "train" else []
+    for text in texts:
+        assert re.match(r"[A-Z]|auto ", text), text
+        assert text.endswith("."), text
 
 
 def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):

@@ -33,24 +33,25 @@ def benchmark(
 
     Example: convlens benchmark runs/train/photos resnet50 --batch 1,8 --threads 2
 
-    Everything is timed in turns, so that a machine that slows down favours none. Shares are of what this machine was
-    measured to do at most: the arithmetic of a large matrix product, the bandwidth of a large sum.
+    All variants are timed in turns, so that none profits if the machine slows down. Shares of the peak are relative to
+    the arithmetic of a large matrix product and the bandwidth of a large sum, measured on this machine.
 
     Args:
-        sources: Runs, artifacts, or names of networks, which get initial weights.
-        batch: Images a call, such as 1,8,32, which is the default.
-        threads: That one call may use; the processors that the container has if not given.
-        runtime: torch, onnxruntime, openvino, engine, several with commas, or all.
-        precision: float32, bfloat16, int8, several with commas, or all.
+        sources: Run folders, artifacts, or networks' names (with untrained weights).
+        batch: Numbers of images per call, separated by commas. Default: 1,8,32.
+        threads: Number of processor threads of one call. Default: as many as the container has processors.
+        runtime: Runtimes to measure: torch, onnxruntime, openvino, engine, separated by commas, or all.
+        precision: Precisions to measure: float32, bfloat16, int8, separated by commas, or all.
         data: Labelled images to measure accuracy on.
-        size: For names of networks or code: 224, or 192,256 for height and width; the published one if not given.
-        seconds: Of timing for each variant and batch.
+        size: Input size in pixels for a network's name or code: 224, or 192,256 for height and width. Default: the
+            published size.
+        seconds: Seconds of timing for each variant and batch size.
         memory: Measure memory, each variant in a process of its own.
-        layers: How many of the costliest layers to tell.
+        layers: Number of the most expensive layers to list.
         claim: Measure the lecture's last slide: EfficientNet-B1 against ResNet-152, batch 1, one core.
-        out: Folder for benchmark.csv, benchmark.json and benchmark.png; none are written if not given.
-        json_: Print JSON and nothing else.
-        quiet: Do not say what is going on.
+        out: Folder for benchmark.csv, benchmark.json and benchmark.png. Default: no files are written.
+        json_: Print the result as JSON and nothing else.
+        quiet: Show no progress.
     """
     from convlens.benchmarking.benchmark import benchmark as measure
     from convlens.benchmarking.benchmark_report import write_report

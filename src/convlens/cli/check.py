@@ -28,13 +28,14 @@ def check(
     Example: convlens check photos/ --html check.html --write-list exclude.txt
 
     Args:
-        data: A folder of images, a table, shards, an address, or digits; what convlens train takes.
-        html: Write a page with thumbnails.
-        write_list: Write what should be left out, one key a line, for convlens train --exclude: unreadable images,
-            contradictions, and all but one of proven copies.
-        look_alikes: Put images on the list that only look like others, too.
-        exclude: Leave out what such a list names.
-        columns: Names of a table's columns of paths, labels and, if there is one, splits, such as image_id,label.
+        data: Images to check, as for convlens train: a folder, a table, shards, an address, or digits.
+        html: Write the findings with thumbnails to this HTML file.
+        write_list: Write the images to leave out to this text file, one per line, for convlens train --exclude:
+            unreadable images, contradictions, and all but one of each set of proven copies.
+        look_alikes: Also list images that merely look like others.
+        exclude: Text file listing images to leave out.
+        columns: Column names of a table, separated by commas: paths, labels and, optionally, splits. Example:
+            image_id,label.
         strict: End with exit code 1 if there are errors.
         json_: Print the findings as JSON and nothing else.
         quiet: Show no progress.

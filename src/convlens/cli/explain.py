@@ -22,26 +22,26 @@ def explain(
     sheet: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Show where on images a network saw what it answers: heat maps, as pictures and as arrays.
+    """Show which parts of an image a network's answer rests on: heat maps, as pictures and as arrays.
 
     Example: convlens explain runs/train/photos cat.jpg dog.jpg --sheet
 
-    A file that cannot be read gives an error row, and the exit code is 1; the other files are explained.
+    A file that cannot be read gives a row with the error, and exit code 1; the other files are explained.
 
     Args:
-        source: A run folder, the name of a network with installed weights, my_net.py:Net, or an artifact, of which only
-            occlusion can tell unless it is a safetensors file.
-        images: Image files, folders of them, or patterns.
-        method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
-        target: Name of the class to explain; the likeliest unless given.
-        layer: Path of the module to read; the last with a height and a width unless given.
-        patch: Side in pixels of the square that occlusion covers, and moves by a third of; a quarter of the image
-            unless given. Half of it takes up to four times as long.
-        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
-        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
-        out: Folder for NAME-METHOD.png, the heat over the image, and NAME-METHOD.npy, the map (H, W) from 0 to 1.
-        sheet: Also put all images, each beside its heat, on one sheet.png.
-        json_: Print JSON.
+        source: What to explain: a run folder, a network's name (its weights must be installed), my_net.py:Net, or an
+            artifact. Artifacts other than safetensors support only --method occlusion.
+        images: Image files, folders of images, or patterns such as *.jpg.
+        method: Method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
+        target: Name of the class to explain. Default: the most probable one.
+        layer: Path of the module to read. Default: the last one whose output has a height and a width.
+        patch: Side of the square that occlusion covers, in pixels; it moves by a third of this. Default: a quarter of
+            the image. Halving it takes up to four times as long.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        out: Folder for NAME-METHOD.png (the heat over the image) and NAME-METHOD.npy (the map (H, W), from 0 to 1).
+        sheet: Also write sheet.png, with every image beside its heat.
+        json_: Print the result as JSON and nothing else.
     """
     from convlens.classifiers import read_class_names, resolve
     from convlens.errors import legible

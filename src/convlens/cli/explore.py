@@ -17,20 +17,21 @@ def explore(
     port: int | None = None,
     browser: bool = True,
 ) -> int:
-    """Open the explorer in the browser: the lecture as something to touch, on your own network and image.
+    """Open the explorer in the browser: interactive pages for the lecture, on your own network and image.
 
-    It answers on this machine only, loads nothing from elsewhere, and keeps what is uploaded in memory. Ctrl-C ends it.
+    It accepts requests from this machine only, loads nothing from the internet, and keeps uploads in memory. Ctrl-C
+    stops it.
 
     Example: convlens explore runs/train/photos --image cat.jpg
 
     Args:
-        subject: A run folder, an artifact, an ONNX file from elsewhere (drawn on page 7), a network's name, or code
-            such as my_net.py:Net, which is run as your own, with all that it may do.
-        weights: For a network's name or code: published weights, such as imagenet1k_v1, or a file of weights.
-        image: a picture to start with.
-        lecture: tell the lecture with the arrow keys: ours, or your own from a YAML file (docs/explorer.md).
-        port: the port to answer on; 0 for any free one. 8765 when left out, or a free one if that is taken.
-        browser: open the browser; `--no-browser` only prints the address.
+        subject: What to explore: a run folder, an artifact, an ONNX file (drawn on page 7), a network's name, or code
+            such as my_net.py:Net, which is executed with your permissions.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        image: Image to start with.
+        lecture: Present the lecture with the arrow keys: ours, or your own from a YAML file (docs/explorer.md).
+        port: Port to listen on; 0 for any free one. Default: 8765, or a free one if it is taken.
+        browser: Open the browser; `--no-browser` only prints the address.
     """
     import sys
     import webbrowser

@@ -27,27 +27,28 @@ def export(
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Ship a network: one file (OpenVINO: two) with its classes, its preprocessing and its proof inside.
+    """Export a network to one file (OpenVINO: two) that includes its classes, preprocessing and proof.
 
     Example: convlens export runs/train/photos --to onnx
 
     Before anything is written, at least 64 images go through the network and through the artifact, alone and in
-    batches; if the answers differ by more than rounding, nothing is written, and the first operation that differs is
+    batches. If the answers differ by more than rounding, nothing is written, and the first operation that differs is
     named.
 
     Args:
-        source: A run folder, or the name of a network.
-        to: onnx, openvino, torch, safetensors or plan, which the engine runs without PyTorch.
-        out: The file to write; in the run's folder artifacts, or here for a network, if not given.
-        precision: float32, bfloat16, int8, or auto for the fastest here whose accuracy holds.
-        data: Images to prove it on and, for int8 and auto, to calibrate on and to measure accuracy with; the run's own
-            if not given.
-        weights: For the name of a network: published weights or a file of weights.
-        classes: For the name of a network: a file of class names, one a line, in the order of the outputs.
-        size: For the name of a network or code: 224, or 192,256 for height and width; the published one if not given.
-        max_drop: Points of accuracy that int8 and auto may lose.
-        batch: Images at a time when speeds are compared.
-        json_: Print what was written as JSON.
+        source: What to export: a run folder, a network's name, or my_net.py:Net.
+        to: Format: onnx, openvino, torch, safetensors, or plan (for the engine, without PyTorch).
+        out: File to write. Default: in artifacts/ of the run folder, or here for a network's name.
+        precision: Precision: float32, bfloat16, int8, or auto for the fastest on this machine that keeps the accuracy.
+        data: Images to compare answers on; for int8 and auto, also to calibrate and measure accuracy. Default: the
+            run's own.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        size: Input size in pixels for a network's name or code: 224, or 192,256 for height and width. Default: the
+            published size.
+        max_drop: Largest loss of accuracy for int8 and auto, in percentage points.
+        batch: Number of images per call when auto compares speeds.
+        json_: Print the result as JSON and nothing else.
         quiet: Print nothing but the result.
     """
     from convlens.classifiers import read_class_names

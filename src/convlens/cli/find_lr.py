@@ -22,7 +22,7 @@ def find_lr(
     json_: bool = False,
     **given: Any,
 ) -> int:
-    """Raise the learning rate step by step until the loss explodes, and suggest one from where it fell fastest.
+    """Raise the learning rate step by step until the loss diverges, and suggest the rate at which it fell fastest.
 
     Example: convlens find-lr photos/ --network resnet18 --optimizer sgd
     """
@@ -57,12 +57,12 @@ def find_lr(
 takes_settings(
     find_lr,
     [
-        ("lowest", float, 1e-6, "The first rate. [default: 1e-06]"),
-        ("highest", float, 1.0, "The last rate. [default: 1.0]"),
-        ("steps", int, 100, "How many steps from one to the other. [default: 100]"),
-        ("config", Path | None, None, "YAML file of settings, with the same names as the flags."),
-        ("figure", Path | None, None, "PNG file to draw the loss into."),
-        ("quiet", bool, False, "Show no progress bar."),
+        ("lowest", float, 1e-6, "First learning rate."),
+        ("highest", float, 1.0, "Last learning rate."),
+        ("steps", int, 100, "Number of steps from the first rate to the last."),
+        ("config", Path | None, None, "YAML file of settings, named as the options are."),
+        ("figure", Path | None, None, "PNG file to draw the loss to."),
+        ("quiet", bool, False, "Show no progress."),
         ("json_", bool, False, "Print the rates and losses as JSON and nothing else."),
     ],
     without=(

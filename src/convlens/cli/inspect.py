@@ -41,37 +41,38 @@ def inspect(
     html: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
 ) -> int:
-    """Look into a network: shapes, parameters, MACs, memory, receptive fields. Nothing is computed or downloaded.
+    """Show the shapes, parameters, MACs, memory and receptive fields of a network, without running it.
 
     Example: convlens inspect resnet50 --at layer4 --unit 3,3
 
-    If the network does not take such an input, the table goes up to the failing layer, and the last line says what it
-    expected, what it got and what to change.
+    Nothing is downloaded. If the network does not accept the input, the table ends at the failing layer, and the last
+    line says what it expected, what it got and what to change.
 
     Args:
-        source: A network of the catalogue, a run folder, my_net.py:Net or package.module:factory. Code that you name is
-            run as your own, with all that it may do; a file of weights is never opened.
-        files: Where to write, after --json, --csv or --html: --csv layers.csv; several forms at once are allowed.
-        size: 224, 192,256 or 3,192,256; the usual one if not given. Once for each input; with its name and its type
-            where they matter: --size 1,128:int64 --size mask=1,128:bool.
-        depth: Levels of modules to show; 2 if not given, all with --json.
-        at: A module's path or an operation's name: tell the receptive field of one of its units.
-        unit: Row and column of the unit, counted from 0; the middle one if not given.
-        input_: Which input the receptive field is told for, where there are several.
+        source: What to inspect: a network's name, a run folder, my_net.py:Net or package.module:factory. Code is
+            executed with your permissions; a file of weights is never opened.
+        files: Files for --json, --csv and --html, as in --csv layers.csv; several may be combined.
+        size: Input size in pixels: 224, 192,256 or 3,192,256. Default: the usual size. Repeat it for several inputs,
+            with names and types where needed: --size 1,128:int64 --size mask=1,128:bool.
+        depth: Number of module levels to show. Default: 2, or all with --json.
+        at: Show the receptive field of one unit of this module (its path) or operation (its name).
+        unit: Row and column of the unit, counted from 0, as in 3,3. Default: the middle one.
+        input_: Number of the input whose receptive field is shown, counted from 0.
         operations: List operations instead of modules.
-        plan: Show how the engine runs it here: kernels, tiles, time of each step and its share of the peak.
+        plan: Show how the engine runs the network on this machine: kernels, tiles, time of each step, share of the
+            peak.
         precision: With --plan: float32 or bfloat16.
         calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
-        wide: Show input, kernel and stride, type and share of the MACs in the other tables too.
-        training: Tell the memory of a training step too, with this optimiser: sgd, adam, adamw or rmsprop.
-        effective: With --at: measure how the influence is spread inside the receptive field, by gradients.
-        image: With --at: the picture to draw on, or to measure with.
-        figure: Write a picture (.png, .svg, .pdf): the network with its sizes to scale, or with --at the region.
-        graph: Write the network as boxes and arrows (.svg, or .dot for Graphviz), shortcuts included, down to --depth.
-        json_: Print JSON; it has training_memory only with --training, for which a step is run on fake tensors.
-        csv: Print the operations, or with --calls the calls, as CSV.
-        html: Print a web page.
-        out: Write to this file instead of printing.
+        wide: Add input, kernel, stride, type and share of the MACs to the other tables.
+        training: Also show the memory of a training step with this optimiser: sgd, adam, adamw or rmsprop.
+        effective: With --at: measure by gradients how the influence is distributed inside the receptive field.
+        image: With --at: image to draw on, or to measure with.
+        figure: File to draw to (.png, .svg, .pdf): the network to scale, or with --at the region.
+        graph: File to draw the network's modules to as boxes and arrows (.svg, or .dot for Graphviz), down to --depth.
+        json_: Print the result as JSON and nothing else; training_memory is included with --training.
+        csv: Print the operations as CSV, or with --calls the calls.
+        html: Print the result as a web page.
+        out: File to write to instead of printing.
     """
     from convlens.anatomy import ForwardError
     from convlens.anatomy import inspect as look

@@ -16,14 +16,15 @@ def networks(
     weights: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List the networks of the catalogue, or show one with all that is published about it.
+    """List the networks of the catalogue, or show one with its published figures.
 
     Example: convlens networks "resnet*"
 
     Args:
-        pattern: A name, a part of names, or a pattern such as vgg*_bn; every network when left out.
-        weights: List their published weights instead: what is here, what a package has, what is downloaded.
-        json_: Print JSON: a list of cards, or one card for a full name; with --weights a list of weights.
+        pattern: A name, part of a name, or a pattern such as vgg*_bn. Default: all networks.
+        weights: List published weights instead: installed, in a package, or to be downloaded.
+        json_: Print the result as JSON and nothing else: a list of cards, one card for a full name, or a list of
+            weights.
     """
     from convlens.networks import card, names
 

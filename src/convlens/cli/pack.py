@@ -20,24 +20,24 @@ def pack(
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Write a data set as shards: large files that are read from one end to the other, with an index and checksums.
+    """Write a data set as shards: large files for sequential reading, with an index and checksums.
 
     Example: convlens pack photos/ packed/ --shards
 
-    Training takes the folder, or the http:// or s3:// address that it was copied to, and streams it: each epoch has an
-    order of shards, images are shuffled through a buffer of 10,000, each is seen once an epoch, and a training that
-    was cut goes on where it was. A shard that cannot be read is tried again, then named and left out within --max-bad.
+    Training streams the folder, or a copy at an http:// or s3:// address: shards come in a new order each epoch, images
+    are shuffled through a buffer of 10,000, each image is seen once per epoch, and an interrupted training continues
+    where it stopped. A shard that cannot be read is retried, then reported and left out, within --max-bad.
 
     Args:
-        data: The labelled images, as for convlens train.
-        out: The folder to make.
-        shards: Write shards, which is all that there is to write.
-        format_: tar in WebDataset's layout, or parquet as hub data sets have it.
-        shard_mb: About how large a shard becomes, in megabytes.
-        exclude: A list of images to leave out, as for convlens train.
-        columns: Names of a table's columns, as for convlens train.
-        max_bad: Largest share of unreadable files.
-        json_: Print what was written as JSON.
+        data: Labelled images, as for convlens train.
+        out: Folder to create.
+        shards: Write shards; there is no other layout yet.
+        format_: Format of the shards: tar (WebDataset's layout) or parquet (as on data set hubs).
+        shard_mb: Approximate size of a shard, in megabytes.
+        exclude: Text file listing images to leave out, as for convlens train.
+        columns: Column names of a table, as for convlens train.
+        max_bad: Largest share of unreadable files, from 0 to 1.
+        json_: Print the result as JSON and nothing else.
         quiet: Show no progress.
     """
     from convlens.cli.bar import bar

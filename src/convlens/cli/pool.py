@@ -29,25 +29,25 @@ def pool(
     output: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Take the maximum or the mean of every window: the lecture's example, or your own numbers and images.
+    """Take the maximum or mean of each window, for the lecture's example or your own numbers and images.
 
     Example: convlens pool photo.png --operation max --kernel 3 --stride 2 --padding 1 --output pooled.png
 
     Args:
-        input: Numbers as '1 2 / 3 4', a .csv, .txt or .npy file, or an image (its gray values).
-        operation: max, average, or both.
-        kernel: Size of the window: 2, or rows,columns.
-        stride: Cells between windows; the window's size if not given.
-        padding: At most half of the window: 1, rows,columns or top,bottom,left,right.
-        dilation: Cells between the window's cells.
-        ceil_mode: Also use a last window that hangs over the edge.
-        count_include_pad: Let the average count the padded cells.
+        input: Input: numbers such as '1 2 / 3 4', a .csv, .txt or .npy file, or an image (its gray values).
+        operation: Operation: max, average, or both.
+        kernel: Window size in cells: 2, or rows,columns.
+        stride: Step between windows, in cells: 2, or rows,columns. Default: the window size.
+        padding: Padding in cells, at most half the window: 1, or rows,columns, or top,bottom,left,right.
+        dilation: Distance between the window's cells: 2, or rows,columns.
+        ceil_mode: Also use a last window that extends beyond the edge.
+        count_include_pad: Count padded cells in the average.
         divisor: Divide every sum by this number instead.
-        at: The output cell (row,column from 0) whose window is shown; the first if not given.
-        step: Walk through all windows; with --json, print all of them.
-        animate: Draw the sliding window into this .gif, .svg or .html file.
-        seconds: How long the animation shows each window.
-        output: Write the result to this .csv, .npy or .png file (.png: rounded and clipped to 0..255).
+        at: Output cell to explain: row,column, counted from 0. Default: 0,0.
+        step: Step through all windows; with --json, print all of them.
+        animate: File to draw the sliding window to (.gif, .svg or .html).
+        seconds: Seconds per window of the animation.
+        output: File to write the result to: .csv, .npy or .png (.png is rounded and clipped to 0..255).
         json_: Print the result as JSON and nothing else.
     """
     from convlens.arithmetic import pool_steps

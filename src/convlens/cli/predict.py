@@ -36,34 +36,36 @@ def predict(
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Say what is on images: their likeliest classes, by name.
+    """Predict the classes of images, by name.
 
     Example: convlens predict runs/train/photos holiday/ --top 3 --json, or, without a training of your own:
     convlens predict resnet50 holiday/ --weights imagenet1k_v2
 
-    A file that cannot be read gives an error row, and the exit code is 1; the other files are answered.
+    A file that cannot be read gives a row with the error, and exit code 1; the other files are predicted.
 
     For a million images: convlens predict runs/train/photos s3://archive/2026/ --out answers.parquet. They are read,
-    answered and written piece by piece; where that is interrupted, the same command goes on.
+    predicted and written in parts; after an interruption, the same command continues.
 
     Args:
-        source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
-        paths: Image files, folders of them, patterns, http://, https:// and s3:// addresses, or - for what is piped in:
-            an image, or names of images, one a line. With --out also .tar and .parquet files that hold images,
-            packed shards, tables of paths, and folders of these.
-        top: How many classes to print for each file.
-        batch: Images that go through the network at a time.
-        device: auto, cpu, cuda or cuda:1.
-        runtime: torch, onnxruntime, openvino, engine, or auto for the fastest here; if not given, PyTorch for a run
-            and the artifact's own for an artifact.
-        threads: That the network may use; the processors that the container has if not given.
-        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
-        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
-        csv_: Print rows of file, rank, label, probability, error; --csv answers.csv writes them there.
-        json_: Print JSON; --json answers.json writes it there.
-        out: Write the answers to this .parquet, .csv or .jsonl file, in bounded memory however many there are.
-        map_: Folder for pictures of where on each image the network sees its classes; not of a shipped artifact.
-        quiet: Show no progress bar.
+        source: What answers: a run folder, an artifact, a network's name (its weights must be installed), or
+            my_net.py:Net.
+        paths: Image files, folders, patterns, http://, https:// and s3:// addresses, or - for standard input: an image,
+            or names of images, one per line. With --out also .tar and .parquet files of images, packed shards, tables
+            of paths, and folders of these.
+        top: Number of classes to print per file.
+        batch: Number of images in one pass through the network.
+        device: Device to compute on: auto, cpu, cuda or cuda:1.
+        runtime: Runtime that computes: torch, onnxruntime, openvino, engine, or auto for the fastest on this machine.
+            Default: torch for a run, its own for an artifact.
+        threads: Number of processor threads. Default: as many as the container has processors.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        csv_: Print CSV with the columns file, rank, label, probability, error; --csv answers.csv writes it to that
+            file.
+        json_: Print the result as JSON and nothing else; --json answers.json writes it to that file.
+        out: File to write the answers to: .parquet, .csv or .jsonl. Memory stays bounded for any number of images.
+        map_: Folder for heat maps of each image's classes; not available for artifacts.
+        quiet: Show no progress.
     """
     from convlens.classifiers import read_class_names, resolve
     from convlens.cli.bar import bar

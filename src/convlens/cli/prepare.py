@@ -17,21 +17,21 @@ def prepare(
     max_bad: float = 0.05,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Decode every image into the store that training reads, so that the first epoch is as fast as the others.
+    """Decode all images into the store that training reads, so that the first epoch is as fast as the others.
 
     Example: convlens prepare photos/ --network resnet18 --size 224
 
-    The store lies below CONVLENS_CACHE, or in the platform's cache folder. Training fills it by itself; to do so before
-    is for machines whose GPU should not wait, or a queue that charges for it.
+    The store is in CONVLENS_CACHE, or in the platform's cache folder. Training fills it by itself; preparing it first
+    keeps a GPU, or a paid time slot, from waiting for decoding.
 
     Args:
-        data: The labelled images, as for convlens train.
-        network: The network that will be trained; decides on size and preprocessing.
-        size: Size of the input in pixels: 224, or 192,256 for height and width; as for convlens train.
-        channels: 3 for RGB, 1 for gray, as for convlens train.
-        exclude: A list of images to leave out, as for convlens train.
-        columns: Names of a table's columns, as for convlens train.
-        max_bad: Largest share of unreadable files.
+        data: Labelled images, as for convlens train.
+        network: Network to be trained; it determines size and preprocessing.
+        size: Input size in pixels: 224, or 192,256 for height and width; as for convlens train.
+        channels: Number of channels: 3 for RGB, 1 for gray; as for convlens train.
+        exclude: Text file listing images to leave out, as for convlens train.
+        columns: Column names of a table, as for convlens train.
+        max_bad: Largest share of unreadable files, from 0 to 1.
         quiet: Print nothing.
     """
     import sys

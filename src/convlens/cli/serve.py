@@ -21,15 +21,16 @@ def serve(
     classes: Path | None = None,
     settings: Annotated[Settings, Parameter(name="*")] = Settings(),  # noqa: B008
 ) -> int:
-    """Answer images over HTTP, until Ctrl-C or SIGTERM.
+    """Serve predictions over HTTP until Ctrl-C or SIGTERM.
 
     Example: convlens serve runs/train/photos --port 8000, then: curl -F file=@cat.jpg http://127.0.0.1:8000/predict
 
     Args:
-        source: A run folder, an artifact, the name of a network with installed weights, or my_net.py:Net.
-        weights: For the name of a network or code: published weights, such as imagenet1k_v1, or a file of weights.
-        classes: For a file of weights: a file of class names, one a line, in the order of the outputs.
-        settings: where the server listens, how much it takes on, and when it gives up.
+        source: What answers: a run folder, an artifact, a network's name (its weights must be installed), or
+            my_net.py:Net.
+        weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
+        classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        settings: Address, limits and time-outs of the server.
     """
     from convlens.classifiers import read_class_names
     from convlens.serving.listening import bind, bind_each

@@ -23,14 +23,15 @@ def train(
     json_: bool = False,
     **given: Any,
 ) -> int:
-    """Train a network on a folder of images, and leave a run that can be evaluated and used.
+    """Train a network on labelled images, and write a run folder for evaluation, prediction and export.
 
-    DATA is a folder with one folder a class, or with train/, val/ and test/ above them, or `digits`.
+    DATA is a folder with one folder per class, optionally below train/, val/ and test/, or another source that
+    docs/data.md describes, or `digits`.
 
     Example: convlens train photos/ --network resnet18 --epochs 30
 
-    Flags win over the file of --config. Ctrl-C ends after the current step; convlens train --resume RUN goes on
-    exactly where it was cut, even after a power failure.
+    Options take precedence over the file of --config. Ctrl-C stops after the current step. After that, or after a
+    power failure, convlens train --resume RUN continues exactly where it stopped.
     """
     from convlens.training.progress import choose_watcher
     from convlens.training.settings import settle
@@ -101,10 +102,15 @@ def _say_what_next(folder: "RunFolder") -> None:
 takes_settings(
     train,
     [
-        ("config", Path | None, None, "YAML file of settings, with the same names as the flags."),
-        ("resume", Path | None, None, "Run folder to go on with."),
-        ("seeds", int, 1, "Train so often, with seeds from --seed on; gives mean and 95 % interval. [default: 1]"),
+        ("config", Path | None, None, "YAML file of settings, named as the options are."),
+        ("resume", Path | None, None, "Run folder of an interrupted training to continue."),
+        (
+            "seeds",
+            int,
+            1,
+            "Number of trainings, with seeds counting up from --seed; prints the mean and its 95 % interval.",
+        ),
         ("quiet", bool, False, "Print nothing but errors."),
-        ("json_", bool, False, "Print the result as JSON; progress goes to the error stream."),
+        ("json_", bool, False, "Print the result as JSON; progress goes to standard error."),
     ],
 )

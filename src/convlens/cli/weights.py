@@ -18,18 +18,18 @@ def weights(
     weights_: Annotated[str, Parameter(name="--weights")] = "imagenet1k",
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List the published weights: those that are here, that a package has, that are downloaded. Or fetch some.
+    """List published weights (installed, in a package, to be downloaded), or fetch some.
 
-    A fetch that was interrupted goes on where it broke; what arrives is compared with the published SHA-256. It goes to
-    the folder that CONVLENS_WEIGHTS names, else to the cache.
+    An interrupted download resumes where it stopped, and is compared with the published SHA-256. Files go to the folder
+    in CONVLENS_WEIGHTS, or to the cache.
 
     Example: convlens weights fetch resnet50
 
     Args:
-        action: list, or fetch to download what is not here.
-        names: Networks, such as resnet50, or patterns to list; every one when left out of a list.
-        weights_: Which weights to fetch; imagenet1k means those that are here, else the most accurate ones.
-        json_: Print JSON.
+        action: Action: list, or fetch to download missing weights.
+        names: Networks, such as resnet50, or patterns. Default: all networks, for list.
+        weights_: Weights to fetch: a published name, or imagenet1k for installed weights, else the most accurate ones.
+        json_: Print the result as JSON and nothing else.
     """
     if action == "fetch":
         fetch_weights(names, weights_, as_json=json_)

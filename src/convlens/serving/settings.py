@@ -21,28 +21,29 @@ class Settings:
     """Everything a server is told, checked when it is made.
 
     Args:
-        host: address to listen on; 127.0.0.1 is reached from this machine only.
-        port: port to listen on; 0 takes a free one.
-        workers: processes that answer, each with a copy of the network.
-        threads: processor threads of each worker's network; if not given, the workers share the processor's.
-        runtime: what computes: torch, onnxruntime, openvino, engine, or auto for the fastest here; if not given,
-            PyTorch for a run and the artifact's own for an artifact.
-        device: where PyTorch runs: auto, cpu, cuda; auto takes a GPU if there is one.
-        batch: most images in one pass through the network; 1 never waits for a companion; if not given, what pays is
-            measured.
-        max_delay_ms: longest an image waits for companions that are being decoded, in milliseconds.
-        queue: images that one worker holds at most, decoded or not; above it requests get 429.
-        max_files: images in one request.
-        max_body_mb: size of one request, in megabytes of 1,000,000 bytes; above it 413.
-        max_megapixels: size of one decoded image, in millions of pixels.
-        timeout_s: seconds a request may take from its last byte to its answer; above it 504.
-        upload_timeout_s: seconds a request's body may take to arrive; above it 408.
-        drain_delay_s: seconds between SIGTERM, when /ready turns to 503, and the end of new connections.
-        top: classes in an answer when the request does not say.
-        allowed_hosts: names, besides addresses and localhost, under which a server without a token is asked, such as
-            images.example.org; a request that names another host gets 403, since a page of anybody could have sent it.
-        token_file: a file with the bearer token that requests must carry; none is asked for if not given.
-        log_level: least severe lines to log; info logs each request.
+        host: Address to listen on; 127.0.0.1 accepts requests from this machine only.
+        port: Port to listen on; 0 for any free one.
+        workers: Number of worker processes, each with a copy of the network.
+        threads: Number of processor threads per worker. Default: the processors divided among the workers.
+        runtime: Runtime that computes: torch, onnxruntime, openvino, engine, or auto for the fastest on this machine.
+            Default: torch for a run, its own for an artifact.
+        device: Device for PyTorch: auto, cpu or cuda; auto uses a GPU if there is one.
+        batch: Largest number of images in one pass through the network; with 1, no image waits for others. Default:
+            measured when the server starts.
+        max_delay_ms: Longest time an image waits to be batched with others, in milliseconds.
+        queue: Largest number of images one worker holds; further requests get status 429.
+        max_files: Largest number of images in one request.
+        max_body_mb: Largest size of one request, in megabytes (1,000,000 bytes); larger ones get status 413.
+        max_megapixels: Largest size of one decoded image, in millions of pixels.
+        timeout_s: Longest time from a request's last byte to its answer, in seconds; then status 504.
+        upload_timeout_s: Longest time for a request's body to arrive, in seconds; then status 408.
+        drain_delay_s: Time between SIGTERM, when /ready starts to answer 503, and the end of new connections, in
+            seconds.
+        top: Number of classes in an answer, unless the request asks for another number.
+        allowed_hosts: Host names, such as images.example.org, accepted by a server without a token, besides addresses
+            and localhost. Requests for other hosts get status 403, because any web page could have sent them.
+        token_file: File with the bearer token that requests must carry. Default: no token is required.
+        log_level: Least severe level to log: debug, info, warning or error; info logs each request.
 
     Raises:
         ConvlensError: a value is out of range.

@@ -33,90 +33,112 @@ class TrainConfig:
         ConvlensError: naming the field, its value and what it may be.
     """
 
-    data: str = field(metadata={"help": "A folder of images with a folder a class, or digits."})
-    network: str = _option("resnet18", "Name of the network; convlens networks lists them.")
+    data: str = field(
+        metadata={
+            "help": "Images to train on: a folder with one folder per class, a table, shards, an address, or digits."
+        }
+    )
+    network: str = _option("resnet18", "Network to train, by name; convlens networks lists them.")
     recipe: str = _option(
         "auto",
-        "auto, scratch, probe, finetune, strong, or a YAML file; auto finetunes where weights are given or here.",
+        "Recipe: auto, scratch, probe, finetune, strong, or a YAML file; auto fine-tunes if weights are at hand.",
     )
     weights: str | None = _option(None, "Weights to start from: a published name, a file, or a run folder.")
     size: tuple[int, int] | None = _option(
-        None,
-        "Size of the input in pixels: 224, or 192,256 for height and width; chosen from the images if not given.",
+        None, "Input size in pixels: 224, or 192,256 for height and width. Default: chosen from the images."
     )
-    channels: int | None = _option(None, "3 for RGB, 1 for gray; from the images if not given.")
-    dropout: float | None = _option(None, "Share of the last layer's inputs that is dropped; the paper's if not given.")
-    epochs: int = _option(30, "How often training sees all images; 0 with --probe, which then is all.")
-    batch: int = _option(32, "Images a step.")
-    optimizer: Optimizer = _option("adamw", "sgd (Nesterov momentum 0.9), adamw, or lamb for large batches.")
-    lr: float | None = _option(None, "Largest learning rate; 0.001 (adamw), 0.005 (lamb), 0.05 (sgd) if not given.")
+    channels: int | None = _option(None, "Number of channels: 3 for RGB, 1 for gray. Default: chosen from the images.")
+    dropout: float | None = _option(None, "Dropout rate before the last layer, from 0 to 0.99. Default: the paper's.")
+    epochs: int = _option(30, "Number of passes over the training images; 0 with --probe trains the last layer only.")
+    batch: int = _option(32, "Number of images per step.")
+    optimizer: Optimizer = _option(
+        "adamw", "Optimiser: sgd (Nesterov momentum 0.9), adamw, or lamb (for large batches)."
+    )
+    lr: float | None = _option(None, "Peak learning rate. Default: 0.001 for adamw, 0.005 for lamb, 0.05 for sgd.")
     weight_decay: float | None = _option(
-        None, "Pull of weights towards zero, not of norms and biases; 0.0005 for sgd, else 0.05, if not given."
+        None, "Weight decay, not applied to norms and biases. Default: 0.0005 for sgd, otherwise 0.05."
     )
-    warmup: float = _option(0.05, "Share of all steps in which the learning rate rises, before it falls as a cosine.")
-    label_smoothing: float = _option(0.1, "Share of the target that is spread over all classes.")
+    warmup: float = _option(
+        0.05, "Share of all steps during which the learning rate rises; after that it falls as a cosine."
+    )
+    label_smoothing: float = _option(0.1, "Share of the target spread over all classes.")
     clip_norm: float = _option(2.0, "Largest norm of the gradient; 0 for no limit.")
-    augment: Augment = _option("auto", "auto: shifts or crops, and flips where a mirror image keeps its class; none.")
+    augment: Augment = _option(
+        "auto", "Augmentation: auto (shifts or crops, and flips if mirror images keep their class) or none."
+    )
     mirrors: bool | None = _option(
         None,
-        "Whether a mirror image shows the same class. If not, as with letters and signs, nothing is flipped, or turned "
-        "by more than 30 degrees. If not given: no for digits and IDX files, else yes.",
+        "Whether mirror images keep their class. If not, as for letters and signs, images are not flipped, nor turned"
+        " by more than 30 degrees. Default: no for digits and IDX files, otherwise yes.",
     )
-    policy: Policy = _option("none", "Random operations: none, trivial (TrivialAugment), rand (RandAugment).")
-    jitter: float = _option(0.0, "Largest relative change of brightness, contrast and saturation.")
-    mixup: float = _option(0.0, "Parameter of mixup, which blends two images; 0 for none.")
-    cutmix: float = _option(0.0, "Parameter of cutmix, which puts a patch of one image into another; 0 for none.")
-    erasing: float = _option(0.0, "Share of images in which a rectangle is blanked.")
-    repeats: int = _option(1, "How often an image comes in an epoch, each time augmented anew.")
-    balance: Balance = _option("none", "sampling shows all classes equally often, loss weighs them equally; none.")
-    ema: float = _option(0.0, "Decay of an average of the weights, which is kept instead, such as 0.999; 0 for none.")
-    accumulate: int = _option(1, "Parts in which a batch is computed, to save memory.")
-    recompute: bool = _option(False, "Compute activations again in the backward pass, to save memory.")
-    probe: bool = _option(
-        False, "Begin with a last layer fitted by logistic regression to what the rest makes of the images."
+    policy: Policy = _option("none", "Random operations: none, trivial (TrivialAugment) or rand (RandAugment).")
+    jitter: float = _option(0.0, "Largest relative change of brightness, contrast and saturation, from 0 to 1.")
+    mixup: float = _option(0.0, "Mixup parameter (blends two images); 0 for none.")
+    cutmix: float = _option(0.0, "Cutmix parameter (puts a patch of one image into another); 0 for none.")
+    erasing: float = _option(0.0, "Share of images in which a random rectangle is blanked.")
+    repeats: int = _option(1, "Number of times each image appears in an epoch, augmented anew each time.")
+    balance: Balance = _option(
+        "none", "Class balance: sampling (all classes equally often), loss (all classes weighted equally) or none."
     )
-    freeze_epochs: int = _option(0, "Epochs in which only the last layer learns.")
-    layer_decay: float = _option(1.0, "Learning rate of a stage relative to the one after it.")
-    teacher: str | None = _option(None, "A run whose network teaches this one (distillation).")
+    ema: float = _option(
+        0.0,
+        "Decay of an average of the weights, such as 0.999; the average is kept instead of the weights. 0 for none.",
+    )
+    accumulate: int = _option(1, "Number of parts each batch is split into, to save memory.")
+    recompute: bool = _option(False, "Recompute activations in the backward pass, to save memory.")
+    probe: bool = _option(False, "Fit the last layer first, by logistic regression on the network's features.")
+    freeze_epochs: int = _option(0, "Number of epochs in which only the last layer is trained.")
+    layer_decay: float = _option(1.0, "Learning rate of each stage relative to the stage after it.")
+    teacher: str | None = _option(None, "Run folder of a teacher network (distillation).")
     teacher_share: float = _option(0.5, "Share of the loss that compares with the teacher.")
-    temperature: float = _option(2.0, "Temperature at which both are compared.")
+    temperature: float = _option(2.0, "Temperature of the comparison with the teacher.")
     monitor: Monitor = _option(
-        "top1", "Figure on the validation split that decides which epoch is kept: the latest near the best."
+        "top1", "Metric on the validation images that decides which epoch is kept: top1, macro_f1 or log_loss."
     )
-    patience: int = _option(0, "Stop after so many epochs without a better one; 0 for never.")
+    patience: int = _option(0, "Number of epochs without improvement before training stops; 0 for no limit.")
     precision: Precision = _option(
-        "auto", "float32, bfloat16, or float16 (CUDA only); auto takes a half where timed steps show that it is faster."
+        "auto", "Precision: float32, bfloat16, float16 (CUDA only), or auto for the fastest in a short timing."
     )
     memory_format: MemoryFormat = _option(
-        "auto", "channels_last, contiguous, or auto for the one that timed steps show to be faster."
+        "auto", "Memory layout: channels_last, contiguous, or auto for the faster one in a short timing."
     )
     compile: Compile = _option(
         "auto",
-        "none, default (torch.compile), reduce-overhead (with CUDA graphs); auto compiles where that pays in the end.",
+        "Compilation: none, default (torch.compile), reduce-overhead (with CUDA graphs), or auto to compile if it "
+        "saves time overall.",
     )
     tune: bool = _option(
-        True,
-        "Choose what is auto by timing a few steps; if not, float32, channels last, all threads and no compiling.",
+        True, "Time a few steps to choose what is auto. Otherwise: float32, channels last, all threads, no compilation."
     )
-    seed: int = _option(0, "Decides initial weights, order, augmentation and dropout.")
-    device: str = _option("auto", "auto, cpu, cuda or cuda:1.")
+    seed: int = _option(0, "Random seed of initial weights, order, augmentation and dropout.")
+    device: str = _option("auto", "Device to train on: auto, cpu, cuda or cuda:1.")
     threads: int | None = _option(
-        None, "Threads that compute; if not given, one, half or all, whichever a few timed steps show to be fastest."
+        None,
+        "Number of threads that compute. Default: one, half or all of the processors, whichever a short timing shows "
+        "to be fastest.",
     )
-    workers: int | None = _option(None, "Threads that decode images; from the processors if not given.")
+    workers: int | None = _option(
+        None, "Number of threads that decode images. Default: chosen from the number of processors."
+    )
     cache: Cache = _option(
-        "auto", "Where decoded images are kept: auto (of files on disk, plain pixels in memory), memory, disk, or none."
+        "auto",
+        "Where decoded images are kept: memory, disk, none, or auto (disk for image files, memory for plain pixels).",
     )
-    max_bad: float = _option(0.05, "Largest share of unreadable files with which training still starts.")
-    exclude: str | None = _option(None, "File that lists images to leave out, as convlens check --write-list makes it.")
+    max_bad: float = _option(
+        0.05, "Largest share of unreadable files, from 0 to 1; with more, training does not start."
+    )
+    exclude: str | None = _option(
+        None, "Text file listing images to leave out, as written by convlens check --write-list."
+    )
     columns: str | None = _option(
-        None, "Of a table: its columns of paths, labels and, if there is one, splits, such as image_id,label."
+        None,
+        "Column names of a table, separated by commas: paths, labels and, optionally, splits. Example: image_id,label.",
     )
-    log: Log = _option("none", "Track the run in tensorboard or mlflow, too.")
-    name: str | None = _option(None, "Name of the run folder; that of the data if not given.")
-    runs: str = _option("runs/train", "Folder that the run folder is made in.")
-    checkpoint_seconds: float = _option(60.0, "Write a checkpoint at least this often, besides one an epoch.")
-    checkpoint_steps: int = _option(0, "Write a checkpoint every so many steps, too; 0 for none.")
+    log: Log = _option("none", "Additional tracking: none, tensorboard or mlflow.")
+    name: str | None = _option(None, "Name of the run folder. Default: the name of the data.")
+    runs: str = _option("runs/train", "Folder for run folders.")
+    checkpoint_seconds: float = _option(60.0, "Longest time between checkpoints, in seconds, besides one per epoch.")
+    checkpoint_steps: int = _option(0, "Number of steps between additional checkpoints; 0 for none.")
 
     def __post_init__(self) -> None:
         for entry in fields(self):
