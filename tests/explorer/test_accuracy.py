@@ -2,8 +2,38 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
+
+from convlens.choosing.frontier import Entry, Frontier
+from convlens.choosing.limits import Costs
+from convlens.explorer.session import Session
+
+from .conftest import answering
+
+
+def entry(name, parameters, top1):
+    costs = Costs(parameters=parameters, macs=9 * parameters, file_bytes=parameters, memory_bytes=None, latency_ms=1.5)
+    about = {"network": "lenet5", "size": (32, 32), "weights": None, "status": "finished", "costs": costs}
+    return Entry(name=name, **about, top1=top1, low=top1 - 0.02, high=top1 + 0.02)
+
+
+STUDY = Frontier(
+    study=Path("study"),
+    data="photos",
+    split="test",
+    images=360,
+    limits={},
+    entries=(entry("large-32", 900_000, 0.96), entry("small-32", 30_000, 0.95)),
+    comparisons=(),
+    recommended="small-32",
+    because="",
+    stopped_because="",
+    seconds=1.0,
+    processor="",
+    threads=1,
+)
 
 
 @pytest.mark.browser
@@ -56,3 +86,23 @@ def test_on_a_phone_no_number_of_an_axis_is_written_over_another(visit):
     )
     assert len(boxes) >= 3
     assert all(left > right for (_, right), (left, _) in itertools.pairwise(sorted(boxes)))
+
+
+@pytest.mark.browser
+def test_a_study_is_shown_beside_the_papers(browser):
+    with answering(Session(study=STUDY)) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/accuracy?set=study&at=small-32")
+        told = page.locator(".told").filter(has_text="small-32")
+        assert "30 k parameters" in spaced(told)
+        assert "95.0 %" in spaced(told)
+        assert "recommended" in spaced(told)
+        assert page.locator("svg.scatter circle.dot").count() == 2
+        page.close()
+
+
+@pytest.mark.browser
+def test_without_a_study_there_is_none_to_choose(visit):
+    page = visit("/accuracy")
+    assert page.get_by_text("Published weights").count() == 1
+    assert page.get_by_text("Your study").count() == 0

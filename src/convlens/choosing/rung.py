@@ -34,8 +34,9 @@ def run_rung(settings: Mapping[str, Any], until: int, held_out: bool, watcher: W
         watcher: is told how the training goes.
 
     Returns:
-        `run`: the folder; `epochs`: that it has now; `top1`: the best on the validation images so far; `seconds`: that
-        this took; `stopped_by`: the signal that interrupted it, 0 for none.
+        `run`: the folder; `epochs`: that it has now; `top1`: the best on the validation images so far, None where the
+        network has no head to be probed; `seconds`: that this took; `stopped_by`: the signal that interrupted it, 0
+        for none.
     """
     began = time.monotonic()
     config = TrainConfig.from_dict(settings)
@@ -46,7 +47,7 @@ def run_rung(settings: Mapping[str, Any], until: int, held_out: bool, watcher: W
         shutil.rmtree(path, ignore_errors=True)  # cut before it was described
         stopped_by = start(config, watcher, until=until).stopped_by
     elif not _has(path, until, config.epochs):
-        stopped_by = go_on(path, {}, watcher, until=until).stopped_by
+        stopped_by = go_on(path, {"data": config.data}, watcher, until=until).stopped_by
     folder = runs.open_folder(path)
     if held_out and not stopped_by:
         _ask_held_out(folder, config)
@@ -56,7 +57,7 @@ def run_rung(settings: Mapping[str, Any], until: int, held_out: bool, watcher: W
     return {
         "run": str(path),
         "epochs": int(rows[-1]["epoch"]) if rows else 0,
-        "top1": max((float(row["val_top1"]) for row in rows), default=0.0),
+        "top1": max((float(row["val_top1"]) for row in rows), default=None),
         "seconds": time.monotonic() - began,
         "stopped_by": stopped_by,
     }

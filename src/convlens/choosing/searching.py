@@ -160,6 +160,8 @@ class Search:
             if found["stopped_by"]:
                 return int(found["stopped_by"])
             done, seconds = done or found, seconds + found["seconds"]
+        if done["top1"] is None:  # nothing to be probed: it begins with the first rung
+            return 0
         trial = optuna.trial.Trial(self.trials, frozen._trial_id)
         trial.suggest_categorical("candidate", sorted(self.folder.within))
         spent = frozen.user_attrs.get("seconds", {})

@@ -25,8 +25,8 @@ def explore(
     Example: convlens explore runs/train/photos --image cat.jpg
 
     Args:
-        subject: What to explore: a run folder, an artifact, an ONNX file (drawn on page 7), a network's name, or code
-            such as my_net.py:Net, which is executed with your permissions.
+        subject: What to explore: a run folder, the folder of a study, an artifact, an ONNX file (drawn on page 7), a
+            network's name, or code such as my_net.py:Net, which is executed with your permissions.
         weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
         image: Image to start with.
         lecture: Present the lecture with the arrow keys: ours, or your own from a YAML file (docs/explorer.md).
@@ -39,6 +39,8 @@ def explore(
 
     if any(find_spec(needed) is None for needed in ("fastapi", "uvicorn")):
         raise ConvlensError("the explorer needs FastAPI and uvicorn: pip install 'convlens[serve]'")
+    from convlens.choosing.frontier import FILE, read_frontier
+    from convlens.choosing.study import is_study
     from convlens.classifiers import resolve
     from convlens.explorer import server
     from convlens.explorer.lecture import read_lecture
@@ -47,6 +49,9 @@ def explore(
     from convlens.explorer.shelf import ImageShelf
     from convlens.explorer.subjects import Subjects
 
+    study = None
+    if subject is not None and (is_study(subject) or Path(subject).name == FILE):
+        study, subject = read_frontier(subject), None
     file = read_onnx(Path(subject)) if subject is not None and is_foreign(Path(subject)) else None
     opened = None if subject is None or file is not None else resolve(subject, weights=weights)
     if opened is not None:
@@ -61,21 +66,20 @@ def explore(
     name = named.name if named else None
     told = None if lecture in (None, BARE) else read_lecture(lecture)
     session = Session(
-        images=ImageShelf(image), subjects=Subjects(opened, file), network=name, opened=opened, lecture=told
+        images=ImageShelf(image),
+        subjects=Subjects(opened, file),
+        network=name,
+        opened=opened,
+        lecture=told,
+        study=study,
     )
     listening = server.bind(port)
 
     def ready(address: str) -> None:
         # a run is what one wants to look into; a lecture begins at its beginning
-        first = (
-            "/?lecture=1"
-            if lecture is not None
-            else "/network"
-            if file
-            else "/inside"
-            if opened and opened.kind == "run"
-            else ""
-        )
+        first = "/network" if file else "/accuracy?set=study" if study else ""
+        first = "/inside" if opened and opened.kind == "run" else first
+        first = "/?lecture=1" if lecture is not None else first
         print(f"Convlens explorer: {address}{first}   (Ctrl-C ends it)", flush=True)
         if browser and not webbrowser.open(address + first):
             print("no browser could be opened; open the address above", file=sys.stderr)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from convlens.choosing.frontier import Frontier
 from convlens.classifiers import Classifier
 from convlens.explorer.inside import Clinic
 from convlens.explorer.lecture import Lecture
@@ -20,6 +21,7 @@ class Session:
         network: the name of the network that pages show first; None for their own choice.
         opened: the run, artifact, weights or code that the command was given.
         lecture: the user's own; None for ours.
+        study: what a study found, for the page of accuracies.
     """
 
     images: ImageShelf = field(default_factory=ImageShelf)
@@ -27,6 +29,7 @@ class Session:
     network: str | None = None
     opened: Classifier | None = None
     lecture: Lecture | None = None
+    study: Frontier | None = None
 
     @cached_property
     def clinic(self) -> Clinic:

@@ -9,7 +9,7 @@ import { language, t } from "../core/text.js";
 import { Scatter } from "../draw/scatter.js";
 
 export const settings = () => ({
-  set: choice("figure", ["figure", "papers", "weights"]),
+  set: choice("figure", ["figure", "papers", "weights", "study"]),
   x: choice("parameters", ["parameters", "macs"]),
   y: choice("top1", ["top1", "top5"]),
   log: flag(true),
@@ -23,6 +23,8 @@ const TONES = ["efficientnet", "resnet", "vgg"];
 
 export async function show(root, { settings, signal }) {
   const rows = await get("/accuracy", {}, signal);
+  // a study is among them where the explorer was opened with one
+  const sets = ["figure", "papers", "weights", "study"].filter((key) => key !== "study" || rows.some((row) => row.set === "study"));
   const told = h("p", { class: "told", role: "status" });
   const scatter = new Scatter({ label: t("accuracy.chart"), onPick: (point) => settings.set({ at: point.label }) });
   const body = h("tbody");
@@ -30,7 +32,7 @@ export async function show(root, { settings, signal }) {
   root.append(
     h("section", { class: "card" },
       h("div", { class: "bar" },
-        segments(settings, "set", t("accuracy.set.label"), options("set", ["figure", "papers", "weights"]), { signal }),
+        segments(settings, "set", t("accuracy.set.label"), options("set", sets), { signal }),
         segments(settings, "x", t("accuracy.x.label"), options("x", ["parameters", "macs"]), { signal }),
         segments(settings, "y", t("accuracy.y.label"), options("y", ["top1", "top5"]), { signal }),
         toggle(settings, "log", t("accuracy.log"), { signal })),
@@ -39,9 +41,9 @@ export async function show(root, { settings, signal }) {
     h("section", { class: "card" }, h("h2", {}, t("accuracy.table")), h("p", { class: "quiet-text" }, t("accuracy.sources")),
       h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": t("accuracy.table") }, h("table", { class: "wide-last" }, head(), body))),
   );
-  const chosen = () => rows.filter((row) => ({ figure: IN_FIGURE, papers: (each) => each.set === "paper", weights: (each) => each.set === "weights" })[settings.get("set")](row));
+  const chosen = () => rows.filter((row) => ({ figure: IN_FIGURE, papers: (each) => each.set === "paper", weights: (each) => each.set === "weights", study: (each) => each.set === "study" })[settings.get("set")](row));
   const draw = () => {
-    scatter.draw({ series: series(chosen(), settings.get("x"), settings.get("y")), x: { label: t(`accuracy.x.${settings.get("x")}`), log: settings.get("log"), text: short }, y: { label: t(`accuracy.y.${settings.get("y")}`), text: (value) => percent(value / 100, 4) } });
+    scatter.draw({ series: series(chosen(), settings.get("x"), settings.get("y")), x: { label: t(`accuracy.x.${settings.get("x")}`), log: settings.get("log"), text: short }, y: { label: t(settings.get("set") === "study" ? "accuracy.y.study" : `accuracy.y.${settings.get("y")}`), text: (value) => percent(value / 100, 4) } });
     body.replaceChildren(...chosen().map(line));
     tell();
   };
