@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_ARGS ?=
+MUTANTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 CXX ?= c++
-.PHONY: coverage newer screenshots sanitize help demo test check lint types imports docs js bench bench-smoke clean
+.PHONY: mutants coverage newer screenshots sanitize help demo test check lint types imports docs js bench bench-smoke clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,10 @@ test: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests
 # Not in .ci/run: counting lines slows the suite by more than a tenth under Python 3.11.
 coverage: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests and report what they cover, worst files last
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=convlens --cov-report=term --cov-report=html:$(VENV)/coverage
+
+mutants: $(VENV)/dev.stamp $(VENV)/native.stamp  ## change one thing at a time and see whether a test notices; about 20 minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt cosmic-ray
+	$(BIN)/python tests/mutants.py $(MUTANTS_ARGS)
 
 newer:  ## run the tests that need no torch under a newer Python, where there is one
 	@.ci/newer
