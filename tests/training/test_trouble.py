@@ -31,11 +31,11 @@ def spoil(monkeypatch, at_step, what):
     """Let `what` happen at a step of the training."""
     plain, done = Step.__call__, []
 
-    def step(self, network, optimizer, x, targets, parts=1):
+    def step(self, network, optimizer, x, targets, parts=1, count=None):
         done.append(parts)
         if len(done) == at_step:
             what(network)
-        return plain(self, network, optimizer, x, targets, parts)
+        return plain(self, network, optimizer, x, targets, parts, count)
 
     monkeypatch.setattr(Step, "__call__", step)
     return done
@@ -168,11 +168,11 @@ def test_where_memory_does_not_suffice_the_batch_is_halved_and_accumulated_and_i
 ):
     plain, notes, done = Step.__call__, Notes(), []
 
-    def step(self, network, optimizer, x, targets, parts=1):
+    def step(self, network, optimizer, x, targets, parts=1, count=None):
         if len(done) >= from_step and len(x) / parts > 100:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         done.append(parts)
-        return plain(self, network, optimizer, x, targets, parts)
+        return plain(self, network, optimizer, x, targets, parts, count)
 
     monkeypatch.setattr(Step, "__call__", step)
     folder = start(TrainConfig(**SMALL, runs=str(tmp_path)), notes).folder

@@ -7,10 +7,12 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from convlens.cli.train_options import given_settings, takes_settings
+from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from convlens.runs import RunFolder
+    from convlens.training.train import Outcome
 
 
 def train(
@@ -33,20 +35,49 @@ def train(
     Options take precedence over the file of --config. Ctrl-C stops after the current step. After that, or after a
     power failure, convlens train --resume RUN continues exactly where it stopped.
     """
+    from convlens.training.distributed.launch import launched
     from convlens.training.progress import choose_watcher
     from convlens.training.settings import settle
     from convlens.training.train import go_on, start
 
     settings = given_settings(data, config, given)
+    if launched() is not None:
+        return _train_together(settings, resume, seeds, quiet, json_)
     if seeds != 1 and not resume:
         return _train_several(settle(settings), seeds, quiet, json_)
     watcher = choose_watcher(quiet)
     outcome = go_on(resume, settings, watcher) if resume else start(settle(settings), watcher)
+    return _tell(outcome, quiet, json_)
+
+
+def _train_together(settings: dict[str, Any], resume: Path | None, seeds: int, quiet: bool, as_json: bool) -> int:
+    """Be one of the processes that a launcher started; the first one tells."""
+    from convlens.training.distributed.entry import run_rank
+    from convlens.training.distributed.launch import launched
+    from convlens.training.distributed.shared_trouble import TeamError
+    from convlens.training.progress import choose_watcher
+
+    if seeds != 1:
+        raise ConvlensError(f"seeds is {seeds} in a training of several processes; train with one --seed after another")
+    place = launched()
+    first = place is not None and place.rank == 0
+    try:
+        outcome = run_rank(settings, resume=resume, watcher=choose_watcher(quiet) if first else None)
+    except TeamError as error:
+        if error.told:
+            return error.exit_code
+        raise
+    if not first:
+        return 128 + outcome.stopped_by if outcome.stopped_by else 0
+    return _tell(outcome, quiet, as_json)
+
+
+def _tell(outcome: "Outcome", quiet: bool, as_json: bool) -> int:
     folder = outcome.folder
     if outcome.stopped_by:
         print(f"stopped; go on with: convlens train --resume {quote(str(folder.path))}", file=sys.stderr)
         return 128 + outcome.stopped_by
-    if json_:
+    if as_json:
         about = {"run": str(folder.path), "report": str(folder.path / "report.html")}
         print(json.dumps(about | dict(folder.description.result), ensure_ascii=False, indent=2))
     elif not quiet:

@@ -65,6 +65,8 @@ class _Pending:
     chances: NDArray[np.float64]
     pixels: Tensor
     futures: list["Future[None]"]
+    own: slice  # of the step's batch
+    partnered: bool  # whether an image comes first that the first one is only mixed with
 
 
 class Loader:
@@ -88,10 +90,12 @@ class Loader:
         repeats: how many times a sample comes in a row in training, each time augmented anew.
         cache: where decoded images are kept between epochs: `"auto"`, `"memory"`, `"disk"` or `"none"`.
         max_bad: share of the images that may be lost with shards that cannot be read any more.
+        share: (rank, of) where several processes train together: of every training batch this is one's part, all parts
+            of which are the batch; of an evaluation one's whole batches, in turns.
         stall_seconds: after so long without progress the log names the file and the worker that hang.
 
     Raises:
-        DataError: a batch larger than the training data.
+        DataError: a batch larger than the training data, or smaller than the processes that share it.
 
     >>> from convlens.data import open_dataset
     >>> gray = Preprocessing(size=(8, 8), mean=(0.5,), std=(0.5,), channels=1)
@@ -117,6 +121,7 @@ class Loader:
         cache: Cache = "auto",
         stall_seconds: float = 60,
         max_bad: float = 0.05,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.dataset, self.preprocessing, self.augmentation = dataset, preprocessing, augmentation
         self.records: Sequence[Record] = dataset.records(split)
@@ -129,6 +134,9 @@ class Loader:
                 f"batch size {batch_size} is larger than the {len(self.records)} images of {split}; "
                 f"use at most {len(self.records)}"
             )
+        if augmentation is not None and batch_size < share[1]:
+            raise DataError(f"batch size {batch_size} for {share[1]} processes; use at least {share[1]}, an image each")
+        self.share = share
         self.workers = (0 if dataset.source.raw else available_processors()) if workers is None else workers
         self.max_bad = max_bad
         self.labels = dataset.labels(split)
@@ -158,14 +166,22 @@ class Loader:
             self.dataset.source.expect(list(dict.fromkeys(paths)))
         ahead: deque[_Pending] = deque()
         with Workers(self._fill, count=self.workers, name="convlens-load") as workers:
-            for step in range(start_step, self.steps):
-                ahead.append(
-                    self._begin(workers, epoch, step, order[step * self.batch_size :][: self.batch_size], device)
-                )
+            for step in self._own_steps(start_step):
+                drawn = order[step * self.batch_size :][: self.batch_size]
+                ahead.append(self._begin(workers, epoch, step, drawn, device))
                 if len(ahead) > (_AHEAD if self.workers else 0):
                     yield self._finish(workers, ahead.popleft(), device)
             while ahead:
                 yield self._finish(workers, ahead.popleft(), device)
+
+    def _own_steps(self, start_step: int) -> range:
+        rank, of = self.share
+        return range(start_step, self.steps) if self.augmentation is not None else range(rank, self.steps, of)
+
+    def _own(self, batch: int) -> slice:
+        """This process's part of a batch; parts differ by one image at most."""
+        rank, of = self.share if self.augmentation is not None else (0, 1)
+        return slice(batch * rank // of, batch * (rank + 1) // of)
 
     def preview(self, count: int = 16, *, epoch: int = 0) -> NDArray[np.uint8]:
         """The first images of an epoch as the network sees them, the normalisation undone: uint8 (count, H, W, C)."""
@@ -192,6 +208,9 @@ class Loader:
     def _begin(
         self, workers: Workers[None], epoch: int, step: int, drawn: NDArray[np.int64], device: torch.device
     ) -> _Pending:
+        own = self._own(len(drawn))
+        partnered = self.share[1] > 1 and self.augmentation is not None and self.augmentation.mixes
+        drawn = np.concatenate([drawn[[own.start - 1]], drawn[own]]) if partnered else drawn[own]
         chances = uniforms(self.seed, epoch, drawn, numbers_for(self.augmentation))
         shape = (len(drawn), *self.preprocessing.size, self.preprocessing.channels)
         if device.type == "cuda":
@@ -201,7 +220,16 @@ class Loader:
         parts = [slice(start, start + _CHUNK) for start in range(0, len(drawn), _CHUNK)]
         submit = workers.submit if self.workers else _call(self._fill)
         futures = [submit(workers, pixels[part], drawn[part], chances[part]) for part in parts]
-        return _Pending(epoch=epoch, step=step, draws=drawn, chances=chances, pixels=pixels, futures=futures)
+        return _Pending(
+            epoch=epoch,
+            step=step,
+            draws=drawn,
+            chances=chances,
+            pixels=pixels,
+            futures=futures,
+            own=own,
+            partnered=partnered,
+        )
 
     def _finish(self, workers: Workers[None], pending: _Pending, device: torch.device) -> Batch:
         for future in pending.futures:
@@ -215,7 +243,10 @@ class Loader:
         soft_labels = None
         if self.augmentation is not None and self.augmentation.mixes:
             generator = mixing_generator(self.seed, pending.epoch, pending.step)
-            images, soft_labels = mixed(images, labels, len(self.dataset.classes), self.augmentation, generator)
+            part = (pending.own, self.batch_size) if pending.partnered else None
+            images, soft_labels = mixed(images, labels, len(self.dataset.classes), self.augmentation, generator, part)
+            if pending.partnered:
+                indices, labels = indices[1:], labels[1:]
         return Batch(
             step=pending.step,
             images=images,
@@ -231,6 +262,8 @@ class Loader:
         there = np.array([self.records[index].path not in self._lost for index in pending.draws % len(self.records)])
         if there.all():
             return pending
+        if pending.partnered:  # the rest is mixed among itself
+            there[0] = False
         if not there.any():
             raise DataError(f"no image of a batch can be read: {min(self._lost)} is lost; pack or copy the data again")
         return replace(
@@ -238,6 +271,7 @@ class Loader:
             draws=pending.draws[there],
             chances=pending.chances[there],
             pixels=pending.pixels[torch.from_numpy(there)],
+            partnered=False,
         )
 
     def _lose(self, error: ShardError, path: str) -> None:

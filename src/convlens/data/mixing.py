@@ -33,19 +33,37 @@ def erased(x_NCHW: Tensor, share: float, chances: NDArray[np.float64]) -> Tensor
 
 
 def mixed(
-    x_NCHW: Tensor, labels_N: Tensor, classes: int, augmentation: Augmentation, generator: np.random.Generator
+    x_NCHW: Tensor,
+    labels_N: Tensor,
+    classes: int,
+    augmentation: Augmentation,
+    generator: np.random.Generator,
+    part: tuple[slice, int] | None = None,
 ) -> Mixed:
-    """Blend each image with its neighbour in the batch (mixup), or paste a rectangle of the neighbour (cutmix)."""
+    """Blend each image with its neighbour in the batch (mixup), or paste a rectangle of the neighbour (cutmix).
+
+    Args:
+        x_NCHW: a batch, or a part of one with the neighbour of its first image before it.
+        labels_N: the class of each.
+        classes: how many there are.
+        augmentation: how strongly it is mixed.
+        generator: of the step.
+        part: which part, of how many images; it is mixed as it is in the whole batch. None for the whole batch.
+    """
     one_hot = torch.nn.functional.one_hot(labels_N, classes).to(x_NCHW.dtype)
     both = augmentation.mixup > 0 and augmentation.cutmix > 0
     cut = augmentation.cutmix > 0 and (not both or generator.random() < 0.5)
     alpha = augmentation.cutmix if cut else augmentation.mixup
-    kept = generator.beta(alpha, alpha, size=len(x_NCHW))
-    partner = x_NCHW.roll(1, dims=0)
+    own, count = part or (slice(None), len(x_NCHW))
+    kept = generator.beta(alpha, alpha, size=count)[own]
+    if part is None:
+        partner, other = x_NCHW.roll(1, dims=0), one_hot.roll(1, dims=0)
+    else:
+        partner, other, x_NCHW, one_hot = x_NCHW[:-1], one_hot[:-1], x_NCHW[1:], one_hot[1:]
     if cut:
         height, width = x_NCHW.shape[2:]
         sides = height * np.sqrt(1 - kept), width * np.sqrt(1 - kept)
-        inside = rectangles(sides, generator.random((len(x_NCHW), 2)), (height, width))
+        inside = rectangles(sides, generator.random((count, 2))[own], (height, width))
         kept = 1 - inside.mean(axis=(1, 2))  # the share that is really seen
         images = torch.where(torch.from_numpy(inside).to(x_NCHW.device)[:, None], partner, x_NCHW)
     else:
@@ -53,7 +71,7 @@ def mixed(
         images = torch.lerp(partner, x_NCHW, weight)
     weight = torch.from_numpy(kept).to(x_NCHW)[:, None]
     images = images.contiguous(memory_format=torch.channels_last)
-    return Mixed(images, torch.lerp(one_hot.roll(1, dims=0), one_hot, weight))
+    return Mixed(images, torch.lerp(other, one_hot, weight))
 
 
 def rectangles(

@@ -134,6 +134,9 @@ class TrainConfig:
         None,
         "Column names of a table, separated by commas: paths, labels and, optionally, splits. Example: image_id,label.",
     )
+    sync_batch_norm: bool = _option(
+        False, "With several processes: batch norms take mean and variance from the batch of all."
+    )
     log: Log = _option("none", "Additional tracking: none, tensorboard or mlflow.")
     name: str | None = _option(None, "Name of the run folder. Default: the name of the data.")
     runs: str = _option("runs/train", "Folder for run folders.")

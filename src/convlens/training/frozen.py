@@ -77,5 +77,12 @@ def frozen_part(
         body=body,
         plain=Features(body, plain),
         train=None if anew else Features(body, train, views=views),
-        val=None if val is None else Features(replace(body, precision="float32"), val),  # as validation computes
+        val=None if val is None else Features(replace(body, precision="float32"), _undivided(val)),  # as validation
     )
+
+
+def _undivided(loader: Loader) -> Loader:
+    """The same evaluation loader for one process, which sees every image."""
+    if loader.share[1] == 1:
+        return loader
+    return Loader(loader.dataset, "val", loader.preprocessing, batch_size=loader.batch_size, workers=loader.workers)

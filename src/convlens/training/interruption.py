@@ -2,26 +2,33 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 @contextmanager
-def requests_to_stop() -> Iterator[Callable[[], int]]:
+def requests_to_stop(*, patience: float = 0.0) -> Iterator[Callable[[], int]]:
     """Yield a function that says which signal asked to stop, 0 for none yet; a second Ctrl-C stops at once.
 
     Signals reach the main thread only; elsewhere nothing is changed and 0 is the answer.
+
+    Args:
+        patience: seconds in which a second signal is taken for the first one, come another way.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
     asked: list[int] = []
+    first: list[float] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
-        if asked:
+        if not asked:
+            asked.append(number)
+            first.append(time.monotonic())
+        elif time.monotonic() - first[0] >= patience:
             raise KeyboardInterrupt
-        asked.append(number)
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

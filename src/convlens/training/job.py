@@ -27,6 +27,7 @@ from convlens.training.speed.numerics import Chosen, Numerics, lay_out
 from convlens.training.speed.trial import in_parts_that_fit, try_step
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
+from convlens.training.team import ALONE, Team
 
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(
@@ -51,6 +52,7 @@ class Job:
     val_loader: Loader | None
     frozen: Frozen | None
     device: torch.device
+    team: Team
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -83,15 +85,22 @@ def heads_of(config: TrainConfig, network: nn.Module) -> tuple[str, ...]:
     return family_of(networks.card(config.network)).heads_of(network)
 
 
-def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
+def prepare(config: TrainConfig, say: Say, team: Team = ALONE) -> tuple[Job, State]:
     """Make a new training ready, and its run folder as the last thing, so that wrong input leaves none behind.
 
     Raises:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
-    material = gather(config, say)
+    material = gather(config, say, team=team)
     config = material.config
-    numerics = _numerics(config, material, say)
+    numerics = team.first(lambda: _numerics(config, material, say))
+    numerics = replace(numerics, device=str(material.device))
+    folder = team.first(lambda: _new_folder(config, material, numerics))
+    team.check_shared(folder.path)
+    return _assemble(config, folder, material, numerics, team), _fresh_state(material.device, numerics)
+
+
+def _new_folder(config: TrainConfig, material: Material, numerics: Numerics) -> runs.RunFolder:
     description = runs.Description(
         name=config.name or material.dataset.name,
         created=environment.now(),
@@ -108,28 +117,31 @@ def prepare(config: TrainConfig, say: Say) -> tuple[Job, State]:
     folder = runs.create_folder(config.runs, description.name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in material.dataset.bad_files])
     folder.write_anatomy(inspect(material.network, (description.network.channels, *description.network.size)))
-    return _assemble(config, folder, material, numerics), _fresh_state(material.device, numerics)
+    return folder
 
 
-def resume(path: str | Path, given: Mapping[str, Any], say: Say) -> tuple[Job, State]:
+def resume(path: str | Path, given: Mapping[str, Any], say: Say, team: Team = ALONE) -> tuple[Job, State]:
     """Make an interrupted training ready to go on exactly where its checkpoint was written.
 
     Args:
         path: the run folder.
         given: settings that the user gave again; those that touch results must be the run's own.
         say: takes notes for the user.
+        team: who trains.
 
     Raises:
         ConvlensError: another data set, network or setting than the run's, or a folder that is not whole.
     """
+    team.check_shared(Path(path))
     folder = runs.open_folder(path, weights=False)
     config = _same_config(folder, given)
-    material = gather(config, say, folder)
+    material = gather(config, say, folder, team)
     numerics = replace(Numerics(**folder.description.numerics), device=str(material.device))
-    job = _assemble(config, folder, material, numerics)
+    job = _assemble(config, folder, material, numerics, team)
     if not folder.checkpoint_path.exists():  # cut before the first checkpoint: the same start gives the same end
         return job, _fresh_state(material.device, numerics)
-    return job, load_checkpoint(folder.checkpoint_path, job.parts, material.device)
+    parts = {name: team.whole(part) for name, part in job.parts.items()}
+    return job, load_checkpoint(folder.checkpoint_path, parts, material.device)
 
 
 def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
@@ -202,24 +214,28 @@ def _summary(config: TrainConfig, dataset: Dataset) -> runs.DataSummary:
     )
 
 
-def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, numerics: Numerics) -> Job:
+def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, numerics: Numerics, team: Team) -> Job:
     network = material.network
     lay_out(network, numerics.memory_format)
     body = Body.of(network, heads_of(config, network))
     body = body and replace(body, precision=numerics.features)
+    average = AverageWeights(network, config.ema) if config.ema else None
+    shape = (config.batch, material.preprocessing.channels, *material.preprocessing.size)
+    team.spread(network, average.network if average else None, shape, config)
     return Job(
         config=config,
         folder=folder,
         dataset=material.dataset,
         network=network,
         optimizer=make_optimizer(network, config),
-        average=AverageWeights(network, config.ema) if config.ema else None,
+        average=average,
         numerics=numerics,
         step=material.step.computed_as(numerics),
         train_loader=material.train_loader,
         val_loader=material.val_loader,
         frozen=frozen_part(config, body, material.train_loader, material.val_loader, material.dataset),
         device=material.device,
+        team=team,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
+from convlens.runs import Which
 from convlens.runs.weights import save_weights
 from convlens.training.features import Features
 from convlens.training.job import Job
@@ -24,7 +25,7 @@ from convlens.training.trouble import check_answers, check_loss, check_weights_f
 
 def fit(
     job: Job, state: State, watcher: Watcher, asked_to_stop: Callable[[], int], *, until: int | None = None
-) -> bool:
+) -> int | None:
     """Train from `state` to the end.
 
     Args:
@@ -35,23 +36,24 @@ def fit(
         until: epochs after which it stops, too.
 
     Returns:
-        Whether the end was reached.
+        None if the end was reached; else the signal that stopped it, 0 for `until`.
     """
-    config, network, optimizer = job.config, job.network, job.optimizer
+    config, network, optimizer, team = job.config, job.network, job.optimizer, job.team
     saved = time.monotonic()
     with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
         while not _finished(job, state):
             if until is not None and state.epoch >= until:
-                return False
+                return 0
             network.train()
             freeze_body(network, job.heads, frozen=_is_frozen(job, state))
             learning, source = _learning(job, state)
+            learning = team.learning(learning)
             for batch in source.epoch(state.epoch, start_step=state.step, device=job.device):
                 started = time.monotonic()
                 position = state.epoch * job.train_loader.steps + state.step
                 set_rate(optimizer, _rate(job, position))
-                torch.manual_seed(_seed_of(config.seed, position))  # for dropout
-                loss = _take_step(job, state, learning, batch, watcher)
+                torch.manual_seed(_seed_of(config.seed, position, *team.seed))  # for dropout
+                loss = team.mean(_take_step(job, state, learning, batch, watcher))
                 if job.average is not None:
                     job.average.update(network, position)
                 state.loss_sum += loss
@@ -60,16 +62,17 @@ def fit(
                     _check_loss(job, state, loss)
                 state.seconds += time.monotonic() - started
                 watcher.step(state)
-                if asked_to_stop():
-                    _save(job, state)
-                    return False
-                if _due(job, state, saved):
-                    _save(job, state)
+                signal, due = team.agreed(asked_to_stop(), _due(job, state, saved))
+                if signal:
+                    _save(job, state, watcher)
+                    return signal
+                if due:
+                    _save(job, state, watcher)
                     saved = time.monotonic()
             _finish_epoch(job, state, watcher)
-            _save(job, state)
+            _save(job, state, watcher)
             saved = time.monotonic()
-    return True
+    return None
 
 
 def begin_with_probe(job: Job, state: State, watcher: Watcher) -> None:
@@ -87,10 +90,9 @@ def begin_with_probe(job: Job, state: State, watcher: Watcher) -> None:
     row = {"epoch": 0, "loss": loss, "lr": 0.0, "images_per_second": round(images / max(seconds, 1e-9), 1)}
     row |= _validation_row(job, state)
     state.history, state.best = [row], row
-    for which in ("best", "last"):
-        save_weights(job.kept_network.state_dict(), job.folder.weights_path(which))
-    job.folder.write_metrics(state.history)
-    _save(job, state)
+    _keep(job, "best", "last")
+    _write_metrics(job, state)
+    _save(job, state, watcher)
     reached = f"{row['val_top1']:.1%}" if "val_top1" in row else f"training loss {loss:.3f}"
     then = f"; fine-tuning for {job.config.epochs} epochs" if job.config.epochs else ""
     watcher.say(
@@ -101,9 +103,10 @@ def begin_with_probe(job: Job, state: State, watcher: Watcher) -> None:
 
 def validate(job: Job, loader: Loader, epoch: int) -> Evaluation:
     """Evaluate the network as it is after an epoch, on the split of a loader without augmentation, in float32."""
-    network = job.kept_network.eval()
+    network = job.team.evaluating(job.kept_network.eval())
     with uncompiled(network):  # what is compiled is the training step
-        p_NK = torch.cat([_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)])
+        own = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
+    p_NK = torch.cat(job.team.in_turns(own))
     check_answers(p_NK, epoch=epoch, run=job.folder.path)
     return summarise(job.dataset, "val", p_NK.cpu().numpy())
 
@@ -135,9 +138,10 @@ def _take_step(job: Job, state: State, learning: torch.nn.Module, batch: Batch, 
     targets = batch.labels if batch.soft_labels is None else batch.soft_labels
     while True:
         try:
-            return job.step(learning, job.optimizer, batch.images, targets, state.parts)
+            count = job.team.counted(len(targets))
+            return job.step(learning, job.optimizer, batch.images, targets, state.parts, count)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or state.parts >= len(targets):
+            if not is_out_of_memory(error) or state.parts >= len(targets) or job.team.size > 1:
                 raise
         job.optimizer.zero_grad(set_to_none=True)
         if job.device.type == "cuda":
@@ -148,7 +152,8 @@ def _take_step(job: Job, state: State, learning: torch.nn.Module, batch: Batch, 
 
 def _check_loss(job: Job, state: State, loss: torch.Tensor) -> None:
     rate = _rate(job, state.epoch * job.train_loader.steps + state.step - 1)
-    check_loss(loss.item(), epoch=state.epoch, step=state.step, rate=rate, run=job.folder.path)
+    where = job.team.suspect()
+    check_loss(loss.item(), epoch=state.epoch, step=state.step, rate=rate, run=job.folder.path, where=where)
 
 
 def _check_all(job: Job, state: State) -> None:
@@ -163,8 +168,8 @@ def _rate(job: Job, position: int) -> float:
     return rate_at(position, job.total_steps, peak=config.learning_rate, warmup=config.warmup)
 
 
-def _seed_of(seed: int, position: int) -> int:
-    return int(np.random.SeedSequence([seed, position]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _seed_of(*words: int) -> int:
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _due(job: Job, state: State, saved: float) -> bool:
@@ -179,11 +184,21 @@ def _finish_epoch(job: Job, state: State, watcher: Watcher) -> None:
     monitor, images = job.config.monitor, len(job.val_loader.records) if job.val_loader else 0
     kept = keeps(row, state.history, monitor, images)
     state.finish_epoch(row, kept=kept, improved=improves(row, state.history, monitor))
-    if kept:
-        save_weights(job.kept_network.state_dict(), job.folder.weights_path("best"))
-    save_weights(job.kept_network.state_dict(), job.folder.weights_path("last"))
-    job.folder.write_metrics(state.history)
+    _keep(job, *(("best", "last") if kept else ("last",)))
+    _write_metrics(job, state)
     watcher.epoch(row, kept)
+
+
+def _keep(job: Job, *names: Which) -> None:
+    weights = job.team.whole(job.kept_network).state_dict()  # of all processes, though one writes
+    if job.team.writes:
+        for which in names:
+            save_weights(weights, job.folder.weights_path(which))
+
+
+def _write_metrics(job: Job, state: State) -> None:
+    if job.team.writes:
+        job.folder.write_metrics(state.history)
 
 
 def _row(job: Job, state: State) -> dict[str, Any]:
@@ -216,11 +231,14 @@ def _validation_row(job: Job, state: State) -> dict[str, Any]:
     }
 
 
-def _save(job: Job, state: State) -> None:
+def _save(job: Job, state: State, watcher: Watcher) -> None:
     """Write the checkpoint; a run that is stopped before its first epoch ends has weights to use all the same."""
     _check_all(job, state)
-    for which in ("best", "last"):
-        path = job.folder.weights_path(which)
-        if not path.exists():
-            save_weights(job.kept_network.state_dict(), path)
-    save_checkpoint(job.folder.checkpoint_path, state, job.parts)
+    missing: list[Which] = ["best", "last"]
+    missing = job.team.first(lambda: [which for which in missing if not job.folder.weights_path(which).exists()])
+    if missing:
+        _keep(job, *missing)
+    states = {name: job.team.whole(part).state_dict() for name, part in job.parts.items()}
+    if job.team.writes:
+        save_checkpoint(job.folder.checkpoint_path, state, states)
+    watcher.saved(state)

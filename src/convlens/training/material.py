@@ -9,12 +9,12 @@ from torch import nn
 from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.images import Preprocessing
-from convlens.predicting import choose_device
 from convlens.training.config import TrainConfig, default_of
 from convlens.training.distillation import load_teacher
 from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
 from convlens.training.speed.numerics import prepare_device
 from convlens.training.step import Step
+from convlens.training.team import ALONE, Team
 
 Say = Callable[[str], None]
 
@@ -37,21 +37,23 @@ class Material:
     device: torch.device
 
 
-def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None) -> Material:
+def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None, team: Team = ALONE) -> Material:
     """Open the data and build the network.
 
     Args:
         config: the training.
         say: takes notes for the user.
         folder: the run that goes on, whose network and preprocessing are taken; None decides on new ones.
+        team: who shares the batches.
 
     Raises:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
     networks.card(config.network)  # a misspelt name is said before the data is read
-    device = choose_device(config.device)
+    device = team.device(config.device)
     prepare_device(device)
     dataset = _open_data(config, say)
+    team.check_same("data set", dataset.fingerprint())
     if folder is None:
         config = _with_fitting_batch(config, dataset, say)
         preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
@@ -59,7 +61,7 @@ def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None) 
     else:
         _check_same_data(config, dataset, folder)
         preprocessing, choice = folder.preprocessing, folder.description.network
-    train_loader, val_loader = _loaders(config, dataset, preprocessing)
+    train_loader, val_loader = _loaders(config, dataset, preprocessing, team.data_share)
     network = _fresh_network(choice, config)
     return Material(
         config=config,
@@ -112,7 +114,9 @@ def _with_fitting_batch(config: TrainConfig, dataset: Dataset, say: Say) -> Trai
     return replace(config, batch=batch, accumulate=min(config.accumulate, batch))
 
 
-def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing) -> tuple[Loader, Loader | None]:
+def _loaders(
+    config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing, share: tuple[int, int]
+) -> tuple[Loader, Loader | None]:
     train = Loader(
         dataset,
         "train",
@@ -125,12 +129,19 @@ def _loaders(config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing
         workers=config.workers,
         cache=config.cache,
         max_bad=config.max_bad,
+        share=share,
     )
     if not dataset.splits.get("val"):
         return train, None
     batch_size = max(config.batch, 64)
     return train, Loader(
-        dataset, "val", preprocessing, batch_size=batch_size, workers=config.workers, cache=config.cache
+        dataset,
+        "val",
+        preprocessing,
+        batch_size=batch_size,
+        workers=config.workers,
+        cache=config.cache,
+        share=share,
     )
 
 

@@ -40,6 +40,10 @@ class Watcher(Protocol):
         """An epoch is done."""
         ...
 
+    def saved(self, state: State) -> None:
+        """A checkpoint of this state is written; of several processes each is told, and only one has written."""
+        ...
+
     def say(self, note: str) -> None:
         """Something that the user should know."""
         ...
@@ -61,6 +65,9 @@ class Silence:
         """Say nothing."""
 
     def epoch(self, row: Mapping[str, Any], kept: bool) -> None:
+        """Say nothing."""
+
+    def saved(self, state: State) -> None:
         """Say nothing."""
 
     def say(self, note: str) -> None:

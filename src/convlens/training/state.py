@@ -49,9 +49,9 @@ class State:
         self.loss_sum = torch.zeros_like(self.loss_sum)
 
 
-def save_checkpoint(path: Path, state: State, parts: Mapping[str, Any]) -> None:
-    """Write the state and the state dicts of `parts`, whole or not at all, with its digest."""
-    content = {"format": _FORMAT, "state": asdict(state), **{name: part.state_dict() for name, part in parts.items()}}
+def save_checkpoint(path: Path, state: State, states: Mapping[str, Any]) -> None:
+    """Write the state and the state dicts of the parts, whole or not at all, with its digest."""
+    content = {"format": _FORMAT, "state": asdict(state), **states}
     files.write_bytes(path, write_sealed(content))  # by us, so that a full disk is an OSError like any other
 
 

@@ -1,5 +1,6 @@
 """One step: loss, gradient, update. K: classes. Targets are class indices (N,) or, for mixed images, shares (N, K)."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,23 +68,41 @@ class Step:
         )
 
     def __call__(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, x_NCHW: Tensor, targets: Tensor, parts: int = 1
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        x_NCHW: Tensor,
+        targets: Tensor,
+        parts: int = 1,
+        count: float | None = None,
     ) -> Tensor:
-        """Do one step, the batch in so many parts, and return the loss, a scalar that nobody has to wait for."""
+        """Do one step and return the loss, a scalar that nobody has to wait for.
+
+        Args:
+            network: gives scores; one that several processes train has a `no_sync`, for all parts but the last.
+            optimizer: of its weights.
+            x_NCHW: images.
+            targets: theirs.
+            parts: in which the batch is computed.
+            count: by how many images the sum of losses is divided; None for those that are here.
+        """
         optimizer.zero_grad(set_to_none=True)
         if self.compile == "reduce-overhead":  # the graphs may write over what the last step left, gradients included
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         total = torch.zeros((), device=x_NCHW.device)
         if x_NCHW.dim() == 4:  # features (N, D) of a frozen body have no layout
             x_NCHW = x_NCHW.contiguous(memory_format=getattr(torch, layout_name(self.memory_format)))
-        for x, target in zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True):
-            with explained(len(x)), self._autocast(x.device.type):
-                output = network(x)
-                taught = None if self.teacher is None else self.teacher.scores(x)
-            loss = self.loss(output, target, taught) / len(x_NCHW)
-            scaled = loss if self.scaler is None else self.scaler.scale(loss)
-            scaled.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+        pieces = list(zip(x_NCHW.chunk(parts), targets.chunk(parts), strict=True))
+        alone = getattr(network, "no_sync", nullcontext)
+        for number, (x, target) in enumerate(pieces, start=1):
+            with alone() if number < len(pieces) else nullcontext():
+                with explained(len(x)), self._autocast(x.device.type):
+                    output = network(x)
+                    taught = None if self.teacher is None else self.teacher.scores(x)
+                loss = self.loss(output, target, taught) / (count or len(x_NCHW))
+                scaled = loss if self.scaler is None else self.scaler.scale(loss)
+                scaled.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
         self._update(network, optimizer)
         return total
 

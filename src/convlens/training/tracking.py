@@ -72,6 +72,11 @@ class Both:
         for watcher in self.both:
             watcher.epoch(row, kept)
 
+    def saved(self, state: State) -> None:
+        """Tell both."""
+        for watcher in self.both:
+            watcher.saved(state)
+
     def say(self, note: str) -> None:
         """Tell both."""
         for watcher in self.both:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from convlens import runs
-from convlens.runs.busy import trained_by_us_alone
 from convlens.training.config import TrainConfig
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
@@ -16,7 +15,10 @@ from convlens.training.report import report_run
 from convlens.training.speed.numerics import computing
 from convlens.training.speed.tuning import opening
 from convlens.training.state import State
+from convlens.training.team import ALONE, Team
 from convlens.training.tracking import tracked
+
+_FORWARDED_SECONDS = 2.0  # in which a launcher passes a signal on that has come already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +29,36 @@ class Outcome:
     stopped_by: int
 
 
-def start(config: TrainConfig, watcher: Watcher, *, until: int | None = None) -> Outcome:
+def start(config: TrainConfig, watcher: Watcher, team: Team = ALONE, *, until: int | None = None) -> Outcome:
     """Train from the beginning in a new run folder, to its end or for `until` epochs, after which `go_on` goes on."""
     with watcher:
-        job, state = prepare(config, watcher.say)
+        job, state = prepare(config, watcher.say, team)
         try:
-            with trained_by_us_alone(job.folder.path):
+            with team.alone_in(job.folder.path):
                 return _train(job, state, watcher, until)
         except BaseException:
-            job.folder.discard()
+            if team.writes:
+                job.folder.discard()
             raise
 
 
-def go_on(path: str | Path, given: Mapping[str, Any], watcher: Watcher, *, until: int | None = None) -> Outcome:
+def go_on(
+    path: str | Path, given: Mapping[str, Any], watcher: Watcher, team: Team = ALONE, *, until: int | None = None
+) -> Outcome:
     """Go on with an interrupted run, to the same weights that it would have had without the interruption.
 
     Args:
         path: the run folder.
         given: settings that may differ from the run's own.
         watcher: is told what happens.
+        team: who trains.
         until: epochs after which it is interrupted again; None for the end.
 
     Raises:
         RunError: a run that another process is training at the moment.
     """
-    with watcher, trained_by_us_alone(runs.open_folder(path, weights=False).path):
-        return _train(*resume(path, given, watcher.say), watcher, until)
+    with watcher, team.alone_in(runs.open_folder(path, weights=False).path):
+        return _train(*resume(path, given, watcher.say, team), watcher, until)
 
 
 def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outcome:
@@ -61,23 +67,27 @@ def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outco
     done = state.epoch * steps + state.step
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
     with (
-        requests_to_stop() as asked_to_stop,
+        requests_to_stop(patience=0.0 if job.team.size == 1 else _FORWARDED_SECONDS) as asked_to_stop,
+        job.team.computing(job.network),
         computing(job.network, job.numerics, recompute=job.config.recompute),
-        tracked(watcher, job.config.log, job.folder) as watchers,
+        tracked(watcher, job.config.log if job.team.writes else "none", job.folder) as watchers,
     ):
         begin_with_probe(job, state, watchers)
-        finished = fit(job, state, watchers, asked_to_stop, until=until)
-        signal = 0 if finished else asked_to_stop()
+        signal = fit(job, state, watchers, asked_to_stop, until=until)
+    job.team.farewell()
     result = {
-        "status": "finished" if finished else "stopped",
+        "status": "finished" if signal is None else "stopped",
         "epochs": state.epoch,
         "best_epoch": state.best["epoch"] if state.best else None,
         "best": dict(state.best or {}),
     }
-    folder = job.folder.write_description(replace(job.folder.description, result=result))
-    if finished:
+    description = replace(job.folder.description, result=result)
+    if not job.team.writes:
+        return Outcome(folder=replace(job.folder, description=description), stopped_by=signal or 0)
+    folder = job.folder.write_description(description)
+    if signal is None:
         folder = _measure(folder, job)
-    return Outcome(folder=folder, stopped_by=signal)
+    return Outcome(folder=folder, stopped_by=signal or 0)
 
 
 def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
@@ -106,4 +116,5 @@ def _opening(job: Job, state: State) -> str:
         f"{network.name} on {images:,} images of {network.classes} classes at {height}×{width}×{network.channels}, "
         f"{numerics.device}, {opening(numerics)}"
     )
+    line += f", {job.team.size} processes" if job.team.size > 1 else ""
     return line if state.epoch == state.step == 0 else f"{line}; going on at epoch {state.epoch + 1}, step {state.step}"

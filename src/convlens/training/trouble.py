@@ -15,7 +15,7 @@ class TrainingError(ConvlensError):
     """A training that cannot go on."""
 
 
-def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path) -> None:
+def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path, where: str = "") -> None:
     """Stop if the loss is no number.
 
     Raises:
@@ -23,8 +23,9 @@ def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path) ->
     """
     if not math.isfinite(loss):
         raise TrainingError(
-            f"the loss became {loss} in epoch {epoch + 1}, step {step}, at learning rate {rate:.2g}; the last good "
-            f"checkpoint is kept in {run}; start a new run with a smaller --lr or --clip-norm 1, or --precision float32"
+            f"{where}the loss became {loss} in epoch {epoch + 1}, step {step}, at learning rate {rate:.2g}; the last "
+            f"good checkpoint is kept in {run}; start a new run with a smaller --lr or --clip-norm 1, or --precision "
+            "float32"
         )
 
 

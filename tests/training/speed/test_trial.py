@@ -52,8 +52,8 @@ def test_a_trial_step_is_a_whole_step_and_leaves_nothing_behind(monkeypatch, wor
     before, random = {name: t.clone() for name, t in network.state_dict().items()}, torch.get_rng_state()
     plain = Step.__call__
 
-    def step(self, network, optimizer, x, targets, parts=1):
-        loss = plain(self, network, optimizer, x, targets, parts)
+    def step(self, network, optimizer, x, targets, parts=1, count=None):
+        loss = plain(self, network, optimizer, x, targets, parts, count)
         changed = [name for name, t in network.state_dict().items() if not torch.equal(t, before[name])]
         seen.append((self.precision, len(x), tuple(targets.shape), parts, changed, torch.rand(1)))
         if not works:

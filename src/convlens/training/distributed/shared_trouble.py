@@ -1,0 +1,160 @@
+"""What stops one process stops all: the cause is left where the others find it, and none waits for ever."""
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch.distributed as dist
+from torch._C._distributed_c10d import Store
+
+from convlens.errors import ConvlensError
+from convlens.training.memory import is_out_of_memory
+
+_CAUSE, _HEARD = "trouble", "heard/{rank}"
+_LOOK_SECONDS = 0.5  # between two looks for a cause
+_HEARING_SECONDS = 6.0  # until those that can hear have heard
+_LEAVING_SECONDS = 20.0  # for a process that waits in a collective whose others are gone
+
+
+class TeamError(ConvlensError):
+    """A training of several processes that one of them stopped.
+
+    Attributes:
+        told: whether the first process says it, so that the others need not.
+        exit_code: 2 for what the user can mend, 1 for what is ours.
+    """
+
+    def __init__(self, message: str, *, told: bool, exit_code: int) -> None:
+        super().__init__(message)
+        self.told, self.exit_code = told, exit_code
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What stopped a process, and which."""
+
+    rank: int
+    host: str
+    message: str
+    exit_code: int
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} on {self.host}: {self.message}"
+
+
+class SharedTrouble:
+    """Tells the others what stopped this process, and listens for what stopped another.
+
+    Args:
+        store: what all processes read and write.
+        rank: of this process.
+        size: how many there are.
+    """
+
+    def __init__(self, store: Store, rank: int, size: int) -> None:
+        self.store, self.rank, self.size = store, rank, size
+        self.cause: Cause | None = None
+        self._over = threading.Event()
+        self._listener = threading.Thread(target=self._listen, name="convlens-team", daemon=True)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Share what is raised inside.
+
+        Raises:
+            TeamError: with the first cause of all, in every process.
+        """
+        self._listener.start()
+        try:
+            yield
+        except BaseException as error:
+            told = self._tell(error)
+            if told is None:
+                raise
+            raise told from (None if isinstance(error, ConvlensError) or _is_of_others(error) else error)
+        finally:
+            self._over.set()
+
+    def _tell(self, error: BaseException) -> TeamError | None:
+        """What to raise instead of an error; None for the error itself."""
+        if self.cause is None and _is_of_others(error):
+            self._wait(lambda: self.cause is not None)
+            if self.cause is None:
+                reason = " ".join(str(error).split())[:120]
+                message = f"another process ended without a word: killed, out of memory, or its machine lost ({reason})"
+                self._publish(Cause(self.rank, platform.node(), message, 2))
+        elif self.cause is None:
+            self._publish(_cause_of(error, self.rank))
+        cause = self.cause
+        assert cause is not None, "published or heard"
+        if cause.rank == self.rank and not isinstance(error, ConvlensError) and not _is_of_others(error):
+            return None  # its traceback is of use
+        told = self.rank != 0 and self._has_heard(0)
+        return TeamError(str(cause), told=told, exit_code=cause.exit_code)
+
+    def _publish(self, cause: Cause) -> None:
+        """Leave a cause, unless there is one, and wait until those that live have heard."""
+        try:
+            found = self.store.compare_set(_CAUSE, "", json.dumps(vars(cause)))
+            self.cause = Cause(**json.loads(found))
+            self.store.set(_HEARD.format(rank=self.rank), "1")
+        except (RuntimeError, ValueError):  # the first process is gone, and the store with it
+            self.cause = cause
+            return
+        self._wait(lambda: all(self._has_heard(rank) for rank in range(self.size)))
+
+    def _has_heard(self, rank: int) -> bool:
+        try:
+            return bool(self.store.check([_HEARD.format(rank=rank)]))
+        except RuntimeError:
+            return False
+
+    def _wait(self, done: Any) -> None:
+        until = time.monotonic() + _HEARING_SECONDS
+        while not done() and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS / 5)
+
+    def _listen(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            try:
+                if not self.store.check([_CAUSE]):
+                    continue
+                self.cause = Cause(**json.loads(self.store.get(_CAUSE)))
+                self.store.set(_HEARD.format(rank=self.rank), "1")
+            except RuntimeError:  # the store is gone; the next collective says so
+                return
+            break
+        if self._over.wait(_LEAVING_SECONDS) or self.cause is None:
+            return
+        if self.rank == 0:
+            print(f"convlens: {self.cause}", file=sys.stderr, flush=True)
+        os._exit(self.cause.exit_code)  # the main thread waits in a collective for processes that are gone
+
+
+def _cause_of(error: BaseException, rank: int) -> Cause:
+    if isinstance(error, ConvlensError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, KeyboardInterrupt):
+        message, code = "stopped by a second Ctrl-C", 130
+    elif isinstance(error, RuntimeError) and is_out_of_memory(error):
+        message, code = "out of memory; take a smaller --batch, more parts with --accumulate, or --recompute", 2
+    elif isinstance(error, OSError) and error.strerror:
+        message, code = f"{error.strerror} ({error.filename})", 2
+    else:
+        message, code = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", 1
+    return Cause(rank, platform.node(), message, code)
+
+
+def _is_of_others(error: BaseException) -> bool:
+    """Whether an error only says that another process is gone."""
+    if isinstance(error, dist.DistError):
+        return True
+    words = ("/gloo/", "connection closed by peer", "connection reset by peer", "broken pipe", "nccl")
+    return type(error) is RuntimeError and any(word in str(error).lower() for word in words)
