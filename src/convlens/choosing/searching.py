@@ -86,18 +86,15 @@ class Search:
     def go(self) -> Ended:
         """Train until the study ends; what an earlier call did is not done again."""
         self._begin()
-        out_of_time = False
+        ended = Ended(why="all that are promising were trained to their end")
         for rung in range(LAST + 1):
-            ended = self._climb(rung)
-            if ended and (ended.stopped_by or rung == LAST):
-                return ended
-            out_of_time = out_of_time or ended is not None
+            stopped = self._climb(rung)
+            if stopped and stopped.stopped_by:
+                return stopped
+            ended = stopped or ended
             self._halve(rung)
-        if out_of_time:
-            return Ended(why="the time budget is spent")
         untried = len(self.folder.within) - len(self._all())
-        rest = f"; {untried} were not tried, for --trials is {self.most}" if untried else ""
-        return Ended(why=f"all that are promising were trained to their end{rest}")
+        return replace(ended, why=f"{ended.why}; {untried} were not tried (--trials {self.most})") if untried else ended
 
     @property
     def seconds(self) -> float:
