@@ -241,6 +241,51 @@ def test_copies_among_pictures_of_a_fixed_camera_are_found(tmp_path):
     ]
 
 
+def boxes(seed, size):
+    """A drawing of a few boxes with hard edges, which tell by one pixel where a picture is cut into squares."""
+    generator = np.random.default_rng(seed)
+    pixels = np.full((*size, 3), 255, np.uint8)
+    for _ in range(6):
+        row, column = (int(generator.integers(side - 3)) for side in size)
+        pixels[row : row + generator.integers(2, 40), column : column + generator.integers(2, 40)] = generator.integers(
+            0, 255, 3
+        )
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("draw_one", [scene, lambda seed: boxes(seed, (100, 83))])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_an_image_and_its_mirror_image_in_two_classes_contradict_each_other(tmp_path, draw_one, suffix):
+    for name, first in (("cat", 0), ("dog", 100)):
+        for i in range(8):
+            save(draw_one(first + i), tmp_path / name / f"{i}.{suffix}", quality=90)
+    save(ImageOps.mirror(draw_one(0)), tmp_path / "dog" / f"mirrored.{suffix}", quality=90)
+    kinds, result = found(tmp_path)
+    pair = (f"cat/0.{suffix}", f"dog/mirrored.{suffix}")
+    assert kinds["contradiction"] == [pair]
+    assert "cat / dog" in result.of("contradiction")[0].detail
+    assert [key for key, _ in result.exclusions()] == sorted(pair)
+
+
+def test_a_class_folder_without_an_image_is_an_error_that_says_what_to_do(tmp_path):
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            for i in range(3):
+                save(scene(i + (50 if name == "dog" else 0)), tmp_path / split / name / f"{split}{i}.png")
+    (tmp_path / "train" / "owl").mkdir()
+    (tmp_path / "train" / "owl" / "notes.txt").write_text("owls are out")
+    (tmp_path / "train" / "emu").mkdir()
+    (tmp_path / "train" / "cat" / "labels").mkdir()  # inside a class: no class
+    (tmp_path / "train" / "cat" / "labels" / "a.xml").write_text("")
+    _, result = found(tmp_path)
+    assert [finding.detail for finding in result.of("lost_class")] == [
+        "train/owl lies where the classes do and holds 1 file(s), none of them an image (.txt): "
+        "put its images there, or move it out of the data"
+    ]
+    assert "train/emu is empty; add its images, or remove it" in [f.detail for f in result.of("missing_class")]
+    assert result.errors == 1 + len(result.of("leakage"))
+
+
 def test_what_is_gray_or_recoloured_is_no_proven_copy(photos):
     save(scene(1).convert("L"), photos / "test" / "cat" / "gray.png")
     red, green, blue = scene(2).split()

@@ -107,7 +107,7 @@ def test_what_is_ignored_is_said(tmp_path):
         "ignored 1 file(s) that are no images (.txt)",
         "ignored 1 image(s) that lie in no class folder",
         "ignored runs: it holds runs",
-        "ignored bird: it holds no images",
+        "bird is empty; add its images, or remove it",
         "split automatically",
     ):
         assert sentence in said

@@ -3,11 +3,11 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from convlens.data.dataset import Dataset, Record
 from convlens.images import ImageError, Stored, read_stored
@@ -41,6 +41,7 @@ class Facts:
     perceptual: int = 0  # 64 bits
     mirrored: int = 0  # the same of the mirror image
     thumb: NDArray[np.uint8] | None = None  # THUMB × THUMB, gray
+    mirrored_thumb: NDArray[np.uint8] | None = None  # the same of the mirror image; boxes that divide no side differ
 
 
 class _Luma(TypedDict):
@@ -64,8 +65,7 @@ def facts_of(dataset: Dataset, split: str, record: Record) -> Facts:
         return Facts(record=record, split=split, reason=str(error).replace("the file", record.key, 1))
     gray = Image.fromarray(pixels).convert("L")
     gray = gray.reduce(max(1, min(gray.size) // _LOOK[0]))  # every format is looked at from as far as a JPEG
-    small = gray.resize((_HASHED, _HASHED), Image.Resampling.BOX)
-    perceptual, mirrored = _perceptual_hashes(np.asarray(small, np.float32))
+    small, mirrored = (_boxed(each, _HASHED) for each in (gray, ImageOps.mirror(gray)))
     return Facts(
         record=record,
         split=split,
@@ -76,10 +76,15 @@ def facts_of(dataset: Dataset, split: str, record: Record) -> Facts:
         stored=tuple(name for name in ("animated", "cmyk", "sixteen_bit", "rotated") if getattr(stored, name)),
         **_of_luma(np.asarray(gray)),
         colourless=dataset.channels == 3 and _is_colourless(pixels),
-        perceptual=perceptual,
-        mirrored=mirrored,
-        thumb=np.asarray(small.resize((THUMB, THUMB), Image.Resampling.BOX)),
+        perceptual=_perceptual_hash(small),
+        mirrored=_perceptual_hash(mirrored),
+        thumb=np.asarray(_boxed(small, THUMB)),
+        mirrored_thumb=np.asarray(_boxed(mirrored, THUMB)),
     )
+
+
+def _boxed(gray: Image.Image, side: int) -> Image.Image:
+    return gray.resize((side, side), Image.Resampling.BOX)
 
 
 def _of_luma(gray_HW: NDArray[np.uint8]) -> _Luma:
@@ -125,17 +130,8 @@ def _dct_rows() -> NDArray[np.float32]:
 _WAVES = _dct_rows()
 
 
-def _perceptual_hashes(small: NDArray[np.float32]) -> tuple[int, int]:
-    """64 signs of low frequencies against their median, which survive scaling and compression; and of the mirror image,
-    in which the odd horizontal waves change their sign.
-    """
-    waves = _WAVES @ small @ _WAVES.T
-    return _signs(waves), _signs(waves * _MIRRORED)
-
-
-_MIRRORED = np.array([-1, 1] * 4, np.float32)  # the frequencies begin at 1
-
-
-def _signs(waves: NDArray[np.floating[Any]]) -> int:
+def _perceptual_hash(small: Image.Image) -> int:
+    """64 signs of low frequencies against their median, which survive scaling and compression."""
+    waves = _WAVES @ np.asarray(small, np.float32) @ _WAVES.T
     bits = (waves > np.median(waves)).reshape(-1)
     return int(np.packbits(bits).view(">u8")[0])

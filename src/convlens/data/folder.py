@@ -1,11 +1,11 @@
 """A folder of image files: `train/<class>/…` with `val` and `test`, or `<class>/…` split automatically."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from convlens.data.arranging import Arranged, Entry, arrange
-from convlens.data.dataset import DataError, ImageSource
+from convlens.data.dataset import DataError, Fault, ImageSource, Record
 from convlens.data.listing import Listing
 from convlens.data.tree import Folder
 from convlens.images import SUFFIXES, UNREAD_SUFFIXES
@@ -20,7 +20,7 @@ class _PassedOver:
     hidden: int = 0
     other_files: Counter[str] = field(default_factory=Counter)
     runs: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
+    imageless: list[Folder] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """One sentence for each kind of thing that was ignored."""
@@ -31,8 +31,30 @@ class _PassedOver:
             kinds = ", ".join(sorted(self.other_files))
             said.append(f"ignored {self.other_files.total()} file(s) that are no images ({kinds})")
         said += [f"ignored {name}: it holds runs" for name in self.runs]
-        said += [f"ignored {name}: it holds no images" for name in self.empty]
         return said
+
+    def lost_classes(self, records: Iterable[Record]) -> list[Fault]:
+        """Folders without an image where the folders of classes lie: what they name would be lost."""
+        beside = {
+            tuple(parts[: parts.index(each.label)]) for each in records if each.label in (parts := _folders(each))
+        }
+        return [_lost(folder) for folder in self.imageless if folder.parts[:-1] in beside]
+
+
+def _folders(record: Record) -> list[str]:
+    return record.key.split("/")[:-1]
+
+
+def _lost(folder: Folder) -> Fault:
+    files = [file for each in folder.walk() for file in each.files]
+    if not files:
+        return Fault(kind="missing_class", detail=f"{folder.path} is empty; add its images, or remove it")
+    kinds = ", ".join(sorted({file.suffix or file.name for file in files})[:5])
+    return Fault(
+        kind="lost_class",
+        detail=f"{folder.path} lies where the classes do and holds {len(files)} file(s), none of them an image "
+        f"({kinds}): put its images there, or move it out of the data",
+    )
 
 
 def holds_images(root: Folder) -> bool:
@@ -57,6 +79,7 @@ def list_images(root: Folder, source: ImageSource, location: str, given: str) ->
     if not any(arranged.splits.values()):
         raise DataError(f"{given} holds no images in class folders{_why(arranged, root)}")
     notes = passed.notes()
+    lost = passed.lost_classes(record for records in arranged.splits.values() for record in records)
     if arranged.loose:
         notes.append(f"ignored {arranged.loose} image(s) that lie in no class folder")
     return Listing(
@@ -64,7 +87,7 @@ def list_images(root: Folder, source: ImageSource, location: str, given: str) ->
         splits={split: tuple(records) for split, records in arranged.splits.items() if records},
         source=source,
         notes=tuple(notes),
-        faults=tuple(arranged.faults),
+        faults=(*arranged.faults, *lost),
         location=location,
     )
 
@@ -90,8 +113,8 @@ def _entries(folder: Folder, passed: _PassedOver) -> Iterator[Entry]:
         if _holds_runs(below):
             passed.runs.append(below.path)
             continue
-        if not holds_images(below) and len(below.parts) <= 2:  # the levels of splits and classes
-            passed.empty.append(below.path)
+        if not holds_images(below):
+            passed.imageless.append(below)
         yield from _entries(below, passed)
 
 

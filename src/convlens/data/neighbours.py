@@ -32,8 +32,8 @@ class Neighbours:
 
     def __init__(self, facts: Sequence[Facts], *, mirrors: bool) -> None:
         self.facts = facts
-        thumbs = np.stack([fact.thumb for fact in facts if fact.thumb is not None]).astype(np.int16)
-        self.thumbs = np.concatenate([thumbs, thumbs[:, :, ::-1]]) if mirrors else thumbs  # by entry
+        thumbs = [fact.thumb for fact in facts] + [fact.mirrored_thumb for fact in facts if mirrors]
+        self.thumbs = np.stack([each for each in thumbs if each is not None]).astype(np.int16)  # by entry
         hashes = [fact.perceptual for fact in facts] + [fact.mirrored for fact in facts if mirrors]
         self._hashes = np.array(hashes, np.uint64)
         self.components = self._components()
