@@ -40,6 +40,8 @@ class Term:
         nowhere = squeezed_mask(reduce(np.logical_or, masks))
         if nowhere.all():
             return None
+        if all(np.array_equal(mask, nowhere) for mask in masks):
+            return self
         return self.mapped(lambda span: span.closed(nowhere, pattern=False))
 
     def size(self) -> int:
@@ -242,6 +244,20 @@ def _shortened(array: Array, besides: int = -1) -> Array:
             head = array.take([0], axis=axis)
             array = head if bool((array == head).all()) else array
     return array
+
+
+def same(one: Field, other: Field) -> bool:
+    """Whether two fields say the same, written in the same way."""
+    if one is other:
+        return True
+    if one.layout != other.layout or one.bounds != other.bounds or len(one.terms) != len(other.terms):
+        return False
+    return all(
+        this.source == that.source
+        and this.spans.keys() == that.spans.keys()
+        and all(span.equals(that.spans[axis]) for axis, span in this.spans.items())
+        for this, that in zip(one.terms, other.terms, strict=True)
+    )
 
 
 def dense(shape: Sequence[int]) -> Layout:

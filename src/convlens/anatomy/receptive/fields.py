@@ -34,11 +34,11 @@ class ReceptiveFields:
 
     @cached_property
     def _everything(self) -> Trace:
-        return Trace(self.graph, local=False)
+        return Trace(self.graph)
 
     @cached_property
     def _local(self) -> Trace:
-        return Trace(self.graph, local=True)
+        return Trace(self.graph, whole=self._everything)
 
     def of(self, at: str, unit: Sequence[int] | None = None, source: int = 0) -> ReceptiveField:
         """The field of one unit of the tensor named `at`, with respect to input number `source`."""

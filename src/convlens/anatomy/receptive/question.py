@@ -33,7 +33,14 @@ class Question(Call):
         self._all = fields
         self._fields = {i: fields[i] if keeping else without_fixed(fields[i]) for i in operation.inputs}
         self.constants = constants
-        self.local = local
+        self._local = local
+        self.asked_local = False  # whether the answer may depend on that
+
+    @property
+    def local(self) -> bool:
+        """Whether global gates and statistics are to be ignored."""
+        self.asked_local = True
+        return self._local
 
     def field(self, position: int) -> Field:
         """Field of the tensor given as argument number `position`; that of a number or of nothing is empty."""

@@ -54,7 +54,10 @@ def _place_dimensions(found: Field) -> tuple[int, ...]:
     if not any(moving) and not any(named):
         return usual[0] if rank >= 4 and usual else ()
     fitting = [each for each in usual if all(axis & set(each) for axis in moving if axis)]
-    in_order = [each for each in fitting if all(place in axis for place, axis in zip(each, named, strict=False))]
+    # an axis that moves along none, such as a single row that a view lost, may lie along any
+    in_order = [
+        each for each in fitting if all(place in axis or not axis for place, axis in zip(each, named, strict=False))
+    ]
     if known and fitting:
         return (*in_order, *fitting)[0]
     if usual and not known:

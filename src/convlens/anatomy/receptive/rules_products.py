@@ -1,14 +1,14 @@
 """Rules for what mixes whole axes: products, attention, sums, sorting, Fourier transforms."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from convlens.anatomy.receptive import taps
 from convlens.anatomy.receptive.field import Field, union
-from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, alive, closed, fixed, nowhere
+from convlens.anatomy.receptive.fixed import MINUS_INFINITY, ZERO, alive, closed, fixed, nowhere, without_fixed
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask, Span, members, packed
 from convlens.graph.operators import kinds, origin
@@ -19,24 +19,48 @@ Rule = Callable[[Question], Field | list[Field]]
 
 def matrix_product(q: Question, first: int, made: tuple[int, ...]) -> Field:
     """Row i of the left and column j of the right, whole, reach element (i, j), but for what meets a fixed 0."""
-    parts, left, right = [], q.field(first), q.field(first + 1)
-    for number, flipped in ((first, True), (first + 1, False)):
-        found, blocked = q.field(number), q.fixed(first + (number == first), ZERO)
-        if found.terms and blocked is None:
-            parts.append(found.reduced([-1 if flipped else -2]))
-        elif found.terms and blocked is not None and flipped:  # (L · R)ᵀ = Rᵀ · Lᵀ
-            parts.append(chosen(q, found.transposed(), ~np.swapaxes(blocked, -1, -2), made[-1]).transposed())
-        elif blocked is not None and found.terms:
-            parts.append(chosen(q, found, ~blocked, made[-2]))
-    found = union(parts, made)
-    if left.terms and right.terms and _sums_to_one(q, first) and nowhere(right.reduced([-2])) is not None:
+    left, right = (_Factor(q.field(each), q.shape(each), q.fixed(each, ZERO)) for each in (first, first + 1))
+    found = _multiplied(q, left, right, made)
+    if (
+        left.found.terms
+        and right.found.terms
+        and _sums_to_one(q, first)
+        and nowhere(right.found.reduced([-2])) is not None
+    ):
         found = q.as_bound(found)  # a mean of constants, which does not depend on the weights if they are the same
-    zeros = [q.fixed(first, ZERO), q.fixed(first + 1, ZERO)]
-    if all(each is None for each in zeros):
+    return found
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """One side of a matrix product, and which of its elements are 0 whatever the input."""
+
+    found: Field
+    shape: tuple[int, ...]
+    zero: Mask | None
+
+    def transposed(self) -> "_Factor":
+        zero = None if self.zero is None else np.swapaxes(self.zero, -1, -2)
+        return _Factor(self.found.transposed(), (*self.shape[:-2], self.shape[-1], self.shape[-2]), zero)
+
+
+def _multiplied(q: Question, left: _Factor, right: _Factor, made: tuple[int, ...]) -> Field:
+    parts = []
+    if left.found.terms and right.zero is None:
+        parts.append(left.found.reduced([-1]))
+    elif left.found.terms and right.zero is not None:  # (L · R)ᵀ = Rᵀ · Lᵀ
+        allowed = ~np.swapaxes(right.zero, -1, -2)
+        parts.append(chosen(q, left.found.transposed(), allowed, made[-1]).transposed())
+    if right.found.terms and left.zero is None:
+        parts.append(right.found.reduced([-2]))
+    elif right.found.terms and left.zero is not None:
+        parts.append(chosen(q, right.found, ~left.zero, made[-2]))
+    found = union(parts, made)
+    if left.zero is None and right.zero is None:
         return found
     one, other = (
-        np.broadcast_to(1.0 if each is None else ~each, q.shape(number)).astype(np.float32)
-        for each, number in zip(zeros, (first, first + 1), strict=True)
+        np.broadcast_to(1.0 if each.zero is None else ~each.zero, each.shape).astype(np.float32)
+        for each in (left, right)
     )
     return fixed(found, one @ other == 0, ZERO)
 
@@ -167,13 +191,8 @@ def attention(q: Question) -> list[Field]:
     def seen(found: Field) -> Field:
         return found.reduced([-2]) if blocked is None else chosen(q, found, ~blocked, made[-2])
 
-    query, key, value = (q.field(number) for number in range(3))
-    scores = [query.reduced([-1])] if query.terms else []
-    scores += [seen(key.reduced([-1]))] if key.terms else []
-    idle = q.fixed(0, ZERO)
-    if idle is not None:  # a query of nothing but zeros weighs all keys alike
-        idle = np.asarray(np.broadcast_to(idle, q.shape(0)).all(-1, keepdims=True))
-        scores = [closed(each.broadcast(made), idle) for each in scores]
+    value = q.field(2)
+    scores = _scores(q, blocked, (*made[:-1], steps), seen)
     scores += [q.field(place).reduced([-1])] if place is not None and q.field(place).terms else []
     lonely = _alone(blocked, (*made[:-1], steps), -1)
     if lonely is not None:  # a single key weighs 1, so that only its value matters
@@ -185,6 +204,18 @@ def attention(q: Question) -> list[Field]:
     if still is not None and (dead is None or (still & ~dead).any()):
         found = q.as_bound(found)  # if all values are the same constant, their mean is too
     return [fixed(found, dead, ZERO)]
+
+
+def _scores(q: Question, blocked: Mask | None, made: tuple[int, ...], seen: Callable[[Field], Field]) -> list[Field]:
+    """What the weights of each query look at, a row of (…, queries, keys) each."""
+    query, key = (_Factor(q.field(number), q.shape(number), q.fixed(number, ZERO)) for number in (0, 1))
+    if query.zero is None and key.zero is None:
+        parts = [query.found.reduced([-1])] if query.found.terms else []
+        return [*parts, seen(key.found.reduced([-1]))] if key.found.terms else parts
+    found = without_fixed(
+        _multiplied(q, query, key.transposed(), made)
+    )  # what meets only zeros is a weight of no input
+    return [(found if blocked is None else closed(found, blocked)).reduced([-1])] if found.terms else []
 
 
 def cumulative_field(found: Field, axis: int) -> Field:

@@ -9,6 +9,7 @@ elements about does the same to both.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import gcd
 from typing import Any
 
@@ -104,7 +105,16 @@ class Span:
 
     def empty(self) -> Mask:
         """Which elements look nowhere."""
-        return np.asarray(~self.seen.any(-1))
+        return np.asarray(reduce(np.bitwise_or, _words(self.seen)) == 0)
+
+    def equals(self, other: "Span") -> bool:
+        """Whether two spans say the same."""
+        if (self.word, self.along) != (other.word, other.along) or not np.array_equal(self.seen, other.seen):
+            return False
+        if self.free is None or other.free is None:
+            return self.free is other.free
+        alike = (self.free.factor, self.free.advance) == (other.free.factor, other.free.advance)
+        return alike and np.array_equal(self.free.reach, other.free.reach)
 
     def lost(self, word: str) -> "Span":
         """The same span without a free pattern."""
@@ -200,8 +210,8 @@ class Span:
         free = self.free
         if pattern and free is not None and mask.shape[free.factor] == 1:
             free = replace(free, reach=np.where(mask[..., None], _FAR, free.reach))
-        kept = np.where(mask, np.uint64(0), ~np.uint64(0))[..., None]
-        return replace(self, seen=self.seen & kept, free=free)
+        kept = np.where(mask, np.uint64(0), ~np.uint64(0))
+        return replace(self, seen=_by_words(lambda word: word & kept, self.seen), free=free)
 
 
 def free_union(one: Free, other: Free) -> Free | None:
@@ -221,14 +231,39 @@ def unites(array: Array) -> tuple[np.ufunc, Any]:
 def hull(array: Array, axes: tuple[int, ...]) -> Array:
     """The union over some factors, which stay with length 1."""
     varying = tuple(axis for axis in axes if array.shape[axis] > 1)
-    return np.asarray(unites(array)[0].reduce(array, axis=varying, keepdims=True)) if varying else array
+    unite = unites(array)[0]
+    return _by_words(lambda word: unite.reduce(word, axis=varying, keepdims=True), array) if varying else array
+
+
+def _words(array: Array) -> list[Array]:
+    return [array[..., number] for number in range(array.shape[-1])]
+
+
+def _by_words(change: Callable[[Array], Array], array: Array) -> Array:
+    """The same change of each word (or end): NumPy's inner loops then run along a factor, not over one or two words."""
+    first, *rest = (change(word) for word in _words(array))
+    made = np.empty((*first.shape, array.shape[-1]), dtype=array.dtype)
+    for number, word in enumerate((first, *rest)):
+        made[..., number] = word
+    return made
 
 
 def _gather(array: Array, factor: int, taps: Taps) -> Array:
     positions, counts = taps.bounded()
     if array.shape[factor] == 1 and bool(counts.any(axis=1).all()):
         return array
-    return np.asarray(unites(array)[0].reduce(_lay_out(array, factor, positions, counts), axis=-2))
+    unite, nothing = unites(array)
+    if not positions.size:
+        return np.asarray(unite.reduce(_lay_out(array, factor, positions, counts), axis=-2))
+    wide = array.shape[factor] > 1
+    form = [1] * array.ndim
+    form[factor] = len(positions)
+    found: Array | None = None
+    for place, counted in zip(positions.T, counts.T, strict=True):
+        part = array.take(place if wide else 0 * place, axis=factor)
+        part = part if bool(counted.all()) else np.where(counted.reshape(form), part, nothing)
+        found = part if found is None else unite(found, part, out=found)
+    return np.asarray(found)
 
 
 def _lay_out(array: Array, factor: int, positions: NDArray[np.int64], counts: Mask) -> Array:

@@ -1,14 +1,15 @@
 """Carry receptive fields through a graph, operation by operation, in-place writes and views of them included."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from operator import is_
 
 import numpy as np
 
 from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes
 from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.constants import Constants
-from convlens.anatomy.receptive.field import Field, dense, source, union
+from convlens.anatomy.receptive.field import Field, dense, same, source, union
 from convlens.anatomy.receptive.fixed import ZERO, alive, fixed, mask_of, nowhere
 from convlens.anatomy.receptive.question import Question
 from convlens.anatomy.receptive.span import Mask
@@ -42,13 +43,26 @@ def keeps_zero(operation: Operation) -> bool:
     return plain(operation.kind) in _STILL or family(operation) in ("pool", "adaptive pool", "resize")
 
 
-class Trace:
-    """The fields of all tensors of a graph; `local` leaves out gates and global statistics."""
+@dataclass(frozen=True)
+class Answer:
+    """What was said of an operation when the fields of its inputs were these."""
 
-    def __init__(self, graph: Graph, *, local: bool) -> None:
+    inputs: list[Field]
+    outputs: Sequence[Field]
+    asked_local: bool
+
+
+class Trace:
+    """The fields of all tensors of a graph; one beside the trace of the `whole` leaves out gates and global statistics.
+
+    It takes over from the whole what is said of operations whose inputs look at the same.
+    """
+
+    def __init__(self, graph: Graph, *, whole: "Trace | None" = None) -> None:
         self.graph = graph
-        self.local = local
-        self._constants = Constants(graph)
+        self._whole = whole
+        self._constants: Constants = Constants(graph) if whole is None else whole._constants
+        self._answered: dict[int, Answer] = {}  # operation → what was last said of it
         self.fields: dict[int, Field] = {}
         self.made: dict[int, Field] = {}  # as each tensor was when it was made, whatever was written to it later
         self.returned: dict[int, dict[int, Field]] = {}  # module call → tensor → as it was when the call returned
@@ -107,18 +121,33 @@ class Trace:
                 self._write(operation, self.graph.tensors[old], tensor, self._bounded(operation, tensor))
 
     def _answers(self, operation: Operation) -> Sequence[Field]:
+        if plain(operation.kind) == "as_strided" and any(self.fields[each].terms for each in operation.inputs):
+            return [self._restrided(operation)]
+        inputs = [self.fields[index] for index in operation.inputs]
+        before = self._whole and self._whole._answered.get(operation.index)
+        alike = before is not None and all(map(is_, inputs, before.inputs))
+        if before is not None and alike and not before.asked_local:
+            return before.outputs
+        outputs, asked_local = self._asked(operation)
+        if before is not None:  # so that what comes after it is alike too
+            outputs = [one if same(one, two) else two for one, two in zip(before.outputs, outputs, strict=True)]
+        self._answered[operation.index] = Answer(inputs, outputs, asked_local)
+        return outputs
+
+    def _asked(self, operation: Operation) -> tuple[Sequence[Field], bool]:
+        """What the operation's rule says, and whether it asked if gates are left out."""
         keeping = plain(operation.kind) in _MOVING
-        question = Question(self.graph, operation, self.fields, self._constants, local=self.local, keeping=keeping)
+        question = Question(
+            self.graph, operation, self.fields, self._constants, local=self._whole is not None, keeping=keeping
+        )
         inputs = [self.fields[index] for index in operation.inputs]
         outputs = [self.graph.tensors[index] for index in operation.outputs]
         if not any(each.terms for each in inputs):
-            return [Field(dense(tensor.shape)) for tensor in outputs]
-        if plain(operation.kind) == "as_strided":
-            return [self._restrided(operation)]
+            return [Field(dense(tensor.shape)) for tensor in outputs], False
         rule = RULES.get(plain(operation.kind)) if operation.target.startswith("aten.") else None
         pointwise = is_pointwise(operation)
         if rule is None and not pointwise:
-            return [self._bounded(operation, tensor) for tensor in outputs]
+            return [self._bounded(operation, tensor) for tensor in outputs], False
         found = (rule or rules_pointwise.pointwise)(question)
         answers = [found] if isinstance(found, Field) else list(found)
         if rule is not None and keeps_zero(operation):
@@ -133,7 +162,7 @@ class Trace:
             else:
                 answer = self._bounded(operation, tensor)
             complete.append(replace(answer, bounds=answer.bounds | inherited) if answer.terms else answer)
-        return complete
+        return complete, question.asked_local
 
     def _with_zeros(self, question: Question, rule: Rule, found: Field) -> Field:
         """What is computed from zeros only, such as those of the padding, is 0: a gate of it lets nothing through."""
@@ -144,8 +173,9 @@ class Trace:
         living, layer = dict(self.fields), Convolution.of(operation)
         for index in operation.inputs if layer is None else [layer.input]:
             living[index] = alive(self.graph.tensors[index].shape, question.zeros(index))
-        asked = Question(self.graph, operation, living, self._constants, local=self.local, keeping=False)
+        asked = Question(self.graph, operation, living, self._constants, local=self._whole is not None, keeping=False)
         answer = rule(asked)
+        question.asked_local |= asked.asked_local
         dead = nowhere(answer if isinstance(answer, Field) else answer[0])
         return found if dead is None else fixed(found, dead & still, ZERO)
 
