@@ -9,6 +9,8 @@ those that look there. That is compared with `Anatomy.receptive_field` of units 
 - bounded: the field says that it is a bound, and all that moved lies inside;
 - wrong: anything else; raised: an exception that is not the tool's.
 
+Where nobody could say which axis of a map are its rows, as of a diagonal, units are counted along those that the tool takes.
+
 Example: python benchmarks/faults/drawn_graphs.py --quick
 """
 
@@ -215,6 +217,8 @@ def runs(mask: np.ndarray) -> Runs:
 def verdict(net: Drawn, shape: tuple[int, ...], places: tuple[int, int], most: int = 40) -> tuple[str, str]:
     """exact, holes, bounded or wrong, and where it is wrong."""
     sheet = inspect(net, shape)
+    if _UNPLACED & set(net.names):
+        places = _told_places(sheet) or places
     seen = moved(net, shape, places)
     units = list(np.ndindex(*seen[0].shape[1:]))
     picked = units if len(units) <= most else [units[i * (len(units) - 1) // (most - 1)] for i in range(most)]
@@ -229,6 +233,14 @@ def verdict(net: Drawn, shape: tuple[int, ...], places: tuple[int, int], most: i
             return "wrong", f"unit {unit} has runs {measured} and exact is {told.exact}"
         answers.update(told.bounds)
     return ("bounded" if answers else "exact"), _regular(sheet, seen)
+
+
+def _told_places(sheet: Anatomy) -> tuple[int, int] | None:
+    """The axes that the tool takes for rows and columns, where nobody could tell; None if they are no axes."""
+    fields = sheet.receptive_fields
+    told = fields.places("")
+    whole = told.sizes == fields.graph.tensors[fields.tensor("")[1]].shape and len(told.axes) == 2
+    return (told.axes[0], told.axes[1]) if whole else None
 
 
 def _inside(measured: Runs, told: Runs) -> bool:
