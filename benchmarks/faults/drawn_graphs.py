@@ -9,7 +9,8 @@ those that look there. That is compared with `Anatomy.receptive_field` of units 
 - bounded: the field says that it is a bound, and all that moved lies inside;
 - wrong: anything else; raised: an exception that is not the tool's.
 
-Where nobody could say which axis of a map are its rows, as of a diagonal, units are counted along those that the tool takes.
+Where nobody could say which axis of a map its rows are, as of a diagonal, units are counted along those that the tool
+takes.
 
 Example: python benchmarks/faults/drawn_graphs.py --quick
 """

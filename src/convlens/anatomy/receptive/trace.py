@@ -124,7 +124,7 @@ class Trace:
         if plain(operation.kind) == "as_strided" and any(self.fields[each].terms for each in operation.inputs):
             return [self._restrided(operation)]
         inputs = [self.fields[index] for index in operation.inputs]
-        before = self._whole and self._whole._answered.get(operation.index)
+        before = None if self._whole is None else self._whole._answered.get(operation.index)
         alike = before is not None and all(map(is_, inputs, before.inputs))
         if before is not None and alike and not before.asked_local:
             return before.outputs
