@@ -10,7 +10,7 @@ from convlens.networks.alexnet import AlexNet
 from convlens.networks.catalogue import family_of
 from convlens.networks.resnet import ResNet
 from convlens.networks.vgg import VGG
-from convlens.training.optimisers import freeze_body, stages
+from convlens.training.optimisers import body_that_learns, heads_that_learn, let_learn, stages
 from convlens.training.progress import Silence
 from convlens.training.settings import settle
 from convlens.training.step import Step
@@ -28,7 +28,8 @@ def test_every_network_takes_a_step_with_its_body_frozen_and_free(name):
     heads = family_of(sheet).heads_of(network)
     step = Step.of(config)
     for frozen in (True, False):
-        freeze_body(network.train(), heads, frozen=frozen)
+        learning = heads_that_learn(network, heads) if frozen else body_that_learns(network, config)
+        let_learn(network.train(), learning)
         network.zero_grad(set_to_none=True)
         step.loss(network(x), labels).backward()
         learnt = {key for key, parameter in network.named_parameters() if parameter.grad is not None}

@@ -11,7 +11,7 @@ from convlens.training import TrainConfig
 from convlens.training.averaging import AverageWeights
 from convlens.training.distillation import Teacher, distillation_loss
 from convlens.training.lamb import Lamb
-from convlens.training.optimisers import freeze_body, make_optimizer, stages
+from convlens.training.optimisers import body_that_learns, heads_that_learn, let_learn, make_optimizer, stages
 from convlens.training.speed.recomputation import recomputing
 from convlens.training.step import Step
 
@@ -135,26 +135,43 @@ def test_lamb_steps_are_as_long_as_the_rate_times_the_weights():
 
 def test_early_stages_learn_more_slowly_and_every_parameter_once():
     network = fresh("resnet20")
-    optimizer = make_optimizer(network, TrainConfig(data="digits", layer_decay=0.5))
+    optimizer = make_optimizer(network, TrainConfig(data="digits", layer_decay=0.9))
     ids = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in network.parameters())
     scales = [group["scale"] for group in optimizer.param_groups]
     assert scales == sorted(scales)
     assert scales[-1] == 1.0
-    assert scales[0] == 0.5 ** (len(stages(network)) - 1)
+    assert scales[0] == 0.9 ** (len(stages(network)) - 1)
+
+
+def named_in(network, module):
+    """Names and tensors of the whole network's state that are a module's own."""
+    own = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
+    return [(name, tensor) for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in own]
+
+
+def test_stages_that_would_hardly_learn_keep_weights_and_statistics():
+    network, config = fresh("resnet20"), TrainConfig(data="digits", layer_decay=0.5)
+    before = copy.deepcopy(network.state_dict())
+    let_learn(network.train(), body_that_learns(network, config))
+    Step.of(PLAIN)(network, make_optimizer(network, config), *batch())
+    changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
+    last = [name for stage in stages(network)[-4:] for module in stage.modules for name, _ in named_in(network, module)]
+    assert changed == set(last)  # 0.5 to the power of 3 is more than a tenth, of 4 less
 
 
 def test_a_frozen_body_keeps_weights_and_statistics_while_the_head_learns():
     network = fresh("resnet20")
     head = [name for name, _ in network.named_children()][-1]
     before = copy.deepcopy(network.state_dict())
-    freeze_body(network, [head], frozen=True)
-    optimizer = make_optimizer(network, TrainConfig(data="digits", weight_decay=0.1))
+    let_learn(network, heads_that_learn(network, [head]))
+    config = TrainConfig(data="digits", weight_decay=0.1)
+    optimizer = make_optimizer(network, config)
     x, y = batch()
     Step.of(PLAIN)(network, optimizer, x, y)
     changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {f"{head}.weight", f"{head}.bias"}
-    freeze_body(network.train(), [head], frozen=False)
+    let_learn(network.train(), body_that_learns(network, config))
     assert all(p.requires_grad for p in network.parameters())
 
 

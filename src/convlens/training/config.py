@@ -88,7 +88,10 @@ class TrainConfig:
     recompute: bool = _option(False, "Recompute activations in the backward pass, to save memory.")
     probe: bool = _option(False, "Fit the last layer first, by logistic regression on the network's features.")
     freeze_epochs: int = _option(0, "Number of epochs in which only the last layer is trained.")
-    layer_decay: float = _option(1.0, "Learning rate of each stage relative to the stage after it.")
+    layer_decay: float = _option(
+        1.0,
+        "Learning rate of each stage relative to the stage after it; a stage below a tenth of the last does not learn.",
+    )
     teacher: str | None = _option(None, "Run folder of a teacher network (distillation).")
     teacher_share: float = _option(0.5, "Share of the loss that compares with the teacher.")
     temperature: float = _option(2.0, "Temperature of the comparison with the teacher.")

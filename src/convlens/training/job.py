@@ -21,7 +21,7 @@ from convlens.training.features import Body
 from convlens.training.frozen import Frozen, frozen_part
 from convlens.training.material import Material, Say, gather
 from convlens.training.memory import parts_that_fit
-from convlens.training.optimisers import make_optimizer
+from convlens.training.optimisers import body_that_learns, let_learn, make_optimizer
 from convlens.training.speed.choosing import choose_numerics
 from convlens.training.speed.numerics import Chosen, Numerics, lay_out
 from convlens.training.speed.trial import in_parts_that_fit, try_step
@@ -159,6 +159,7 @@ def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
         first = replace(config, tune=False)
         found = choose_numerics(material.network, batch.images, batch.labels, first, material.step, steps=0, say=say)
         return replace(found, features=features)
+    let_learn(material.network, body_that_learns(material.network, config))  # what does not learn costs no time
     predicted, needed, free = parts_that_fit(material.network, batch.images, config)
     if predicted > config.accumulate:
         say(

@@ -14,7 +14,7 @@ from convlens.runs.weights import save_weights
 from convlens.training.features import Features
 from convlens.training.job import Job
 from convlens.training.memory import is_out_of_memory
-from convlens.training.optimisers import freeze_body, set_rate
+from convlens.training.optimisers import body_that_learns, heads_that_learn, let_learn, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
 from convlens.training.selection import improves, keeps
@@ -45,7 +45,8 @@ def fit(
             if until is not None and state.epoch >= until:
                 return 0
             network.train()
-            freeze_body(network, job.heads, frozen=_is_frozen(job, state))
+            frozen = _is_frozen(job, state)
+            let_learn(network, heads_that_learn(network, job.heads) if frozen else body_that_learns(network, config))
             learning, source = _learning(job, state)
             learning = team.learning(learning)
             for batch in source.epoch(state.epoch, start_step=state.step, device=job.device):

@@ -9,6 +9,9 @@ from torch import nn
 from convlens.training.config import TrainConfig
 from convlens.training.lamb import Lamb
 
+LEAST_SCALE = 0.1
+"""A stage whose rate is less than this part of the last one's does not learn: it would cost more than it gives."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -18,15 +21,13 @@ class Stage:
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build the optimiser that the configuration names over all parameters of a network.
+    """Build the optimiser that the configuration names over the parameters of a network.
 
     Each group has a `scale`, by which its learning rate is that of the schedule: with `layer_decay` below 1 the earlier
-    stages learn more slowly.
+    stages learn more slowly, and the earliest not at all.
     """
     groups = []
-    found = stages(network) if config.layer_decay < 1 else [Stage((network,))]
-    for depth, stage in enumerate(found):
-        scale = config.layer_decay ** (len(found) - 1 - depth)
+    for stage, scale in learning_stages(network, config):
         for parameters, decay in zip(split_by_decay(*stage.modules), (config.decay, 0.0), strict=True):
             if parameters:
                 groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
@@ -63,26 +64,43 @@ def stages(network: nn.Module) -> list[Stage]:
     return found or [Stage((network,))]
 
 
-def freeze_body(network: nn.Module, heads: Sequence[str], *, frozen: bool) -> None:
-    """Let only the heads learn, or all; the norms of a frozen body keep their statistics.
+def learning_stages(network: nn.Module, config: TrainConfig) -> list[tuple[Stage, float]]:
+    """The stages that learn, first to last, each with its rate relative to the last one's."""
+    if config.layer_decay == 1:
+        return [(Stage((network,)), 1.0)]
+    found = stages(network)
+    scaled = [(stage, config.layer_decay ** (len(found) - 1 - depth)) for depth, stage in enumerate(found)]
+    return [(stage, scale) for stage, scale in scaled if scale >= LEAST_SCALE]
+
+
+def body_that_learns(network: nn.Module, config: TrainConfig) -> list[nn.Module]:
+    """The modules that learn once the body may."""
+    return [module for stage, _ in learning_stages(network, config) for module in stage.modules]
+
+
+def heads_that_learn(network: nn.Module, heads: Sequence[str]) -> list[nn.Module]:
+    """The modules that learn while the body is frozen.
 
     Args:
-        network: in training mode.
-        heads: names of the modules that go on learning; where they have nothing to learn, such as the fixed bitmaps of
-            LeNet-5 of 1998, the last layer that has.
-        frozen: whether the rest is frozen.
+        network: that they are of.
+        heads: their names; where they have nothing to learn, such as the fixed bitmaps of LeNet-5 of 1998, the last
+            layer that has is taken.
     """
     learning = [network.get_submodule(head) for head in heads]
-    if not any(True for head in learning for _ in head.parameters()):
-        learning = [module for module in network.modules() if any(True for _ in module.parameters(recurse=False))][-1:]
-    kept = {id(parameter) for head in learning for parameter in head.parameters()}
-    in_heads = {id(module) for head in learning for module in head.modules()}
+    if any(True for head in learning for _ in head.parameters()):
+        return learning
+    return [module for module in network.modules() if any(True for _ in module.parameters(recurse=False))][-1:]
+
+
+def let_learn(network: nn.Module, modules: Sequence[nn.Module]) -> None:
+    """Let only some modules of a network in training mode learn; the norms of the others keep their statistics."""
+    learning = {id(parameter) for module in modules for parameter in module.parameters()}
+    inside = {id(module) for each in modules for module in each.modules()}
     for parameter in network.parameters():
-        parameter.requires_grad_(not frozen or id(parameter) in kept)
-    if frozen:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module) not in in_heads:
-                module.eval()
+        parameter.requires_grad_(id(parameter) in learning)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module) not in inside:
+            module.eval()
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
