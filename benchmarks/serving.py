@@ -77,7 +77,7 @@ def made_run(network: str, folder: Path) -> tuple[Path, bytes]:
     from convlens.data import open_dataset
     from convlens.images import Preprocessing
     from convlens.runs.environment import versions
-    from convlens.runs.weights import save_weights
+    from convlens.runs.run_weights import save_weights
 
     digits = open_dataset("digits")
     if network == "lenet5":

@@ -21,7 +21,7 @@ from convlens import networks, runs
 from convlens.artifacts import FORMATS
 from convlens.errors import ConvlensError
 from convlens.runs.environment import versions
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 from convlens.training.state import State, load_checkpoint, save_checkpoint
 
 

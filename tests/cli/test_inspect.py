@@ -12,7 +12,7 @@ from convlens import runs
 from convlens.cli.main import main
 from convlens.images import Preprocessing
 from convlens.runs.environment import versions
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 
 NET = """
 import torch

@@ -44,7 +44,7 @@ def test_the_smallest_size_on_the_card_is_the_smallest_that_works_in_training(na
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_2012", "vgg11", "googlenet"])
 def test_below_the_smallest_size_the_layers_themselves_fail(name, monkeypatch):
-    monkeypatch.setattr("convlens.networks.geometry._sizes_are_symbols", lambda _: True)
+    monkeypatch.setattr("convlens.networks.size_checks._sizes_are_symbols", lambda _: True)
     height, width = card(name).smallest_size
     with torch.device("meta"):
         network = create(name).eval()

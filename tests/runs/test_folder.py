@@ -9,7 +9,7 @@ from convlens import networks, runs
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 from convlens.runs.environment import versions
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 
 
 def describe(classes=("кошка", "dog"), network_classes=2):

@@ -15,7 +15,7 @@ from convlens.explaining import Explainer
 from convlens.images import Preprocessing
 from convlens.predicting import torch_predictor
 from convlens.runs.environment import versions
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 from convlens.serving.listening import bind
 from convlens.serving.server import make_server
 from convlens.serving.service import Loaded

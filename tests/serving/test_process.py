@@ -16,7 +16,7 @@ import torch
 
 from convlens import runs
 from convlens.cli.main import main
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 
 from .conftest import field, png, wait_until
 

@@ -10,7 +10,7 @@ from convlens import networks, runs
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.images import ImageError
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 from convlens.training import TrainConfig, job, memory, trouble
 from convlens.training.progress import Silence
 from convlens.training.step import Step
@@ -275,7 +275,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path, monkeypatch, cap
     def refuse(*_args, **_keywords):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/train")
 
-    monkeypatch.setattr("convlens.runs.folder._unused", refuse)
+    monkeypatch.setattr("convlens.runs.run_folder._unused", refuse)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--network", "lenet5", "--epochs", "1", "--no-tune", "--quiet"]) == 2
     assert "Permission denied (runs/train); choose another folder" in capsys.readouterr().err

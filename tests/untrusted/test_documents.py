@@ -6,8 +6,8 @@ import torch
 from convlens.plain_yaml import read_yaml
 from convlens.untrusted.documents import read_document, to_yaml
 from convlens.untrusted.pickles import load_pickle, write_sealed
-from convlens.untrusted.reading import UntrustedFileError, read_whole
 from convlens.untrusted.sealing import BLANK, check_seal, seal
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 
 @pytest.mark.parametrize(

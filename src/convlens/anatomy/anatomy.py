@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from convlens.anatomy.memory import InferenceMemory, inference_memory
+from convlens.anatomy.inference_memory import InferenceMemory, inference_memory
+from convlens.anatomy.module_tree import ModuleNode, tree_of
 from convlens.anatomy.receptive import ReceptiveField, ReceptiveFields
 from convlens.anatomy.rows import Row, rows_of
 from convlens.anatomy.training_memory import TrainingMemory, training_memory
-from convlens.anatomy.tree import ModuleNode, tree_of
 from convlens.errors import ConvlensError
 from convlens.graph import Graph
 from convlens.graph.structure import refs

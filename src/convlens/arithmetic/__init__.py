@@ -2,10 +2,10 @@
 
 from convlens.arithmetic import animation, geometry, grids, kernels, routes
 from convlens.arithmetic.convolution import conv2d
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.lagging import Lag, Slide, lags
 from convlens.arithmetic.padding import pad
 from convlens.arithmetic.pooling import avg_pool2d, max_pool2d
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.signals import autocorrelate, convolve, correlate
 from convlens.arithmetic.stepping import pool_steps, steps, transposed_steps
 from convlens.arithmetic.transposed import conv_transpose2d

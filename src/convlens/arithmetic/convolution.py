@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.padding import pad
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.sliding import Padding, Pair, Sliding, sliding
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 
 
 def sum_dtypes(*arrays: NDArray[Any], dtype: DTypeLike | None = None) -> tuple[np.dtype[Any], np.dtype[Any]]:

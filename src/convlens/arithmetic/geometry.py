@@ -1,6 +1,6 @@
 """Sizes and costs of a layer, one axis at a time: every function is its formula."""
 
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.errors import unknown_name
 
 # One axis: the same on both sides, (before, after), or a rule.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 
 LECTURE_INPUT = "3 3 2 1 0 / 0 0 1 3 1 / 3 1 2 2 3 / 2 0 0 2 2 / 2 0 0 0 1"
 LECTURE_KERNEL = "0 1 2 / 2 2 0 / 0 1 2"

@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.signals import convolve, correlate
 from convlens.arithmetic.stepping import OPERATIONS
 from convlens.arithmetic.walk import plain

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.geometry import dilated_extent, pooled_size
 from convlens.arithmetic.padding import NO_SOURCE, Sides, gather, sources
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.sliding import Pair, Sliding, sliding, windows
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from convlens.arithmetic.convolution import conv2d
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.padding import pad
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.sliding import Padding, Pair, sliding, windows
 
 Array = NDArray[Any]

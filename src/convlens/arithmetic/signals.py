@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.errors import unknown_name
 
 Mode = Literal["full", "same", "valid"]

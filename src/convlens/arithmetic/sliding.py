@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.geometry import axis_padding, dilated_extent, output_size
 from convlens.arithmetic.padding import Sides, two_sides
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | Sides | str

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from convlens.arithmetic.convolution import direct_sum, prepared
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.geometry import dilated_extent
 from convlens.arithmetic.padding import NO_SOURCE, Sides, gather, sources
 from convlens.arithmetic.pooling import maxima, means, tile
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.sliding import Padding, Pair
 from convlens.arithmetic.transposed import PreparedTransposed, conv_transpose2d, prepared_transposed
 from convlens.arithmetic.walk import Walk

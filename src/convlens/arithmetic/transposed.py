@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from convlens.arithmetic.convolution import checked_bias
 from convlens.arithmetic.dtypes import sum_dtypes
-from convlens.arithmetic.errors import ArithmeticSettingError
 from convlens.arithmetic.geometry import dilated_extent, transposed_size
 from convlens.arithmetic.padding import Sides
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.sliding import Pair, Sliding, pair, sliding
 
 

@@ -9,9 +9,9 @@ from convlens.artifacts.probes import Probe
 from convlens.artifacts.sealed import read_sealed
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Engine, Precision, TorchEngine
-from convlens.untrusted.reading import UntrustedFileError
 from convlens.untrusted.sealing import NAME
 from convlens.untrusted.tensors import load_tensors, read_texts, write_sealed
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,8 +17,8 @@ from convlens.images import Preprocessing
 from convlens.predicting.openvino_core import openvino_core
 from convlens.predicting.tensor_names import IMAGE, INPUT, OUTPUT, PREPROCESSING
 from convlens.predicting.untracked import untracked
-from convlens.untrusted.reading import read_whole
 from convlens.untrusted.sealing import seal
+from convlens.untrusted.untrusted_bytes import read_whole
 
 PLACE = "::"  # between the module that an operation was recorded in and its own name
 _ROOM = "convlens"  # where in the model's rt_info the manifest lies

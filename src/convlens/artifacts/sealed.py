@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from convlens.artifacts.manifest import PREFIX, ArtifactError
-from convlens.untrusted.reading import UntrustedFileError, read_whole
 from convlens.untrusted.sealing import check_seal
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 
 def read_sealed(path: Path) -> bytes:

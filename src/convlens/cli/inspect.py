@@ -102,7 +102,7 @@ def inspect(
         _put(_field(sheet, opened, shapes, at, _numbers(unit), input_, effective, image, figure, json_), out)
         return 0
     if figure is not None:
-        from convlens.anatomy.figures import draw_network
+        from convlens.anatomy.anatomy_figures import draw_network
 
         draw_network(sheet, figure, depth=1 if depth is None else max(depth, 1))
     planned = {} if training is None else {training: sheet.training(training)}
@@ -225,7 +225,7 @@ def _field(
         content["effective"] = measured.to_dict()
         text += f"\n{measured}"
     if figure is not None:
-        from convlens.anatomy.figures import draw_field
+        from convlens.anatomy.anatomy_figures import draw_field
 
         draw_field(field, figure, image=picture, effective=measured)
     return json.dumps(content, indent=2, ensure_ascii=False) if json_ else text

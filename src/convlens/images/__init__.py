@@ -1,8 +1,8 @@
 """Files to image tensors, and the one definition of preprocessing."""
 
-from convlens.images.formats import FORMATS as FORMATS
-from convlens.images.formats import SUFFIXES as SUFFIXES
-from convlens.images.formats import UNREAD_SUFFIXES as UNREAD_SUFFIXES
+from convlens.images.image_formats import FORMATS as FORMATS
+from convlens.images.image_formats import SUFFIXES as SUFFIXES
+from convlens.images.image_formats import UNREAD_SUFFIXES as UNREAD_SUFFIXES
 from convlens.images.pictures import GRAY_WEIGHTS as GRAY_WEIGHTS
 from convlens.images.pictures import as_gray as as_gray
 from convlens.images.pictures import from_pillow as from_pillow

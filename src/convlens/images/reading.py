@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from convlens.errors import ConvlensError
-from convlens.images.formats import FORMATS, LATE_FORMATS, late_format
+from convlens.images.image_formats import FORMATS, LATE_FORMATS, late_format
 from convlens.images.pictures import from_pillow, orientation
 from convlens.images.tiff import refuse_ambiguous
 

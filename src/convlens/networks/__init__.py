@@ -15,12 +15,12 @@ from convlens.networks.scaling import Scale, compound_scale
 if TYPE_CHECKING:
     from convlens.networks.amoebanet import amoebanet_b as amoebanet_b
     from convlens.networks.amoebanet import amoebanet_d as amoebanet_d
+    from convlens.networks.convolutional_heads import fully_convolutional as fully_convolutional
     from convlens.networks.efficientnet import scale_efficientnet as scale_efficientnet
     from convlens.networks.inception import Inception as Inception
     from convlens.networks.inception import InceptionNaive as InceptionNaive
     from convlens.networks.inception import InceptionWidths as InceptionWidths
     from convlens.networks.observation import activations as activations
-    from convlens.networks.sliding import fully_convolutional as fully_convolutional
 
 # imported when first used, so that cards can be read without torch
 _WITH_TORCH = {

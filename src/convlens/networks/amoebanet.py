@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from convlens.errors import ConvlensError
 from convlens.networks.amoebanet_cells import EPS, NORMAL_B, NORMAL_D, REDUCTION_B, REDUCTION_D, Cell, CellPlan
 from convlens.networks.families import Builder, Family, Request
-from convlens.networks.geometry import check_smallest
 from convlens.networks.outputs import WithAuxiliary
+from convlens.networks.size_checks import check_smallest
 
 STEM, SMALLEST = 32, (3, 3)
 AUXILIARY_SCALE, AUXILIARY_WEIGHT = 0.4, 0.4

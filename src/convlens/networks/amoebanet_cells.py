@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from convlens.networks.padding import SamePadding
+from convlens.networks.same_padding import SamePadding
 
 EPS = 0.001  # of every batch norm, TensorFlow's; its momentum of 0.9997 is left out, for it suits very long trainings
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from convlens.errors import ConvlensError
 from convlens.untrusted.pickles import load_pickle
-from convlens.untrusted.reading import UntrustedFileError, read_whole
 from convlens.untrusted.tensors import load_tensors
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 # What training scripts wrap around the entries: a dictionary of them, and modules around the network.

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from convlens.images import Preprocessing
 from convlens.networks.families import Family, Request
-from convlens.networks.geometry import check_smallest
 from convlens.networks.inception import AuxiliaryHead, Inception, InceptionWidths, convolution, initialise
 from convlens.networks.outputs import WithAuxiliary
+from convlens.networks.size_checks import check_smallest
 
 # Table 1: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj
 TABLE_1 = {

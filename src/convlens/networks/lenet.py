@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from convlens.networks.families import Family, Request
-from convlens.networks.geometry import check_exact
+from convlens.networks.size_checks import check_exact
 
 
 class LeNet5(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convlens.networks.bitmaps import codes
 from convlens.networks.families import Family, Request
-from convlens.networks.geometry import check_exact
+from convlens.networks.size_checks import check_exact
 
 # Table I: which maps of S2 each map of C3 sees. Six see three neighbours, nine see four, the last sees all.
 C3_THREE = ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from convlens.networks.padding import SamePadding
+from convlens.networks.same_padding import SamePadding
 from convlens.networks.scaling import round_width
 
 

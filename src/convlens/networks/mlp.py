@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from convlens.networks.families import Family, Request
-from convlens.networks.geometry import check_exact
+from convlens.networks.size_checks import check_exact
 
 
 class MLP(nn.Module):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from convlens.networks.families import Family, Request
-from convlens.networks.geometry import check_smallest
+from convlens.networks.size_checks import check_smallest
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 

@@ -1,7 +1,7 @@
 """The run folder: write, read, validate."""
 
 from convlens.runs.description import DataSummary, Description, NetworkChoice, RunError
-from convlens.runs.folder import RunFolder, Which, create_folder, is_run, open_folder, read_folder
+from convlens.runs.run_folder import RunFolder, Which, create_folder, is_run, open_folder, read_folder
 
 __all__ = [
     "DataSummary",

@@ -10,7 +10,7 @@ import torch
 from convlens.data import Batch, Loader
 from convlens.evaluation import Evaluation, summarise
 from convlens.runs import Which
-from convlens.runs.weights import save_weights
+from convlens.runs.run_weights import save_weights
 from convlens.training.features import Features
 from convlens.training.job import Job
 from convlens.training.memory import is_out_of_memory

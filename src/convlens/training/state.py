@@ -10,8 +10,8 @@ import torch
 from convlens import files
 from convlens.runs import RunError
 from convlens.untrusted.pickles import load_pickle, write_sealed
-from convlens.untrusted.reading import UntrustedFileError, read_whole
 from convlens.untrusted.sealing import check_seal
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 _FORMAT = 1
 

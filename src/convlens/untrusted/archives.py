@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from convlens.untrusted.reading import UntrustedFileError
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 _MOST_MEMBERS = 100_000
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from convlens import plain_yaml
-from convlens.untrusted.reading import UntrustedFileError, read_whole
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 _MOST_BYTES = 10_000_000
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from convlens.untrusted.archives import checked_list
-from convlens.untrusted.reading import UntrustedFileError
 from convlens.untrusted.sealing import BLANK, NAME, seal
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 
 def write_sealed(content: Any) -> bytes:

@@ -8,7 +8,7 @@ can seal it again, so that a sealed file is still a file from elsewhere.
 import hashlib
 import re
 
-from convlens.untrusted.reading import UntrustedFileError
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 NAME = "seal"
 BLANK = "0" * 64

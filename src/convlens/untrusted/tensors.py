@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlens.untrusted.reading import UntrustedFileError, read_whole
 from convlens.untrusted.sealing import BLANK, NAME, check_seal, seal
+from convlens.untrusted.untrusted_bytes import UntrustedFileError, read_whole
 
 if TYPE_CHECKING:
     import torch

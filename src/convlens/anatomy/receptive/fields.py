@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.field import Field
 from convlens.anatomy.receptive.fixed import without_fixed
-from convlens.anatomy.receptive.reading import Map, checked_unit, each, everywhere, in_order, map_of, pattern, region
+from convlens.anatomy.receptive.region_reading import (
+    Map,
+    checked_unit,
+    each,
+    everywhere,
+    in_order,
+    map_of,
+    pattern,
+    region,
+)
 from convlens.anatomy.receptive.result import ReceptiveField
 from convlens.anatomy.receptive.trace import Trace
 from convlens.errors import ConvlensError, unknown_name

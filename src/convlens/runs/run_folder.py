@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from convlens import files, networks
 from convlens.runs.description import Description, RunError
 from convlens.untrusted.documents import read_document, to_yaml
-from convlens.untrusted.reading import UntrustedFileError
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ class RunFolder:
         Raises:
             RunError: if the weights are missing, truncated, or of another network.
         """
-        from convlens.runs.weights import load_weights
+        from convlens.runs.run_weights import load_weights
 
         network = self.build_network()
         load_weights(network, self.weights_path(which))
@@ -162,7 +162,7 @@ def open_folder(path: str | Path, *, weights: bool = True) -> RunFolder:
     """
     folder = read_folder(path)
     if weights:
-        from convlens.runs.weights import check_weights
+        from convlens.runs.run_weights import check_weights
 
         check_weights(folder)
     return folder

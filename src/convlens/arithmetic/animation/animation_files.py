@@ -6,7 +6,7 @@ from convlens.arithmetic.animation.gif import write_gif
 from convlens.arithmetic.animation.page import page
 from convlens.arithmetic.animation.scene import scene
 from convlens.arithmetic.animation.svg import svg
-from convlens.arithmetic.errors import ArithmeticSettingError
+from convlens.arithmetic.setting_error import ArithmeticSettingError
 from convlens.arithmetic.walk import Walk
 from convlens.errors import unknown_name
 from convlens.files import replacing, write_text

@@ -9,11 +9,11 @@ from torch import nn
 
 from convlens import files
 from convlens.runs.description import RunError
-from convlens.untrusted.reading import UntrustedFileError
 from convlens.untrusted.tensors import read_sealed, read_shapes, write_sealed
+from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
 if TYPE_CHECKING:
-    from convlens.runs.folder import RunFolder
+    from convlens.runs.run_folder import RunFolder
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: str | Path) -> None:

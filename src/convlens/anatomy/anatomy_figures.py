@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convlens.anatomy.module_tree import ModuleNode
 from convlens.anatomy.quantities import count
-from convlens.anatomy.tree import ModuleNode
 from convlens.errors import ConvlensError
 from convlens.files import replacing
 
