@@ -45,17 +45,23 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+# options that may stand without a value, which the parser does not know -> the value that they then get
+_ALONE = {("explore", "--lecture"): ":ours"}
+_ALONE |= {(command, "--ray"): "auto" for command in ("predict",)}
+
+
 def known_words(words: list[str]) -> list[str]:
     """The words as the parser knows them.
 
-    `explore --lecture` may stand without a file: it then gets `:ours`. A lone - is the standard input.
+    Options such as `--ray` may stand without a value and then get their usual one. A lone - is the standard input.
     """
     words = ["/dev/stdin" if word == "-" else word for word in words]
-    if words[:1] == ["explore"] and "--lecture" in words:
-        after = words.index("--lecture") + 1
-        if after == len(words) or words[after].startswith("-"):
-            return [*words[:after], ":ours", *words[after:]]
-    return words
+    known = []
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        known.append(word)
+        if following.startswith("-") and (words[0], word) in _ALONE:
+            known.append(_ALONE[words[0], word])
+    return known
 
 
 def build_app(asked: str = "") -> App:

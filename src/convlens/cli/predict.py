@@ -4,16 +4,18 @@ import csv
 import io
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from convlens.classifiers import Classifier
-    from convlens.predicting import Answering, FilePrediction
+    from convlens.predicting import FilePrediction
+    from convlens.predicting.bulk import Summary
     from convlens.predicting.inputs import Input
 
 
@@ -33,6 +35,7 @@ def predict(
     csv_: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     out: str | None = None,
+    ray: str | None = None,
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -64,6 +67,8 @@ def predict(
             file.
         json_: Print the result as JSON and nothing else; --json answers.json writes it to that file.
         out: File to write the answers to: .parquet, .csv or .jsonl. Memory stays bounded for any number of images.
+        ray: Predict on a Ray cluster, with --out: host:port of its head node. Without a value: the cluster of this
+            machine, or a new one on this machine.
         map_: Folder for heat maps of each image's classes; not available for artifacts.
         quiet: Show no progress.
     """
@@ -71,12 +76,15 @@ def predict(
     from convlens.cli.bar import bar
     from convlens.errors import ConvlensError
     from convlens.predicting import predict_inputs
+    from convlens.predicting.bulk import predict_to_file
 
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
     paths, target = _without_target(paths, ".csv" if csv_ else ".json" if json_ else None)
     if out is not None and (csv_ or json_ or map_ is not None):
         raise ConvlensError("--out goes without --csv, --json and --map; its suffix says how answers are written")
+    if ray is not None and out is None:
+        raise ConvlensError("--ray writes its answers to a file; add --out answers.parquet")
     inputs = _asked_about(paths) if out is None else []
     named = read_class_names(classes) if classes else None
     found = resolve(source, weights=weights, classes=named, trained=True)
@@ -84,10 +92,17 @@ def predict(
         if _STANDARD_INPUT in paths:
             raise ConvlensError("--map draws files, and - is what is piped in; name the files")
         found.network  # noqa: B018 - without one there is nothing to slide, which is said before anything is answered
-    predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
+    if ray is not None:
+        from convlens.cluster.bulk_predictions import predict_on_ray
+        from convlens.cluster.shipment import ship
+
+        job = partial(predict_on_ray, ship(found, runtime=runtime, device=device, weights=weights), address=ray)
+    else:
+        predictor = found.predictor(runtime=runtime, threads=threads, device=device, batch=batch)
+        job = partial(predict_to_file, predictor)
     if out is not None:
-        asked = {"network": found.fingerprint, "runtime": predictor.runtime, "precision": predictor.precision}
-        return _predict_to_file(predictor, paths, out, asked=asked, top=top, batch=batch, quiet=quiet)
+        asked = {"network": found.fingerprint, "runtime": runtime or "its own"}
+        return _predict_to_file(partial(job, paths, out, asked=asked, top=top, batch=batch), out, quiet)
     with bar("predicting", quiet) as on_progress:
         answers = predict_inputs(predictor, inputs, top=top, batch=batch, on_progress=on_progress)
     if map_ is not None:
@@ -101,22 +116,12 @@ def predict(
     return 1 if any(answer.error for answer in answers) else 0
 
 
-def _predict_to_file(
-    predictor: "Answering",
-    sources: "Sequence[str]",
-    out: str,
-    *,
-    asked: "Mapping[str, str]",
-    top: int,
-    batch: int,
-    quiet: bool,
-) -> int:
+def _predict_to_file(job: "Callable[..., Summary]", out: str, quiet: bool) -> int:
     from convlens.cli.bar import bar
-    from convlens.predicting.bulk import predict_to_file
 
     try:
         with bar("predicting", quiet) as on_progress:
-            done = predict_to_file(predictor, sources, out, asked=asked, top=top, batch=batch, on_progress=on_progress)
+            done = job(on_progress=on_progress)
     except KeyboardInterrupt:
         print(f"convlens: interrupted; the same command goes on from what {out}.parts holds", file=sys.stderr)
         raise
