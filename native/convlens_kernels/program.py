@@ -48,9 +48,10 @@ def step_macs(step: Description, tensors: Sequence[Description]) -> float:
 
 def measure_peak(dtype: str = "float32", seconds: float = 0.2) -> float:
     """Multiply-accumulates a second that one core of this processor reaches in registers."""
-    if dtype not in ("float32", "bfloat16"):
-        raise ValueError(f'dtype must be "float32" or "bfloat16", not {dtype!r}')
-    return float(_native.peak(dtype == "bfloat16", seconds))
+    types = ("float32", "bfloat16", "int8")
+    if dtype not in types:
+        raise ValueError(f'dtype must be "float32", "bfloat16" or "int8", not {dtype!r}')
+    return float(_native.peak(types.index(dtype), seconds))
 
 
 def aligned_bytes(size: int) -> npt.NDArray[np.uint8]:

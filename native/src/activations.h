@@ -64,7 +64,7 @@ INLINE Vec activate(Vec x, const Finish& finish) {
     }
 }
 
-static __attribute__((noinline)) void activate_buffer(float* values, int vectors, const Finish& finish) {
+[[maybe_unused]] static __attribute__((noinline)) void activate_buffer(float* values, int vectors, const Finish& finish) {
     for (int i = 0; i < vectors; i++) store(values + i * 16, activate(load(values + i * 16), finish));
 }
 
@@ -98,6 +98,21 @@ INLINE void activate_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
         activate_buffer(buffer, Rows * Vectors, finish);
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = load(buffer + (m * Vectors + v) * 16);
+    }
+}
+
+// As the finish says; from a row of the tile to the next, `step` bytes.
+template <int Rows, int Columns> INLINE void store_tile(Vec (&sums)[Rows][Columns], const Finish& finish, char* out, size_t step) {
+    if (finish.stored == Type::float32) {
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++) store((float*)(out + q * step) + i * 16, sums[q][i]);
+    } else if (finish.stored == Type::bfloat16) {
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++) Element<BFloat16>::store((BFloat16*)(out + q * step) + i * 16, sums[q][i]);
+    } else {
+        const Vec scale = splat(finish.inverse_scale), zero_point = splat(finish.zero_point);
+        UNROLL for (int q = 0; q < Rows; q++)
+            UNROLL for (int i = 0; i < Columns; i++) Element<Quantised>::store((Quantised*)(out + q * step) + i * 16, fma(sums[q][i], scale, zero_point));
     }
 }
 

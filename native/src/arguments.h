@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-enum class Type { float32, bfloat16, uint8 };
+enum class Type { float32, bfloat16, uint8 };  // tables of kernels have this order
 inline size_t size_of(Type type) { return type == Type::float32 ? 4 : type == Type::bfloat16 ? 2 : 1; }
 
 constexpr int kBlock = 16;  // channels that lie side by side
@@ -18,7 +18,11 @@ struct Finish {
     float low, high;              // none, relu and relu6 are a clamp
     float slope = 0;              // leaky_relu
     bool residual_after = false;  // add the residual after the activation
-    bool coarse = false;          // the result is rounded to bfloat16: a cheaper exponential will do
+    bool coarse = false;          // the result is rounded to bfloat16 or uint8: a cheaper exponential will do
+    Type stored = Type::float32;  // how the result lies in memory
+    float inverse_scale = 1, zero_point = 0;  // of a result in uint8
+    Type residual = Type::float32;
+    float residual_scale = 1, residual_zero_point = 0;  // of a residual in uint8
 };
 
 // A tile of a product: `rows` pixels times `vectors` blocks of output channels. The input of block i (16 channels at one tap of the
@@ -29,14 +33,14 @@ struct TileArguments {
     int full_blocks;         // of 16 channels
     int tail_blocks, tail_channels;  // then these, of fewer channels
     const char* weights;     // [block][channel / kStep][vector][16][kStep]
-    const float* bias;       // vectors * 16
+    const float* bias;       // vectors * 16; where the sums are whole numbers, then as many factors that make them real
     char* out;
     size_t out_block;        // bytes from a block of output channels to the next
     const char* residual;    // as out, or null
+    size_t residual_block;   // bytes
     float* pool;             // vectors * 16 sums to add to, or null
     const Finish* finish;
     bool store;              // false: only the pool is wanted
-    bool out_float;          // store float32, whatever the element
 };
 using Tile = void (*)(const TileArguments&);
 
@@ -57,7 +61,6 @@ struct DepthwiseArguments {
     size_t out_row;         // bytes from an output row to the next
     float* pool;            // 16 sums, or null
     const Finish* finish;
-    bool out_float;
     // for the kernel of any size
     int kernel_height, kernel_width, column_step, dilation_width, columns;
 };
@@ -99,7 +102,7 @@ struct Kernels {
     const char* name;
     int most_columns;                // of a depthwise tile
     int most_rows[kMaxVectors + 1];  // rows of the largest tile of so many vectors; 0: no such tile
-    Tile tile[2][kMaxVectors + 1][kMaxRows + 1];        // [bfloat16][vectors][rows]
+    Tile tile[3][kMaxVectors + 1][kMaxRows + 1];        // [type of the input][vectors][rows]
     PlanarTile planar[kMaxVectors + 1][kMaxRows + 1];
     DepthwiseTile depthwise[4][2][kMaxColumns + 1][2];  // [kernel / 2][stride - 1][columns][output rows - 1]; kernel 3, 5, 7
     DepthwiseTile depthwise_any;
@@ -109,6 +112,9 @@ struct Kernels {
     void (*max_pool)(const PoolArguments&, Type);
     void (*average_pool)(const PoolArguments&, Type);
     void (*convert)(const char* x, Type from, char* y, Type to, size_t count);
+    // sixteen channels of every `step`-th pixel, times their gate (or null), to whole numbers and back
+    void (*quantise)(const char* x, Type from, size_t step, const float* gate, float inverse_scale, float zero_point, char* y, size_t pixels);
+    void (*dequantise)(const char* x, float scale, float zero_point, char* y, Type to, size_t pixels);
     void (*scale_blocks)(const char* x, const float* gate, char* y, size_t pixels, Type);  // one block of channels times its gate
     void (*scale_weights[2])(const char* weights, int steps, int vectors, const float* gate, char* out);  // [bfloat16] a panel, each step by its channels' gate
     void (*add_pixels)(const char* x, size_t pixels, float* sums, Type);   // sums of one block over pixels
@@ -123,10 +129,11 @@ struct Kernels {
     // every `stride`-th number, for the first layer
     void (*gather_float)(const float* x, int stride, float* y, int count);
     void (*gather_bytes)(const uint8_t* x, int stride, float* y, int count);
-    double (*peak[2])(long rounds);  // multiply-accumulates done
+    double (*peak[3])(long rounds);  // [type of the input] multiply-accumulates done
 };
 
 const Kernels& kernels_portable();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+const Kernels& kernels_avx512vnni();
 const Kernels& kernels_avx512bf16();

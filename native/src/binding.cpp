@@ -93,6 +93,11 @@ void take_activation(Fields& fields, const char* field, Activation& out) {
     out = (Activation)(found - std::begin(kActivations));
 }
 
+void check_scale(float scale, int zero_point) {
+    check(scale > 1e-30f && scale < 1e30f, "scale: whole numbers need one, greater than 0");
+    check(zero_point >= 0 && zero_point <= 255, "zero_point must be 0 to 255");
+}
+
 Tensor tensor_from(nb::handle source) {
     Fields f(source);
     Tensor t;
@@ -104,6 +109,8 @@ Tensor tensor_from(nb::handle source) {
     f.take("dtype", dtype, "a string");
     f.take("space", space, "a string");
     f.take("offset", t.offset, "an integer of at least 0");
+    f.take("scale", t.scale, "a number");
+    f.take("zero_point", t.zero_point, "an integer");
     f.done();
     check(layout == "blocked" || layout == "nchw" || layout == "nhwc", "layout must be \"blocked\", \"nchw\" or \"nhwc\", not \"" + layout + "\"");
     t.layout = layout == "nchw" ? Layout::nchw : layout == "nhwc" ? Layout::nhwc : Layout::blocked;
@@ -112,6 +119,7 @@ Tensor tensor_from(nb::handle source) {
     t.type = dtype == "uint8" ? Type::uint8 : dtype == "bfloat16" ? Type::bfloat16 : Type::float32;
     check(space == "image" || space == "batch", "space must be \"image\" or \"batch\", not \"" + space + "\"");
     t.batch = space == "batch";
+    if (t.type == Type::uint8 && t.layout == Layout::blocked) check_scale(t.scale, t.zero_point);
     return t;
 }
 
@@ -152,6 +160,8 @@ Step step_from(nb::handle source) {
     f.take("k", s.k, real);
     f.take("epsilon", s.epsilon, real);
     f.take("value", s.value, real);
+    f.take("scale", s.scale, real);
+    f.take("zero_point", s.zero_point, number);
     f.take("kernel", s.kernel, pair);
     f.take("stride", s.stride, pair);
     f.take("dilation", s.dilation, pair);
@@ -170,6 +180,7 @@ Step step_from(nb::handle source) {
     f.take("count_include_pad", s.count_include_pad, truth);
     f.take("channels", s.channels, "a list of integers");
     f.done();
+    if (s.scale != 0) check_scale(s.scale, s.zero_point);
     return s;
 }
 
@@ -314,13 +325,13 @@ NB_MODULE(_native, m) {
     m.def("constant_bytes", [](nb::dict s, nb::handle t, const std::string& isa) { return layer_from(s, t, isa)->constant_bytes(); });
     m.def("step_macs", [](nb::dict s, nb::handle t) { return layer_from(s, t, "")->macs(); });
     m.def("pack", pack);
-    m.def("peak", [](bool bfloat16, double seconds) {
+    m.def("peak", [](int type, double seconds) {
         nb::gil_scoped_release release;
         const auto start = std::chrono::steady_clock::now();
         double best = 0;
         do {
             const auto before = std::chrono::steady_clock::now();
-            const double done = chosen().peak[bfloat16](20000);
+            const double done = chosen().peak[type](20000);
             best = std::max(best, done / std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count());
         } while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds);
         return best;

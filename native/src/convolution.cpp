@@ -1,6 +1,7 @@
 // Dense and grouped convolution as a product: a panel of output channels times tiles of pixels, directly on the blocked layout.
 // Where the input needs padding, a stride or a gate, a band of its rows is first copied (staged) the way the tiles want it: padded, columns sorted by their
 // place within the stride, so that the next pixel always lies sixteen channels further.
+// In int8 the tiles read whole numbers, either from x as it is or from a band that is brought to them while it is staged.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -19,17 +20,33 @@ struct Panel {
 class Convolution : public Layer {
    public:
     Convolution(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), element_(size_of(x_.type)) {
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels) {
         outputs_ = s.out_channels;
         taps_ = s.kernel[0] * s.kernel[1];
-        step_ = x_.type == Type::bfloat16 ? 2 : 1;
-        finish_ = make_finish(s.activation, s.slope, y_.type);
+        read_ = s.compute == "int8" ? Type::uint8 : x_.type;
+        element_ = size_of(read_);
+        step_ = read_ == Type::uint8 ? 4 : read_ == Type::bfloat16 ? 2 : 1;
+        finish_ = make_finish(s.activation, s.slope, y_);
         finish_.residual_after = s.residual_after;
+        if (s.residual >= 0) {
+            residual_ = tensors[s.residual];
+            finish_.residual = residual_.type;
+            finish_.residual_scale = residual_.scale;
+            finish_.residual_zero_point = (float)residual_.zero_point;
+        }
+        if (x_.type == Type::uint8) {
+            scale_ = x_.scale;
+            zero_point_ = x_.zero_point;
+        } else if (read_ == Type::uint8) {
+            check(s.scale > 0, "scale: a convolution in int8 whose x is no uint8 needs the scale that x is brought to");
+            scale_ = s.scale;
+            zero_point_ = s.zero_point;
+        }
         const bool plain = s.stride == std::array<int, 2>{1, 1} && s.padding == std::array<int, 4>{0, 0, 0, 0};
         flat_ = taps_ == 1 && plain;
         // the gate goes onto whatever there is less of: the weights, or the pixels while they are copied
-        scaled_weights_ = s.gate >= 0 && flat_ && s.groups == 1 && (size_t)blocks(outputs_) * kBlock < y_.pixels();
-        staged_ = !plain || (s.gate >= 0 && !scaled_weights_);
+        scaled_weights_ = s.gate >= 0 && flat_ && s.groups == 1 && (size_t)blocks(outputs_) * kBlock < y_.pixels() && read_ != Type::uint8;
+        staged_ = !plain || (s.gate >= 0 && !scaled_weights_) || read_ != x_.type;
         rows_ = flat_ ? 1 : y_.height;
         columns_ = flat_ ? (int)y_.pixels() : y_.width;
         choose_tile();
@@ -50,11 +67,23 @@ class Convolution : public Layer {
         const int in_group = x_.channels / s_.groups, out_group = outputs_ / s_.groups;
         const float* weight = need(arrays, "weight", {(size_t)outputs_, (size_t)in_group, (size_t)s_.kernel[0], (size_t)s_.kernel[1]}).data;
         const float* bias = optional_bias(arrays, "bias", outputs_);
+        const float* weight_scale = read_ == Type::uint8 ? need(arrays, "weight_scale", {(size_t)outputs_}).data : nullptr;
         std::memset(bytes, 0, constant_bytes());
         for (const Panel& p : panels_) {
             float* b = (float*)(bytes + p.bias);
-            for (int i = 0; i < p.vectors * kBlock; i++)
-                if (const int o = p.first * kBlock + i; bias && o < outputs_) b[i] = bias[o];
+            for (int i = 0; i < p.vectors * kBlock; i++) {
+                const int o = p.first * kBlock + i;
+                if (o >= outputs_) continue;
+                if (bias) b[i] = bias[o];
+                if (!weight_scale) continue;
+                // what the zero point adds to every sum is taken away beforehand
+                double sum = 0;
+                const size_t count = (size_t)in_group * taps_;
+                for (size_t k = 0; k < count; k++) sum += to_int8(weight[o * count + k], weight_scale[o]);
+                const double factor = (double)scale_ * weight_scale[o];
+                b[i] -= (float)(factor * zero_point_ * sum);
+                b[p.vectors * kBlock + i] = (float)factor;
+            }
             char* out = bytes + p.weights;
             for (int block = p.first_in; block < p.last_in; block++) {
                 const int lanes = block == p.last_in - 1 && p.tail ? p.tail_channels : kBlock;
@@ -65,7 +94,8 @@ class Convolution : public Layer {
                                 const int in = block * kBlock + c + u, within = in - o / out_group * in_group;
                                 if (o >= outputs_ || in >= x_.channels || within < 0 || within >= in_group) continue;
                                 const float w = weight[((size_t)o * in_group + within) * taps_ + tap];
-                                if (step_ == 2) *(uint16_t*)out = to_bfloat16(w);
+                                if (step_ == 4) *(int8_t*)out = to_int8(w, weight_scale[o]);
+                                else if (step_ == 2) *(uint16_t*)out = to_bfloat16(w);
                                 else *(float*)out = w;
                             }
             }
@@ -154,7 +184,7 @@ class Convolution : public Layer {
                 p.tail = p.tail_channels ? taps_ : 0;
                 p.full = (p.last_in - p.first_in) * taps_ - p.tail;
                 p.bias = at;
-                p.weights = at + sizeof(float) * kBlock * vectors;
+                p.weights = at + sizeof(float) * kBlock * vectors * (read_ == Type::uint8 ? 2 : 1);
                 const size_t steps = (size_t)p.full * kBlock / step_ + (size_t)p.tail * ((p.tail_channels + step_ - 1) / step_);
                 at = p.end = align64(p.weights + steps * vectors * 64);
                 panels_.push_back(p);
@@ -221,38 +251,46 @@ class Convolution : public Layer {
 
     void stage_pixels(const Frame& f, char* stage, int from, int to) const {
         const char* x = f.at(s_.x);
-        const float* gate = (const float*)f.at(s_.gate);
-        const size_t pixel = kBlock * element_;
-        for (int b = 0; b < x_.blocks(); b++)
-            kernels_.scale_blocks(x + b * x_.block_bytes() + from * pixel, gate + b * kBlock, stage + (size_t)b * (to - from) * pixel, to - from, x_.type);
+        const float* gate = s_.gate >= 0 ? (const float*)f.at(s_.gate) : nullptr;
+        const size_t pixel = kBlock * element_, x_pixel = kBlock * size_of(x_.type);
+        for (int b = 0; b < x_.blocks(); b++) {
+            const char* in = x + b * x_.block_bytes() + from * x_pixel;
+            char* out = stage + (size_t)b * (to - from) * pixel;
+            if (read_ != x_.type) quantise(in, 1, gate, b, out, to - from);
+            else kernels_.scale_blocks(in, gate + b * kBlock, out, to - from, x_.type);
+        }
+    }
+    void quantise(const char* in, int step, const float* gate, int block, char* out, size_t pixels) const {
+        kernels_.quantise(in, x_.type, step, gate ? gate + block * kBlock : nullptr, 1 / scale_, (float)zero_point_, out, pixels);
     }
 
     void stage_rows(const Frame& f, char* stage, int from, int to) const {
         const char* x = f.at(s_.x);
         const float* gate = s_.gate >= 0 ? (const float*)f.at(s_.gate) : nullptr;
-        const size_t pixel = kBlock * element_, line = staged_line();
+        const size_t pixel = kBlock * element_, x_pixel = kBlock * size_of(x_.type), line = staged_line();
         const int count = staged_rows(to - from), stride = s_.stride[1];
         for (int b = 0; b < x_.blocks(); b++)
             for (int r = 0; r < count; r++) {
                 char* out = stage + ((size_t)b * count + r) * line;
                 const int row = s_.kernel[0] == 1 ? (from + r) * s_.stride[0] - s_.padding[0] : from * s_.stride[0] + r - s_.padding[0];
                 if (row < 0 || row >= x_.height) {
-                    std::memset(out, 0, line);
+                    std::memset(out, zero_point_, line);
                     continue;
                 }
-                const char* in = x + b * x_.block_bytes() + (size_t)row * x_.width * pixel;
+                const char* in = x + b * x_.block_bytes() + (size_t)row * x_.width * x_pixel;
                 for (int phase : stage_phases_) {
                     // staged column j is column j * stride + phase - left of the map
                     const int shift = phase - s_.padding[2];
                     const int first = std::clamp(shift < 0 ? (-shift + stride - 1) / stride : 0, 0, stage_columns_);
                     const int last = std::clamp(x_.width - shift <= 0 ? 0 : (x_.width - 1 - shift) / stride + 1, first, stage_columns_);
-                    std::memset(out, 0, first * pixel);
-                    const char* source = in + ((ptrdiff_t)first * stride + shift) * (ptrdiff_t)pixel;
-                    if (stride == 1) std::memcpy(out + first * pixel, source, (last - first) * pixel);
+                    std::memset(out, zero_point_, first * pixel);
+                    const char* source = in + ((ptrdiff_t)first * stride + shift) * (ptrdiff_t)x_pixel;
+                    if (read_ != x_.type) quantise(source, stride, gate, b, out + first * pixel, last - first);
+                    else if (stride == 1) std::memcpy(out + first * pixel, source, (last - first) * pixel);
                     else
                         for (int j = first; j < last; j++, source += stride * pixel) std::memcpy(out + j * pixel, source, pixel);
-                    std::memset(out + last * pixel, 0, (stage_columns_ - last) * pixel);
-                    if (gate) kernels_.scale_blocks(out, gate + b * kBlock, out, stage_columns_, x_.type);
+                    std::memset(out + last * pixel, zero_point_, (stage_columns_ - last) * pixel);
+                    if (gate && read_ == x_.type) kernels_.scale_blocks(out, gate + b * kBlock, out, stage_columns_, x_.type);
                     out += stage_columns_ * pixel;
                 }
             }
@@ -283,8 +321,10 @@ class Convolution : public Layer {
         t.store = s_.store;
         const size_t y_pixel = kBlock * size_of(y_.type);
         char* y = s_.store ? f.at(s_.y) + (s_.y_channel / kBlock + p.first) * y_.block_bytes() : nullptr;
-        const char* residual = s_.residual >= 0 ? f.at(s_.residual) + p.first * y_.block_bytes() : nullptr;
-        const auto& table = kernels_.tile[x_.type == Type::bfloat16][p.vectors];
+        const size_t residual_pixel = kBlock * size_of(residual_.type);
+        t.residual_block = residual_.block_bytes();
+        const char* residual = s_.residual >= 0 ? f.at(s_.residual) + p.first * t.residual_block : nullptr;
+        const auto& table = kernels_.tile[(int)read_][p.vectors];
         const int most = p.vectors == tile_vectors_ ? tile_rows_ : kernels_.most_rows[p.vectors];
         for (int row = flat_ ? 0 : from; row < (flat_ ? 1 : to); row++) {
             int column = flat_ ? from : 0;
@@ -295,9 +335,9 @@ class Convolution : public Layer {
                 if (flat_) t.a = base + (size_t)(staged_ ? column - from : column) * pixel;
                 else if (staged_) t.a = base + staged_row(row - from, 0) * staged_line() + column * pixel;
                 else t.a = base + ((size_t)row * x_.width + column) * pixel;
-                const size_t at = ((size_t)row * columns_ + column) * y_pixel;
-                t.out = y + at;
-                t.residual = residual ? residual + at : nullptr;
+                const size_t at = (size_t)row * columns_ + column;
+                t.out = y + at * y_pixel;
+                t.residual = residual ? residual + at * residual_pixel : nullptr;
                 table[rows](t);
                 column += rows;
             }
@@ -313,9 +353,12 @@ class Convolution : public Layer {
     }
 
     Step s_;
-    Tensor x_, y_;
+    Tensor x_, y_, residual_;
     const Kernels& kernels_;
-    size_t element_;
+    Type read_ = Type::float32;  // what the tiles read
+    float scale_ = 0;            // of whole numbers that they read
+    int zero_point_ = 0;
+    size_t element_ = 4;
     int outputs_ = 0, taps_ = 1, step_ = 1;
     Finish finish_;
     bool staged_ = false, flat_ = false, scaled_weights_ = false;

@@ -40,7 +40,7 @@ namespace {
 class Depthwise : public Layer {
    public:
     Depthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels), finish_(make_finish(s.activation, s.slope, y_.type)) {}
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels), finish_(make_finish(s.activation, s.slope, y_)) {}
 
     int tasks(int threads, int) const override { return x_.blocks() * band_count(threads, x_.blocks(), y_.height); }
     size_t scratch_bytes(int, int) const override { return sizeof(float) * rows_.floats(1); }
@@ -84,8 +84,8 @@ class ExpandDepthwise : public Layer {
    public:
     ExpandDepthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
         : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), rows_(s, x_, y_, kernels),
-          expand_finish_(make_finish(s.expand_activation == Activation::silu ? Activation::silu_folded : s.expand_activation, s.slope, y_.type)), finish_(make_finish(s.activation, s.slope, y_.type)) {
-        step_ = x_.type == Type::bfloat16 ? 2 : 1;
+          expand_finish_(in_ring(make_finish(s.expand_activation == Activation::silu ? Activation::silu_folded : s.expand_activation, s.slope, y_))), finish_(make_finish(s.activation, s.slope, y_)) {
+        step_ = x_.type == Type::uint8 ? 4 : x_.type == Type::bfloat16 ? 2 : 1;
         vectors_ = s.tile[1] ? s.tile[1] : kernels.most_rows[2] > 4 && y_.blocks() > 1 ? 2 : 1;
         check(vectors_ >= 1 && vectors_ <= kMaxVectors && kernels.most_rows[vectors_], "tile [rows, vectors]: no such tile; see variants()");
         most_rows_ = s.tile[0] ? s.tile[0] : kernels.most_rows[vectors_];
@@ -96,7 +96,7 @@ class ExpandDepthwise : public Layer {
         for (int i = 0; i < split.parts; i++) {
             panels_.push_back({first, split.at(i), at});
             first += split.at(i);
-            at += (size_t)split.at(i) * 64 * (1 + steps());
+            at += (size_t)split.at(i) * 64 * (heads() + steps());
         }
         bytes_ = at;
     }
@@ -116,21 +116,31 @@ class ExpandDepthwise : public Layer {
         pack_depthwise(arrays, y_.channels, s_, 1 / before, bytes);
         const float* weight = need(arrays, "expand_weight", {(size_t)y_.channels, (size_t)x_.channels, 1, 1}).data;
         const float* bias = optional_bias(arrays, "expand_bias", y_.channels);
+        const float* weight_scale = step_ == 4 ? need(arrays, "expand_weight_scale", {(size_t)y_.channels}).data : nullptr;
         for (const Panel& p : panels_) {
             float* b = (float*)(bytes + p.at);
             for (int i = 0; i < p.vectors * kBlock; i++) {
                 const int o = p.first * kBlock + i;
                 b[i] = bias && o < y_.channels ? (float)(bias[o] * before) : 0;
+                if (step_ != 4) continue;
+                double sum = 0, factor = 0;
+                if (o < y_.channels) {
+                    factor = (double)x_.scale * weight_scale[o] * before;
+                    for (int c = 0; c < x_.channels; c++) sum += to_int8(weight[(size_t)o * x_.channels + c], weight_scale[o]);
+                }
+                b[i] -= (float)(factor * x_.zero_point * sum);
+                b[p.vectors * kBlock + i] = (float)factor;
             }
-            char* out = (char*)(b + p.vectors * kBlock);
+            char* out = (char*)(b + heads() * p.vectors * kBlock);
             for (size_t k = 0; k < steps(); k++)
                 for (int o = p.first * kBlock; o < (p.first + p.vectors) * kBlock; o++)
                     for (int u = 0; u < step_; u++) {
                         const int c = (int)k * step_ + u;
-                        const float w = o < y_.channels && c < x_.channels ? (float)(weight[(size_t)o * x_.channels + c] * before) : 0;
-                        if (step_ == 2) *(uint16_t*)out = to_bfloat16(w);
-                        else *(float*)out = w;
-                        out += step_ == 2 ? 2 : 4;
+                        const float w = o < y_.channels && c < x_.channels ? weight[(size_t)o * x_.channels + c] : 0;
+                        if (step_ == 4) *(int8_t*)out = o < y_.channels ? to_int8(w, weight_scale[o]) : 0;
+                        else if (step_ == 2) *(uint16_t*)out = to_bfloat16((float)(w * before));
+                        else *(float*)out = (float)(w * before);
+                        out += 4 / step_;
                     }
         }
     }
@@ -166,6 +176,7 @@ class ExpandDepthwise : public Layer {
    private:
     struct Panel { int first, vectors; size_t at; };
     size_t steps() const { return (x_.channels + step_ - 1) / step_; }
+    size_t heads() const { return step_ == 4 ? 2 : 1; }  // vectors before the weights: the bias, and for whole numbers their factors
     int bands(int threads) const { return band_count(threads, (int)panels_.size(), y_.height); }
 
     // One row of the input through the 1x1 convolution into the ring.
@@ -176,11 +187,10 @@ class ExpandDepthwise : public Layer {
         t.tail_channels = x_.channels % kBlock;
         t.tail_blocks = t.tail_channels > 0;
         t.bias = (const float*)(f.constant + p.at);
-        t.weights = f.constant + p.at + sizeof(float) * kBlock * p.vectors;
+        t.weights = f.constant + p.at + sizeof(float) * kBlock * p.vectors * heads();
         t.out_block = rows_.ring() * rows_.line() * sizeof(float);
         t.finish = &expand_finish_;
         t.store = true;
-        t.out_float = true;
         const size_t pixel = kBlock * size_of(x_.type);
         const char* x = f.at(s_.x) + (size_t)row * x_.width * pixel;
         float* out = rows_.row(ring, 0, row);
@@ -189,7 +199,7 @@ class ExpandDepthwise : public Layer {
         for (int i = 0; i < split.parts; i++) {
             t.a = x + column * pixel;
             t.out = (char*)(out + (size_t)column * kBlock);
-            kernels_.tile[x_.type == Type::bfloat16][p.vectors][split.at(i)](t);
+            kernels_.tile[(int)x_.type][p.vectors][split.at(i)](t);
             column += split.at(i);
         }
     }

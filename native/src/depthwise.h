@@ -12,14 +12,7 @@ template <int Rows, int Columns> INLINE void finish_rows(Vec (&sums)[Rows][Colum
             UNROLL for (int i = 0; i < Columns; i++) sum = sum + sums[q][i];
         store(p.pool, sum);
     }
-    if (p.out_float) {
-        UNROLL for (int q = 0; q < Rows; q++)
-            UNROLL for (int i = 0; i < Columns; i++) store((float*)(p.out + q * p.out_row) + i * 16, sums[q][i]);
-    } else {
-        UNROLL for (int q = 0; q < Rows; q++)
-            UNROLL for (int i = 0; i < Columns; i++)
-                Element<BFloat16>::store((BFloat16*)(p.out + q * p.out_row) + i * 16, sums[q][i]);
-    }
+    store_tile(sums, *p.finish, p.out, p.out_row);
 }
 
 // Rows x Columns outputs. An input row is loaded once for all outputs that use it where the registers suffice.
@@ -58,7 +51,7 @@ inline void depthwise_any(const DepthwiseArguments& p) {
                 sums[0][0] = fma(load(p.rows[ky] + (i * p.column_step + kx * p.dilation_width) * 16),
                                  load(p.weights + (ky * p.kernel_width + kx) * 16), sums[0][0]);
         DepthwiseArguments one = p;
-        one.out = p.out + (size_t)i * 16 * (p.out_float ? 4 : 2);
+        one.out = p.out + (size_t)i * 16 * size_of(p.finish->stored);
         finish_rows(sums, one);
     }
 }

@@ -11,7 +11,7 @@ namespace {
 class Elementwise : public Layer {
    public:
     Elementwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, Type::float32)) {}
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, {})) {}
 
     int tasks(int threads, int) const override {
         if (threads == 1 || x_.bytes() < (32 << 10)) return 1;
@@ -340,6 +340,8 @@ class Convert : public Elementwise {
         check(x_.channels == y_.channels && x_.height == y_.height && x_.width == y_.width, "x and y must have the same shape");
         check(x_.layout == Layout::blocked || y_.layout == Layout::blocked, "one of x and y must be blocked");
         check(y_.layout != Layout::nhwc, "y cannot be nhwc");
+        const bool whole = x_.type == Type::uint8 && y_.type == Type::uint8 && x_.layout == Layout::blocked;
+        check(!whole || (x_.scale == y_.scale && x_.zero_point == y_.zero_point), "x and y must have the same scale and zero_point");
     }
     size_t scratch_bytes(int, int) const override { return 64 * (size_t)kPixels; }
     size_t constant_bytes() const override { return x_.layout == Layout::nhwc ? (size_t)x_.blocks() * 128 : 0; }
@@ -361,7 +363,7 @@ class Convert : public Elementwise {
         char* y = f.at(s_.y, image);
         for (int b = first; b < last; b++) {
             if (x_.layout == Layout::blocked && y_.layout == Layout::blocked)
-                kernels_.convert(x + b * x_.block_bytes(), x_.type, y + b * y_.block_bytes(), y_.type, block_elements());
+                convert(x + b * x_.block_bytes(), x_.type, y + b * y_.block_bytes(), y_.type, block_elements());
             else if (y_.layout == Layout::blocked) to_blocked(f, x, y + b * y_.block_bytes(), b);
             else from_blocked(f, x + b * x_.block_bytes(), (float*)y, b);
         }
@@ -388,8 +390,14 @@ class Convert : public Elementwise {
                     for (size_t i = 0; i < count; i++) buffer[i * kBlock + l] = (float)in[i * x_.channels] * a + s;
                 }
             }
-            kernels_.convert((const char*)buffer, Type::float32, y + first * kBlock * size_of(y_.type), y_.type, count * kBlock);
+            convert((const char*)buffer, Type::float32, y + first * kBlock * size_of(y_.type), y_.type, count * kBlock);
         }
+    }
+    void convert(const char* in, Type from, char* out, Type to, size_t count) const {
+        if (from == to) kernels_.convert(in, from, out, to, count);
+        else if (to == Type::uint8) kernels_.quantise(in, from, 1, nullptr, 1 / y_.scale, (float)y_.zero_point, out, count / kBlock);
+        else if (from == Type::uint8) kernels_.dequantise(in, x_.scale, (float)x_.zero_point, out, to, count / kBlock);
+        else kernels_.convert(in, from, out, to, count);
     }
 
     void from_blocked(const Frame& f, const char* x, float* y, int b) const {
@@ -397,7 +405,7 @@ class Convert : public Elementwise {
         float* buffer = (float*)f.scratch;
         for (size_t first = 0; first < x_.pixels(); first += kPixels) {
             const size_t count = std::min(kPixels, x_.pixels() - first);
-            kernels_.convert(x + first * kBlock * size_of(x_.type), x_.type, (char*)buffer, Type::float32, count * kBlock);
+            convert(x + first * kBlock * size_of(x_.type), x_.type, (char*)buffer, Type::float32, count * kBlock);
             for (int l = 0; l < lanes; l++)
                 for (size_t i = 0; i < count; i++) y[((size_t)b * kBlock + l) * x_.pixels() + first + i] = buffer[i * kBlock + l];
         }

@@ -1,36 +1,15 @@
 // One instruction set's kernels. CMake compiles this file once for each, with ISA and its flags.
 #include "depthwise.h"
+#include "peak.h"
 #include "pointwise.h"
 #include "products.h"
 #include "winograd.h"
 
-#if defined(__aarch64__)
-#define REGISTER "+w"
-#else
-#define REGISTER "+v"
-#endif
-
 namespace ISA {
-
-// Multiply-accumulates as fast as the processor can: sums that never wait for each other.
-template <class T> double peak(long rounds) {
-    constexpr int chains = kParts == 1 ? 12 : kParts == 2 ? 6 : 3;
-    Vec sums[chains], a = splat(0.9999f), b = splat(1e-8f);
-    UNROLL for (int i = 0; i < chains; i++) sums[i] = splat((float)i);
-    for (long r = 0; r < rounds; r++) {
-        UNROLL for (int u = 0; u < 8; u++)
-            UNROLL for (int c = 0; c < chains; c++) {
-                sums[c] = Element<T>::accumulate(sums[c], a, b);
-                EACH_PART asm volatile("" : REGISTER (sums[c].part[i]));  // or the compiler would do it once
-            }
-    }
-    volatile float sink = 0;
-    UNROLL for (int i = 0; i < chains; i++) sink = sink + sum_lanes(sums[i], 16);
-    return (double)rounds * 8 * chains * 16 * Element<T>::kStep;
-}
 
 void fill_float(Kernels& table);
 void fill_bfloat16(Kernels& table);
+void fill_uint8(Kernels& table);
 
 const Kernels& table() {
     static Kernels kernels = [] {
@@ -40,6 +19,7 @@ const Kernels& table() {
         for (int v = 1; v <= kMaxVectors; v++) t.most_rows[v] = most_rows(v);
         fill_float(t);
         fill_bfloat16(t);
+        fill_uint8(t);
         fill_planar<1, most_rows(1)>(t.planar[1]);
         fill_planar<2, most_rows(2)>(t.planar[2]);
         fill_planar<3, most_rows(3)>(t.planar[3]);
@@ -60,6 +40,8 @@ const Kernels& table() {
         t.max_pool = max_pool;
         t.average_pool = average_pool;
         t.convert = convert;
+        t.quantise = quantise;
+        t.dequantise = dequantise;
         t.scale_blocks = scale_blocks;
         t.scale_weights[0] = scale_weights_float;
         t.scale_weights[1] = scale_weights_bfloat16;

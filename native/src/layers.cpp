@@ -8,13 +8,18 @@ void check(bool right, const std::string& message) {
     if (!right) throw Invalid(message);
 }
 
-Finish make_finish(Activation activation, float slope, Type stored) {
+Finish make_finish(Activation activation, float slope, const Tensor& y) {
     Finish f;
     f.activation = activation;
     f.low = activation == Activation::relu || activation == Activation::relu6 ? 0.0f : -INFINITY;
     f.high = activation == Activation::relu6 ? 6.0f : INFINITY;
     f.slope = slope;
-    f.coarse = stored == Type::bfloat16;
+    f.coarse = y.type != Type::float32;
+    f.stored = y.type;
+    if (y.type == Type::uint8) {
+        f.inverse_scale = 1 / y.scale;
+        f.zero_point = (float)y.zero_point;
+    }
     return f;
 }
 
@@ -81,15 +86,22 @@ static std::unique_ptr<Layer> make_any_convolution(Step s, const std::vector<Ten
     check(s.store || s.pool >= 0, "store false makes sense only with pool");
     if (s.residual >= 0) {
         const Tensor& r = tensors[s.residual];
-        check(r.layout == Layout::blocked && r.type == y.type && r.channels == s.out_channels && r.height == y.height && r.width == y.width,
+        check(r.layout == Layout::blocked && (r.type == y.type || s.compute == "int8") && r.channels == s.out_channels && r.height == y.height && r.width == y.width,
               "residual must have the shape and dtype of what is written");
     }
     if (x.layout != Layout::blocked) {
         check(s.variant.empty() || s.variant == "planar", "variant of a first layer (x in nchw or nhwc) must be \"planar\"");
         return make_planar(s, tensors, kernels);
     }
-    check(x.type == y.type, "x and y must have the same dtype");
+    check(s.compute == "float32" || s.compute == "int8", "compute must be \"float32\" or \"int8\", not \"" + s.compute + "\"");
+    if (s.compute == "int8") {
+        check(s.variant.empty() || s.variant == "direct", "variant of a convolution in int8 must be \"direct\"");
+        check(s.gate < 0 || x.type != Type::uint8, "gate needs an x of float32 or bfloat16");
+        return make_convolution(s, tensors, kernels);
+    }
+    check(x.type != Type::uint8, "compute must be \"int8\" for an x of uint8");
     const bool depthwise = s.groups == x.channels && s.out_channels == x.channels && s.groups > 1 && s.gate < 0 && s.residual < 0 && s.store && s.kernel[0] <= 32;
+    check(x.type == y.type || (depthwise && y.type == Type::uint8 && (s.variant.empty() || s.variant == "depthwise")), "x and y must have the same dtype");
     if (s.variant == "winograd") return make_winograd(s, tensors, kernels);
     if (s.variant == "depthwise" || (s.variant.empty() && depthwise)) {
         check(depthwise, "variant \"depthwise\" needs groups = channels of x = out_channels, no gate, no residual, store, a kernel of at most 32 rows");
@@ -99,6 +111,17 @@ static std::unique_ptr<Layer> make_any_convolution(Step s, const std::vector<Ten
     return make_convolution(s, tensors, kernels);
 }
 
+// Most steps take real numbers only.
+static void check_whole_numbers(const Step& s, const std::vector<Tensor>& tensors) {
+    const auto whole = [&](int index) { return index >= 0 && tensors[index].layout == Layout::blocked && tensors[index].type == Type::uint8; };
+    const bool maximum = s.op == "pool" && s.kind == "max", products = s.op == "convolution" || s.op == "expand_depthwise";
+    check(!whole(s.x) || products || maximum || s.op == "convert", "x cannot be uint8; use convert");
+    check(!whole(s.y) || products || maximum || s.op == "convert" || s.op == "stem_depthwise", "y cannot be uint8; use convert");
+    check(!whole(s.other) && !whole(s.gate) && !whole(s.pool), "other, gate and pool cannot be uint8");
+    if (maximum && whole(s.x) && whole(s.y))
+        check(tensors[s.x].scale == tensors[s.y].scale && tensors[s.x].zero_point == tensors[s.y].zero_point, "x and y must have the same scale and zero_point");
+}
+
 std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& tensors, const Kernels& kernels) {
     for (int index : {step.x, step.y}) check(index >= 0 && index < (int)tensors.size(), "x and y must name tensors");
     for (int index : {step.residual, step.gate, step.pool, step.other}) check(index >= -1 && index < (int)tensors.size(), "there is no tensor " + std::to_string(index));
@@ -106,6 +129,7 @@ std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& t
     const Tensor &x = tensors[step.x], &y = tensors[step.y];
     static const char* const known[] = {"convolution", "expand_depthwise", "stem_depthwise", "linear", "pool", "adaptive_pool", "unary", "prelu", "scale_shift", "binary", "layer_norm", "softmax", "local_response_norm", "gather_channels", "pad", "upsample", "convert"};
     check(std::count(std::begin(known), std::end(known), step.op) > 0, "there is no such step");
+    check_whole_numbers(step, tensors);
     if (step.op == "convolution") return make_any_convolution(step, tensors, kernels);
     if (step.op == "stem_depthwise") {
         check(x.layout != Layout::blocked && y.layout == Layout::blocked, "x must be nchw or nhwc, and y blocked");
@@ -123,7 +147,7 @@ std::unique_ptr<Layer> make_layer(const Step& step, const std::vector<Tensor>& t
     if (step.op == "expand_depthwise") {
         check_window(step, x, y);
         check(step.dilation == std::array<int, 2>{1, 1}, "expand_depthwise has no dilation");
-        check(x.type == y.type, "x and y must have the same dtype");
+        check(x.type == y.type || x.type == Type::uint8 || y.type == Type::uint8, "x and y must have the same dtype, or one of them uint8");
         check(step.kernel[0] <= 32, "kernel must have at most 32 rows");
         check_vector(tensors, step.pool, y.channels, "pool");
         return make_expand_depthwise(step, tensors, kernels);
@@ -166,7 +190,7 @@ std::vector<Step> step_variants(const Step& step, const std::vector<Tensor>& ten
         return found;
     }
     const bool winograd = step.kernel == std::array<int, 2>{3, 3} && step.stride == std::array<int, 2>{1, 1} && step.dilation == std::array<int, 2>{1, 1} && step.groups == 1 &&
-                          step.gate < 0 && step.store && x.channels >= 32;
+                          step.gate < 0 && step.store && x.channels >= 32 && step.compute != "int8";
     if (winograd) add("winograd");
     try {
         add("depthwise");

@@ -9,7 +9,7 @@ namespace {
 class Linear : public Layer {
    public:
     Linear(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, Type::float32)) {
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, {})) {
         check(y_.height == 1 && y_.width == 1, "y of a linear layer has height and width 1");
         check(s.compute == "float32" || s.compute == "bfloat16", "compute must be \"float32\" or \"bfloat16\", not \"" + s.compute + "\"");
         type_ = s.compute == "bfloat16" ? Type::bfloat16 : Type::float32;
@@ -122,7 +122,6 @@ class Linear : public Layer {
         t.weights = weights + 64 * vectors;
         t.finish = &finish_;
         t.store = true;
-        t.out_float = true;
         t.out = (char*)sums;
         const EvenSplit split(images, kernels_.most_rows[vectors]);
         int image = 0;

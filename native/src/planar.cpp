@@ -10,7 +10,7 @@ namespace {
 class Planar : public Layer {
    public:
     Planar(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, y_.type)) {
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, y_)) {
         check(s.groups == 1 && s.residual < 0 && s.gate < 0 && s.pool < 0, "a first layer (x in nchw or nhwc) has no groups, residual, gate or pool; convert x first");
         check(x_.channels <= kBlock, "a first layer has at most 16 input channels; convert x first");
         vectors_ = s.tile[1] ? s.tile[1] : kernels.most_rows[2] > 4 && blocks(s.out_channels) > 1 ? 2 : 1;
@@ -79,7 +79,6 @@ class Planar : public Layer {
         p.taps = taps_;
         p.tile.finish = &finish_;
         p.tile.store = true;
-        p.tile.out_float = y_.type == Type::float32;
         p.tile.out_block = y_.block_bytes();
         const size_t pixel = kBlock * size_of(y_.type);
         const EvenSplit split(blocks(s_.out_channels), vectors_);

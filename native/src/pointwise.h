@@ -12,7 +12,7 @@ namespace ISA {
     } while (0)
 
 // The windows of one output pixel, cut to the map; torch's divisor counts the padding too, cut at the padded edge.
-template <class T, class Visit> INLINE void each_in_window(const PoolArguments& p, int y, int x, Visit visit) {
+template <class Visit> INLINE void each_place_in_window(const PoolArguments& p, int y, int x, Visit visit) {
     const int top = y * p.stride_height - p.top, left = x * p.stride_width - p.left;
     for (int ky = 0; ky < p.kernel_height; ky++) {
         const int row = top + ky * p.dilation_height;
@@ -20,12 +20,30 @@ template <class T, class Visit> INLINE void each_in_window(const PoolArguments& 
         for (int kx = 0; kx < p.kernel_width; kx++) {
             const int column = left + kx * p.dilation_width;
             if (column < 0 || column >= p.width) continue;
-            visit(Element<T>::load((const T*)p.x + ((size_t)row * p.width + column) * 16));
+            visit((size_t)row * p.width + column);
         }
     }
 }
+template <class T, class Visit> INLINE void each_in_window(const PoolArguments& p, int y, int x, Visit visit) {
+    each_place_in_window(p, y, x, [&](size_t pixel) { visit(Element<T>::load((const T*)p.x + pixel * 16)); });
+}
+
+// Whole numbers of one scale: the largest number is that of the largest value.
+inline void max_pool_bytes(const PoolArguments& p) {
+    typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+    for (int y = p.first_row; y < p.last_row; y++)
+        for (int x = 0; x < p.out_width; x++) {
+            Bytes largest{};
+            each_place_in_window(p, y, x, [&](size_t pixel) {
+                const Bytes value = *(const Bytes*)(p.x + pixel * 16);
+                largest = value > largest ? value : largest;
+            });
+            *(Bytes*)(p.y + ((size_t)y * p.out_width + x) * 16) = largest;
+        }
+}
 
 inline void max_pool(const PoolArguments& p, Type type) {
+    if (type == Type::uint8) return max_pool_bytes(p);
     WITH_TYPE(type, {
         for (int y = p.first_row; y < p.last_row; y++)
             for (int x = 0; x < p.out_width; x++) {
@@ -59,7 +77,22 @@ inline void convert(const char* x, Type from, char* y, Type to, size_t count) {
         for (size_t i = 0; i < count; i += 16) store((float*)y + i, Element<BFloat16>::load((const BFloat16*)x + i));
     else if (from == Type::float32 && to == Type::bfloat16)
         for (size_t i = 0; i < count; i += 16) Element<BFloat16>::store((BFloat16*)y + i, load((const float*)x + i));
-    else __builtin_memcpy(y, x, count * (from == Type::float32 ? 4 : 2));
+    else __builtin_memcpy(y, x, count * size_of(from));
+}
+
+inline void quantise(const char* x, Type from, size_t step, const float* gate, float inverse_scale, float zero_point, char* y, size_t pixels) {
+    Vec scale = splat(inverse_scale);
+    const Vec shift = splat(zero_point);
+    if (gate) scale = scale * load(gate);
+    WITH_TYPE(from, {
+        for (size_t i = 0; i < pixels; i++) Element<Quantised>::store((Quantised*)y + i * 16, fma(Element<T>::load((const T*)x + i * step * 16), scale, shift));
+    });
+}
+inline void dequantise(const char* x, float scale, float zero_point, char* y, Type to, size_t pixels) {
+    const Vec factor = splat(scale), shift = splat(-scale * zero_point);
+    WITH_TYPE(to, {
+        for (size_t i = 0; i < pixels; i++) Element<T>::store((T*)y + i * 16, fma(Element<Quantised>::load((const Quantised*)x + i * 16), factor, shift));
+    });
 }
 
 inline void scale_blocks(const char* x, const float* gate, char* y, size_t pixels, Type type) {

@@ -11,9 +11,12 @@ std::vector<const Kernels*> runnable() {
     [[maybe_unused]] const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512cd");
-    [[maybe_unused]] const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    [[maybe_unused]] const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
 #if defined(CONVLENS_HAS_avx512bf16)
     if (avx512bf16) found.push_back(&kernels_avx512bf16());
+#endif
+#if defined(CONVLENS_HAS_avx512vnni)
+    if (avx512 && __builtin_cpu_supports("avx512vnni")) found.push_back(&kernels_avx512vnni());
 #endif
 #if defined(CONVLENS_HAS_avx512)
     if (avx512) found.push_back(&kernels_avx512());

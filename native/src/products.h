@@ -1,5 +1,7 @@
 // Tiles of products of pixels and weights, kept in registers: the heart of every dense layer.
 #pragma once
+#include <type_traits>
+
 #include "activations.h"
 
 namespace ISA {
@@ -7,10 +9,10 @@ namespace ISA {
 template <class T, int Rows, int Vectors> INLINE void add_residual(Vec (&sums)[Rows][Vectors], const TileArguments& p) {
     UNROLL for (int v = 0; v < Vectors; v++)
         UNROLL for (int m = 0; m < Rows; m++)
-            sums[m][v] = sums[m][v] + Element<T>::load((const T*)(p.residual + v * p.out_block) + m * 16);
+            sums[m][v] = sums[m][v] + Element<T>::load((const T*)(p.residual + v * p.residual_block) + m * 16);
 }
 
-template <class T, Exactness Exact, bool MayBeFolded, int Rows, int Vectors> INLINE void finish_tile(Vec (&sums)[Rows][Vectors], const TileArguments& p) {
+template <class T, Exactness Exact, bool MayBeFolded, bool AnyType = false, int Rows, int Vectors> INLINE void finish_tile(Vec (&sums)[Rows][Vectors], const TileArguments& p) {
     const Finish& finish = *p.finish;
     if (p.residual && !finish.residual_after) add_residual<T>(sums, p);
     activate_tile<Exact, MayBeFolded>(sums, finish);
@@ -22,13 +24,55 @@ template <class T, Exactness Exact, bool MayBeFolded, int Rows, int Vectors> INL
             store(p.pool + v * 16, sum);
         }
     if (!p.store) return;
-    if (p.out_float) {
+    if constexpr (AnyType) {
+        UNROLL for (int v = 0; v < Vectors; v++) {
+            Vec column[1][Rows];
+            UNROLL for (int m = 0; m < Rows; m++) column[0][m] = sums[m][v];
+            store_tile(column, finish, p.out + v * p.out_block, 0);
+        }
+    } else if (finish.stored == Type::float32) {
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) store((float*)(p.out + v * p.out_block) + m * 16, sums[m][v]);
     } else {
         UNROLL for (int v = 0; v < Vectors; v++)
             UNROLL for (int m = 0; m < Rows; m++) Element<T>::store((T*)(p.out + v * p.out_block) + m * 16, sums[m][v]);
     }
+}
+
+// The same out of memory, for products of whole numbers: beside them a residual and a result have any type, which are too many ways to write out for
+// every tile.
+template <class Activate> INLINE void finish_with(const float* sums, int rows, int vectors, const TileArguments& p, Activate activate_one) {
+    const Finish& finish = *p.finish;
+    const Vec scale = splat(finish.inverse_scale), zero_point = splat(finish.zero_point);
+    const Vec residual_scale = splat(finish.residual_scale), residual_shift = splat(-finish.residual_scale * finish.residual_zero_point);
+    for (int v = 0; v < vectors; v++) {
+        char* out = p.out + v * p.out_block;
+        const char* residual = p.residual + v * p.residual_block;
+        Vec pool = zero();
+        UNROLL4 for (int m = 0; m < rows; m++, sums += 16) {
+            Vec y = load(sums), added = zero();
+            if (p.residual) {
+                if (finish.residual == Type::float32) added = load((const float*)residual + m * 16);
+                else if (finish.residual == Type::bfloat16) added = Element<BFloat16>::load((const BFloat16*)residual + m * 16);
+                else added = fma(Element<Quantised>::load((const Quantised*)residual + m * 16), residual_scale, residual_shift);
+            }
+            y = finish.residual_after ? activate_one(y) + added : activate_one(y + added);
+            pool = pool + y;
+            if (!p.store) continue;
+            if (finish.stored == Type::float32) store((float*)out + m * 16, y);
+            else if (finish.stored == Type::bfloat16) Element<BFloat16>::store((BFloat16*)out + m * 16, y);
+            else Element<Quantised>::store((Quantised*)out + m * 16, fma(y, scale, zero_point));
+        }
+        if (p.pool) store(p.pool + v * 16, load(p.pool + v * 16) + pool);
+    }
+}
+[[maybe_unused]] static __attribute__((noinline)) void finish_buffer(const float* sums, int rows, int vectors, const TileArguments& p) {
+    const Finish& finish = *p.finish;
+    const Vec low = splat(finish.low), high = splat(finish.high);
+    if (is_clamp(finish.activation)) finish_with(sums, rows, vectors, p, [&](Vec y) { return at_most(high, at_least(low, y)); });
+    else if (finish.activation == Activation::silu) finish_with(sums, rows, vectors, p, [](Vec y) { return silu<3>(y); });
+    else if (finish.activation == Activation::silu_folded) finish_with(sums, rows, vectors, p, [](Vec y) { return silu_folded<3>(y); });
+    else finish_with(sums, rows, vectors, p, [&](Vec y) { return activate(y, finish); });
 }
 
 template <int Rows, int Vectors> INLINE void start_with_bias(Vec (&sums)[Rows][Vectors], const float* bias) {
@@ -59,8 +103,14 @@ INLINE const T* multiply_block(Vec (&sums)[Rows][Vectors], const T* a, const T* 
 
 template <class T, int Rows, int Vectors> void tile(const TileArguments& p) {
     constexpr int step = Element<T>::kStep;
+    constexpr bool whole_numbers = std::is_same_v<T, Quantised>;
     Vec sums[Rows][Vectors];
-    start_with_bias(sums, p.bias);
+    if constexpr (whole_numbers) {
+        UNROLL for (int v = 0; v < Vectors; v++)
+            UNROLL for (int m = 0; m < Rows; m++) sums[m][v] = zero();
+    } else {
+        start_with_bias(sums, p.bias);
+    }
     const T* w = (const T*)p.weights;
     for (int i = 0; i < p.full_blocks; i++) {
         const T* a = (const T*)(p.a + p.offsets[i]);
@@ -69,7 +119,16 @@ template <class T, int Rows, int Vectors> void tile(const TileArguments& p) {
     }
     for (int i = 0; i < p.tail_blocks; i++)
         w = multiply_block<T>(sums, (const T*)(p.a + p.offsets[p.full_blocks + i]), w, (p.tail_channels + step - 1) / step);
-    finish_tile<T, sizeof(T) == 2 ? Exactness::coarse : Exactness::fine, true>(sums, p);
+    if constexpr (whole_numbers) {
+        alignas(64) float buffer[Vectors * Rows * 16];
+        UNROLL for (int v = 0; v < Vectors; v++) {
+            const Vec bias = load(p.bias + v * 16), scale = load(p.bias + (Vectors + v) * 16);
+            UNROLL for (int m = 0; m < Rows; m++) store(buffer + (v * Rows + m) * 16, fma(to_float(bits(sums[m][v])), scale, bias));
+        }
+        finish_buffer(buffer, Rows, Vectors, p);
+    } else {
+        finish_tile<T, sizeof(T) == 4 ? Exactness::fine : Exactness::coarse, true>(sums, p);
+    }
 }
 
 // The first layer, in float32 whatever is stored.
@@ -87,7 +146,7 @@ template <int Rows, int Vectors> void planar_tile(const PlanarArguments& p) {
         }
         w += Vectors * 16;
     }
-    finish_tile<BFloat16, Exactness::as_finish_says, false>(sums, p.tile);
+    finish_tile<BFloat16, Exactness::as_finish_says, false, true>(sums, p.tile);
 }
 
 // One row against a panel of weights that memory holds up: four sums for each vector, so that no addition waits for another.

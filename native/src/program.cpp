@@ -108,7 +108,6 @@ void Program::check_memory() const {
         constexpr int most = 1 << 20;
         check(t.channels >= 1 && t.height >= 1 && t.width >= 1 && t.channels <= most && t.height <= most && t.width <= most, name + "channels, height and width must be 1 to 2^20");
         check((double)t.blocks() * kBlock * t.height * t.width * 4 < 2147483648.0, name + "larger than 2 GiB for one image");
-        check(t.layout != Layout::blocked || t.type != Type::uint8, name + "a blocked tensor is float32 or bfloat16");
         check(t.layout != Layout::nchw || t.type == Type::float32, name + "an nchw tensor is float32");
         check(t.layout != Layout::nhwc || t.type == Type::uint8, name + "an nhwc tensor is uint8");
         check(!t.batch || (t.height == 1 && t.width == 1), name + "in the space \"batch\" are vectors only");

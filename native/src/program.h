@@ -1,6 +1,7 @@
 // Steps, tensors and what a running program hands to them. Nothing here depends on the instruction set or on Python.
 #pragma once
 #include <array>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,8 @@ struct Tensor {
     int channels = 0, height = 0, width = 0;
     Layout layout = Layout::blocked;
     Type type = Type::float32;
+    float scale = 0;               // of a blocked uint8 tensor, which stands for scale * (number - zero_point)
+    int zero_point = 0;
     std::optional<size_t> offset;  // bytes into its arena
     bool batch = false;            // lives in the arena of the whole batch
 
@@ -31,10 +34,10 @@ struct Step {
     std::string op, variant, kind = "add", compute = "float32";
     int x = -1, y = -1, residual = -1, gate = -1, pool = -1, other = -1, constant = -1;
     Activation activation = Activation::none, expand_activation = Activation::none;
-    float slope = 0.01f, alpha = 1e-4f, beta = 0.75f, k = 1, epsilon = 1e-6f, value = 0;
+    float slope = 0.01f, alpha = 1e-4f, beta = 0.75f, k = 1, epsilon = 1e-6f, value = 0, scale = 0;
     std::array<int, 2> kernel{1, 1}, stride{1, 1}, dilation{1, 1}, expand_kernel{1, 1}, expand_stride{1, 1};
     std::array<int, 4> padding{0, 0, 0, 0}, expand_padding{0, 0, 0, 0};  // top, bottom, left, right
-    int out_channels = 0, groups = 1, y_channel = 0, size = 5, divisor = 0;
+    int out_channels = 0, groups = 1, y_channel = 0, size = 5, divisor = 0, zero_point = 0;
     bool residual_after = false, store = true, count_include_pad = true;
     std::array<int, 2> tile{0, 0};  // rows, vectors; 0: not chosen
     std::vector<int> channels;
@@ -94,7 +97,7 @@ std::unique_ptr<Layer> make_linear(const Step&, const std::vector<Tensor>&, cons
 std::unique_ptr<Layer> make_elementwise(const Step&, const std::vector<Tensor>&, const Kernels&);
 
 // Helpers that the families share.
-Finish make_finish(Activation, float slope, Type stored);
+Finish make_finish(Activation, float slope, const Tensor& y);
 const Array& need(const Arrays&, const std::string& name, const std::vector<size_t>& shape);
 const float* optional_bias(const Arrays&, const std::string& name, size_t size);
 std::vector<std::array<int, 2>> tiles_of(const Kernels&, int blocks, int guess);
@@ -110,6 +113,11 @@ inline uint16_t to_bfloat16(float value) {
     __builtin_memcpy(&bits, &value, 4);
     if ((bits & 0x7fffffff) > 0x7f800000) return (bits >> 16) | 0x40;
     return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+// A weight as a whole number of its channel's scale.
+inline int8_t to_int8(float weight, float scale) {
+    const float number = std::nearbyint(weight / scale);
+    return (int8_t)(number < -127 ? -127 : number > 127 ? 127 : number == number ? number : 0);
 }
 inline size_t align64(size_t bytes) { return (bytes + 63) & ~size_t(63); }
 int window_output(int size, int before, int after, int kernel, int stride, int dilation);

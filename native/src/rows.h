@@ -52,7 +52,6 @@ class Rows {
         a.bias = bias;
         a.pool = pool;
         a.finish = &finish;
-        a.out_float = y_.type == Type::float32;
         const size_t pixel = kBlock * size_of(y_.type);
         a.out_row = y_.width * pixel;
         a.kernel_height = s_.kernel[0];
@@ -79,6 +78,11 @@ class Rows {
     int most_columns_, width_, reach_, ring_;
 };
 
+// What goes into a ring is float32, whatever comes of it in the end.
+inline Finish in_ring(Finish finish) {
+    finish.stored = Type::float32;
+    return finish;
+}
 // Bands of output rows so that every thread has work; a band makes the rows above and below it anew.
 int band_count(int threads, int panels, int height);
 // The mean over the map from the sums of each band.

@@ -30,6 +30,7 @@ constexpr int kParts = 16 / kWidth;
 
 typedef float Native __attribute__((vector_size(kWidth * 4)));
 typedef int32_t NativeInt __attribute__((vector_size(kWidth * 4)));
+typedef uint32_t NativeUnsigned __attribute__((vector_size(kWidth * 4)));
 typedef float NativeUnaligned __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
 typedef int32_t NativeIntUnaligned __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
 typedef uint16_t NativeHalf __attribute__((vector_size(kWidth * 2), aligned(2), may_alias));
@@ -199,6 +200,75 @@ template <> struct Element<BFloat16> {
         return sum;
     }
 };
+
+// A whole number 0..255 that stands for scale * (number - zero_point). Four of them are multiplied with four int8 weights into a sum of int32, whose bits
+// a Vec carries here. All instruction sets give the same sums: none saturates on the way.
+struct Quantised { uint8_t number; };
+typedef uint8_t NativeByte __attribute__((vector_size(kWidth), aligned(1), may_alias));
+
+#if defined(__SSE2__)
+// Pairs of int16 multiplied and added up.
+INLINE NativeInt multiply_pairs(NativeInt a, NativeInt b) {
+#if defined(__AVX512BW__)
+    return (NativeInt)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (NativeInt)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+    return (NativeInt)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+typedef int16_t NativeShort __attribute__((vector_size(kWidth * 4)));
+typedef uint16_t NativeUnsignedShort __attribute__((vector_size(kWidth * 4)));
+#endif
+
+template <> struct Element<Quantised> {
+    static constexpr int kStep = 4;
+    static INLINE Vec load(const Quantised* p) {
+        Vec r;
+        EACH_PART r.part[i] = __builtin_convertvector(__builtin_convertvector(*(const NativeByte*)(p + i * kWidth), NativeInt), Native);
+        return r;
+    }
+    // To the nearest of 0..255; what is no number becomes 0.
+    static INLINE void store(Quantised* p, Vec v) {
+        v = at_most(splat(255.0f), at_least(zero(), v)) + splat(12582912.0f);  // 1.5 * 2^23: the last bits are the whole number
+        EACH_PART {
+#if defined(__AVX512F__)
+            *(__m128i_u*)p = _mm512_cvtepi32_epi8((__m512i)v.part[i]);
+#else
+            *(NativeByte*)(p + i * kWidth) = __builtin_convertvector((NativeInt)v.part[i] & 0xff, NativeByte);
+#endif
+        }
+    }
+    static INLINE Vec broadcast(const Quantised* p) {
+        int32_t four;
+        __builtin_memcpy(&four, p, 4);
+        Int r;
+        EACH_PART r.part[i] = four - NativeInt{};
+        return bits(r);
+    }
+    static INLINE Vec accumulate(Vec sum, Vec a, Vec w) {
+#if defined(__AVX512VNNI__)
+        sum.part[0] = (Native)_mm512_dpbusd_epi32((__m512i)sum.part[0], (__m512i)a.part[0], (__m512i)w.part[0]);
+#elif defined(__SSE2__)
+        EACH_PART {
+            const NativeInt x = (NativeInt)a.part[i], y = (NativeInt)w.part[i];
+            const NativeInt even = multiply_pairs(x & 0x00ff00ff, (NativeInt)((NativeShort)((NativeUnsignedShort)y << 8) >> 8));
+            const NativeInt odd = multiply_pairs((NativeInt)((NativeUnsignedShort)x >> 8), (NativeInt)((NativeShort)y >> 8));
+            sum.part[i] = (Native)((NativeInt)sum.part[i] + even + odd);
+        }
+#else
+        EACH_PART {
+            const NativeInt x = (NativeInt)a.part[i], y = (NativeInt)w.part[i];
+            NativeInt s = (NativeInt)sum.part[i];
+            UNROLL for (int u = 0; u < 32; u += 8) s += ((x >> u) & 0xff) * ((NativeInt)((NativeUnsigned)y << (24 - u)) >> 24);
+            sum.part[i] = (Native)s;
+        }
+#endif
+        return sum;
+    }
+};
+// Whole numbers as float.
+INLINE Vec to_float(Int a) { Vec r; EACH_PART r.part[i] = __builtin_convertvector(a.part[i], Native); return r; }
 
 INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 

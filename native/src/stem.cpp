@@ -8,7 +8,7 @@ class StemDepthwise : public Layer {
    public:
     StemDepthwise(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
         : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), middle_(middle(s, x_, y_)), kernels_(kernels), rows_(s, middle_, y_, kernels),
-          expand_finish_(make_finish(s.expand_activation, s.slope, y_.type)), finish_(make_finish(s.activation, s.slope, y_.type)) {
+          expand_finish_(in_ring(make_finish(s.expand_activation, s.slope, y_))), finish_(make_finish(s.activation, s.slope, y_)) {
         check(x_.channels <= kBlock, "a first layer has at most 16 input channels");
         check(y_.height == window_output(middle_.height, s.padding[0], s.padding[1], s.kernel[0], s.stride[0], 1) &&
                   y_.width == window_output(middle_.width, s.padding[2], s.padding[3], s.kernel[1], s.stride[1], 1),
@@ -146,7 +146,6 @@ class StemDepthwise : public Layer {
         p.tile.out_block = rows_.ring() * rows_.line() * sizeof(float);
         p.tile.finish = &expand_finish_;
         p.tile.store = true;
-        p.tile.out_float = true;
         const EvenSplit split(middle_.width, vectors == vectors_ ? most_rows_ : kernels_.most_rows[vectors]);
         int column = 0;
         for (int i = 0; i < split.parts; i++) {

@@ -9,7 +9,7 @@ namespace {
 class Winograd : public Layer {
    public:
     Winograd(const Step& s, const std::vector<Tensor>& tensors, const Kernels& kernels)
-        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, y_.type)), none_(make_finish(Activation::none, 0, Type::float32)) {
+        : s_(s), x_(tensors[s.x]), y_(tensors[s.y]), kernels_(kernels), finish_(make_finish(s.activation, s.slope, y_)), none_(make_finish(Activation::none, 0, {})) {
         check(s.kernel == std::array<int, 2>{3, 3} && s.stride == std::array<int, 2>{1, 1} && s.dilation == std::array<int, 2>{1, 1} && s.groups == 1 && s.gate < 0 && s.store,
               "winograd is for 3x3 kernels with stride 1, dilation 1, one group, no gate");
         finish_.residual_after = s.residual_after;
@@ -101,7 +101,6 @@ class Winograd : public Layer {
         t.out_block = tile_line;
         t.finish = &none_;
         t.store = true;
-        t.out_float = true;
         const EvenSplit split(blocks(s_.out_channels), vectors_);
         const float* weights = (const float*)f.constant;
         int first = 0;

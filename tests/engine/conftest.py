@@ -22,18 +22,22 @@ def _run_step(
     dtype: str = "float32",
     threads: int = 1,
     pooled: bool = False,
+    types: dict[str, dict[str, Any]] | None = None,
     **others: np.ndarray,
 ) -> Any:
     """The step's output for x (N, C, H, W), and with `pooled` the mean.
 
-    `others` are its further tensors by field (residual, gate, other).
+    `others` are its further tensors by field (residual, gate, other). `types` gives single tensors other types than
+    `dtype`: field -> dtype, and for uint8 scale and zero_point.
     """
+    types = types or {}
     tensors: list[dict[str, Any]] = []
     arena = 0
 
-    def tensor(shape: tuple[int, ...], dtype: str = dtype, layout: str = "blocked") -> int:
+    def tensor(shape: tuple[int, ...], dtype: str | dict[str, Any] = dtype, layout: str = "blocked") -> int:
         nonlocal arena
-        made = dict(zip(("channels", "height", "width"), map(int, shape), strict=True), dtype=dtype, layout=layout)
+        made = dict(zip(("channels", "height", "width"), map(int, shape), strict=True), layout=layout)
+        made |= {"dtype": dtype} if isinstance(dtype, str) else dtype
         if layout == "blocked":
             # a guard zone behind each tensor
             made["offset"] = arena
@@ -47,9 +51,9 @@ def _run_step(
         source = tensor(array.shape[1:], "float32", "nchw")
         inputs.append(source)
         feeds.append(np.ascontiguousarray(array, np.float32))
-        step[field] = tensor(array.shape[1:], "float32" if field == "gate" else dtype)
+        step[field] = tensor(array.shape[1:], types.get(field, "float32" if field == "gate" else dtype))
         steps.append({"op": "convert", "x": source, "y": step[field]})
-    step["y"] = tensor(y_shape)
+    step["y"] = tensor(y_shape, types.get("y", dtype))
     if pooled:
         step["pool"] = tensor((y_shape[0], 1, 1), "float32")
     packed = kernels.pack(step, tensors, arrays or {})

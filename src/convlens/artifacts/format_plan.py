@@ -11,13 +11,26 @@ from convlens.predicting.engines import Engine, KernelsEngine, Precision
 from convlens.processors import default_threads
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
 _STRINGS = "convlens"  # where the metadata keeps the manifest
 
 
-def translate(network: "nn.Module", preprocessing: Preprocessing, precision: Precision) -> Any:
+def translate(
+    network: "nn.Module",
+    preprocessing: Preprocessing,
+    precision: Precision,
+    calibration_NCHW: "NDArray[np.float32] | None" = None,
+) -> Any:
     """Plan a network for this processor, kernels and tiles chosen by measuring.
+
+    Args:
+        network: in evaluation mode.
+        preprocessing: says the size of its input.
+        precision: of the arithmetic.
+        calibration_NCHW: for int8, preprocessed images that decide the ranges.
 
     Raises:
         ConvlensError: the network does something that the engine has no kernel for.
@@ -25,8 +38,7 @@ def translate(network: "nn.Module", preprocessing: Preprocessing, precision: Pre
     from convlens.engine import compile
 
     size = (preprocessing.channels, *preprocessing.size)
-    assert precision != "int8"
-    return compile(network, size, precision=precision, threads=default_threads()).plan
+    return compile(network, size, precision=precision, calibration=calibration_NCHW, threads=default_threads()).plan
 
 
 def save(model: Any, path: Path, manifest: Manifest) -> None:

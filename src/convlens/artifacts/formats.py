@@ -13,6 +13,8 @@ from convlens.predicting.engines import Precision
 from convlens.predicting.runtimes import require_package
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from convlens.artifacts.probes import Probe
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
 class FormatModule(Protocol):
     """What a format's module has; `model` is whatever the format keeps a network in."""
 
-    def translate(self, network: "nn.Module", preprocessing: Preprocessing, precision: Precision, /) -> Any:
-        """Turn a network into the format's model, in memory."""
+    def translate(
+        self,
+        network: "nn.Module",
+        preprocessing: Preprocessing,
+        precision: Precision,
+        /,
+        *calibration: "NDArray[np.float32]",
+    ) -> Any:
+        """Turn a network into the format's model, in memory.
+
+        A format that calibrates by itself takes preprocessed images (N, C, H, W) behind the precision int8.
+        """
 
     def save(self, model: Any, path: Path, manifest: Manifest, /) -> None:
         """Write the model with its manifest, preprocessing inside if the manifest says so."""
@@ -56,6 +68,7 @@ class Format:
         precisions: that it can be written in.
         runtimes: that can run it, its own first.
         module: that reads and writes it.
+        calibrates: whether its `translate` makes int8 by itself, from images; NNCF does it for the others.
     """
 
     name: str
@@ -65,6 +78,7 @@ class Format:
     precisions: tuple[Precision, ...]
     runtimes: tuple[str, ...]
     module: str
+    calibrates: bool = False
 
     def open(self, *, writing: bool = False) -> FormatModule:
         """Import what reads and writes it.
@@ -141,9 +155,10 @@ FORMATS = {
             suffixes=(".plan",),
             packages=("convlens_kernels",),
             writing=("torch",),
-            precisions=("float32", "bfloat16"),
+            precisions=("float32", "bfloat16", "int8"),
             runtimes=("engine",),
             module="convlens.artifacts.format_plan",
+            calibrates=True,
         ),
     )
 }

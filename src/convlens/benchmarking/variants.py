@@ -110,6 +110,8 @@ def _model(
     subject: Classifier, row: Format, precision: Precision, calibration_NCHW: NDArray[np.float32], kept: dict[str, Any]
 ) -> Any:
     """The network in a format and precision; float32 models, from which others are made, are kept."""
+    if precision == "int8" and row.calibrates:
+        return row.open(writing=True).translate(subject.network, subject.preprocessing, "int8", calibration_NCHW)
     if precision == "int8":
         from convlens.shipping.quantising import quantise_for_speed
 

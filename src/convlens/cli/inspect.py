@@ -61,7 +61,7 @@ def inspect(
         operations: List operations instead of modules.
         plan: Show how the engine runs the network on this machine: kernels, tiles, time of each step, share of the
             peak.
-        precision: With --plan: float32 or bfloat16.
+        precision: With --plan: float32, bfloat16 or int8.
         calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
         wide: Add input, kernel, stride, type and share of the MACs to the other tables.
         training: Also show the memory of a training step with this optimiser: sgd, adam, adamw or rmsprop.
@@ -116,11 +116,15 @@ def inspect(
 
 def _planned(opened: "Classifier", size: Any, precision: str, json_: bool) -> str:
     """How the engine runs the network on this machine, on one core."""
+    import numpy as np
     from rich.console import Console
 
     from convlens.engine import as_table, check_precision, compile, measured
 
-    compiled = compile(opened.network, size, precision=check_precision(precision), threads=1)
+    chosen = check_precision(precision)
+    # no time depends on the ranges of int8: noise will do to have some
+    noise = np.random.default_rng(0).normal(size=(2, *size)).astype(np.float32) if chosen == "int8" else None
+    compiled = compile(opened.network, size, precision=chosen, calibration=noise, threads=1)
     rows = measured(compiled)
     if json_:
         return json.dumps({"plan": rows, "arena_bytes": compiled.plan.arena_bytes}, indent=2, ensure_ascii=False)

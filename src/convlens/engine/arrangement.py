@@ -62,7 +62,7 @@ class Arrangement:
     def is_map(self) -> bool:
         """Whether it is laid out as (N, C, H, W), or (N, C) for a vector, with all channels on one axis."""
         expected = [("n",), self._all_channels(), ("h",), ("w",)]
-        return self._long_axes() == [axis for axis in map(self._long, expected) if axis]
+        return self._long_axes() == [axis for axis in map(self.long, expected) if axis]
 
     @property
     def has_channels_last(self) -> bool:
@@ -72,12 +72,12 @@ class Arrangement:
             if not axes or axes[-1] != channels:
                 return False
             axes = axes[:-1]
-        return tuple(label for axis in axes for label in axis) == self._long(("n", "h", "w"))
+        return tuple(label for axis in axes for label in axis) == self.long(("n", "h", "w"))
 
     @property
     def is_flat(self) -> bool:
         """Whether channels and places of an image are one axis, as torch flattens them."""
-        return self._long_axes() == [("n",), (*self._all_channels(), *self._long(("h", "w")))]
+        return self._long_axes() == [("n",), (*self._all_channels(), *self.long(("h", "w")))]
 
     def whole(self, counts: Sequence[int]) -> bool:
         """Whether it is one value, every channel of it once; in any order, and axes of any kind."""
@@ -194,12 +194,12 @@ class Arrangement:
     def _size(self, label: Label) -> int:
         return self.index.shape[label] if isinstance(label, int) else self.sizes["nhw".index(label)]
 
-    def _long(self, axis: Axis) -> Axis:
+    def long(self, axis: Axis) -> Axis:
         """The labels of an axis that are longer than 1."""
         return tuple(label for label in axis if self._size(label) > 1)
 
     def _long_axes(self) -> list[Axis]:
-        return [axis for axis in map(self._long, self.axes) if axis]
+        return [axis for axis in map(self.long, self.axes) if axis]
 
     def _all_channels(self) -> Axis:
         return tuple(x for axis in self.axes for x in axis if isinstance(x, int) and self._size(x) > 1)

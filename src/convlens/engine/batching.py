@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from convlens.engine.draft import Draft, Layer
-from convlens.engine.memory import BLOCK
+from convlens.engine.draft import BLOCK, Draft, Layer
 
 _ABLE = ("linear", "unary", "scale_shift", "binary", "softmax")
 

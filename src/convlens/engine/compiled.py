@@ -74,6 +74,7 @@ def compile(
     size: Sequence[int],
     *,
     precision: Precision = "float32",
+    calibration: "NDArray[np.float32] | None" = None,
     threads: int | None = None,
     tune: bool = True,
     pixels: "tuple[tuple[float, ...], tuple[float, ...]] | None" = None,
@@ -84,7 +85,10 @@ def compile(
         module: any module from images (N, C, H, W) to maps or vectors whose operators the engine knows; as it is now,
             in evaluation mode.
         size: (C, H, W).
-        precision: `"float32"`, or `"bfloat16"` for weights and maps, where the processor has it; sums are float32.
+        precision: `"float32"`; `"bfloat16"` for weights and maps, with sums in float32; or `"int8"` for the products of
+            dense convolutions, with exact sums.
+        calibration: for int8, preprocessed images (N, C, H, W) like those that will come; their activations decide the
+            ranges of whole numbers. Some dozens that show everything are enough.
         threads: that a call may use; None takes the processors that the container has.
         tune: measure kernels and tiles here, once; remembered for the next time.
         pixels: mean and deviation of each channel: the compiled network then takes uint8 (N, H, W, C).
@@ -99,11 +103,13 @@ def compile(
     (2, 8, 14, 14)
     """
     from convlens.engine.fusing import fuse
+    from convlens.engine.int8 import quantise
     from convlens.engine.lowering import BATCH, lower
     from convlens.graph import record
 
     require_kernels()
     check_precision(precision)
+    _check_calibration(precision, calibration, size)
     if threads is not None and threads < 1:
         raise ConvlensError(f"threads is {threads}; use at least 1")
     graph = record(module, (BATCH, *size))
@@ -111,6 +117,8 @@ def compile(
         raise ConvlensError(f"the module does not take an image of {tuple(size)}: {graph.failure.error}")
     count = threads or default_threads()
     draft = fuse(lower(graph))
+    if calibration is not None:
+        quantise(draft, np.asarray(calibration, np.float32))
     return CompiledNetwork(make_plan(draft, precision=precision, threads=count, tune=tune, pixels=pixels), count)
 
 
@@ -120,9 +128,25 @@ def check_precision(precision: str) -> Precision:
     Raises:
         ConvlensError: with those that there are.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise unknown_name("precision of the engine", precision, ["float32", "bfloat16"])
-    return "bfloat16" if precision == "bfloat16" else "float32"
+    known: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+    for name in known:
+        if precision == name:
+            return name
+    raise unknown_name("precision of the engine", precision, known)
+
+
+def _check_calibration(precision: Precision, calibration: "NDArray[Any] | None", size: Sequence[int]) -> None:
+    if precision != "int8":
+        if calibration is not None:
+            raise ConvlensError(f"calibration is for int8, and the precision is {precision!r}; leave one of them out")
+        return
+    if calibration is None:
+        raise ConvlensError("int8 needs images to choose its ranges on; give calibration, (N, C, H, W) float32")
+    shape = np.shape(calibration)
+    if len(shape) != 4 or not shape[0] or tuple(shape[1:]) != tuple(size):
+        raise ConvlensError(f"calibration has the shape {shape}; use (N, {', '.join(map(str, size))}), N at least 1")
+    if not np.isfinite(calibration).all():
+        raise ConvlensError("calibration holds numbers that are infinite or none; use preprocessed images")
 
 
 def require_kernels() -> None:

@@ -11,6 +11,8 @@ from convlens.errors import ConvlensError
 
 Float = NDArray[np.float32]
 
+BLOCK = 16  # channels that lie side by side in memory
+
 # fields of a layer that name values which it reads besides x, as the kernels call them
 READS = ("x", "other", "residual", "gate")
 # fields that name values which it writes
@@ -22,17 +24,27 @@ class UnknownOperatorError(ConvlensError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How whole numbers 0..255 stand for real ones: step * (number - zero_point)."""
+
+    step: float
+    zero_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
     """What flows between layers: (C, H, W) for one image; a vector has H = W = 1.
 
     Attributes:
         as_map: whether a vector's numbers have the precision of maps; they are float32 otherwise.
+        scale: of a map of whole numbers.
     """
 
     channels: int
     height: int
     width: int
     as_map: bool = False
+    scale: Scale | None = None
 
     @property
     def is_vector(self) -> bool:
@@ -43,6 +55,10 @@ class Value:
     def is_wide(self) -> bool:
         """Whether its numbers are float32 in every precision."""
         return self.is_vector and not self.as_map
+
+    def item_bytes(self, of_maps: int) -> int:
+        """Bytes of a number, where those of maps have `of_maps`."""
+        return 1 if self.scale is not None else 4 if self.is_wide else of_maps
 
 
 @dataclass(kw_only=True)
@@ -120,6 +136,19 @@ class Draft:
     def producers(self) -> dict[int, Layer]:
         """value -> the layer that makes it."""
         return {number: layer for layer in self.layers for number in layer.writes}
+
+    def begins_with_convolutions(self) -> bool:
+        """Whether only convolutions read the images, of a kind that reads them as they come."""
+        readers = self.readers().get(self.input, [])
+        return (
+            bool(readers)
+            and self.input not in self.outputs
+            and self.values[self.input].channels <= BLOCK
+            and all(
+                layer.op == "convolution" and layer.settings["groups"] == 1 and set(layer.values) == {"x", "y"}
+                for layer in readers
+            )
+        )
 
     def drop_unused(self) -> None:
         """Leave out layers whose results nobody reads."""

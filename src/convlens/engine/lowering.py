@@ -230,14 +230,33 @@ class _Lowering:
     def _amax(self, given: Mapping[str, Any]) -> Arrangement:
         return self._over_places(given, "max")
 
+    def _sum(self, given: Mapping[str, Any]) -> Arrangement:
+        """Over all places, or over one axis of channels, such as ResNeSt's branches."""
+        x, axes = self._reduced(given)
+        if self._are_places(x, axes):
+            mean = self._over_places(given, "average")
+            places = np.full(mean.channels.size, x.sizes[1] * x.sizes[2], np.float32)
+            return self._scaled(mean, places, np.zeros_like(places))
+        if len(axes) != 1 or any(isinstance(label, str) for label in x.axes[axes[0]]):
+            raise self._unknown()
+        first, *others = (x.taken(axes[0], slice(i, i + 1)) for i in range(x.shape[axes[0]]))
+        for other in others:
+            first = self._binary("add", first, other)
+        return first.reshaped(self._out_shape())
+
+    def _reduced(self, given: Mapping[str, Any]) -> tuple[Arrangement, list[int]]:
+        x = self._tensor(given["self"])
+        return x, sorted(axis % len(x.axes) for axis in given.get("dim") or [])
+
+    def _are_places(self, x: Arrangement, axes: Sequence[int]) -> bool:
+        """Whether these axes are every row and every column, where there are several."""
+        places = [label for label, size in zip("hw", x.sizes[1:], strict=True) if size > 1]
+        return [label for axis in axes for label in x.long(x.axes[axis])] == places
+
     def _over_places(self, given: Mapping[str, Any], how: str) -> Arrangement:
         """Every row and every column at once."""
-        x = self._tensor(given["self"])
-        chosen = given["dim"] if given["dim"] is not None else []
-        axes = sorted(axis % len(x.axes) for axis in chosen)
-        if [label for axis in axes for label in x.axes[axis]] != [
-            label for label, size in zip("hw", x.sizes[1:], strict=True) if size > 1
-        ]:
+        x, axes = self._reduced(given)
+        if not self._are_places(x, axes):
             raise self._unknown()
         value = self._settle(x)
         made = self._made("adaptive_pool", value, {"kind": how}, {}, (self._channels(value), 1, 1))
@@ -281,17 +300,23 @@ class _Lowering:
 
     def _softmax(self, given: Mapping[str, Any]) -> Arrangement:
         x = self._tensor(given["self"])
-        if not x.is_map or given["dim"] % len(x.axes) != 1:
+        axis = given["dim"] % len(x.axes)
+        if x.is_map and axis == 1:
+            return x.on(self._made("softmax", self._settle(x), {}, {}).parts[0])
+        if x.shape[axis] != 2 or any(isinstance(label, str) for label in x.axes[axis]):
             raise self._unknown()
-        return x.on(self._made("softmax", self._settle(x), {}, {}).parts[0])
+        # of two numbers each: the sigmoid of their difference, either way round
+        one, two = x.taken(axis, slice(0, 1)), x.taken(axis, slice(1, 2))
+        first, second = (self._unary(self._binary("subtract", *pair), "sigmoid") for pair in ((one, two), (two, one)))
+        return first.joined([second], axis, self._counts())
 
     def _add(self, given: Mapping[str, Any]) -> Arrangement:
-        return self._sum(given, 1)
+        return self._added(given, 1)
 
     def _sub(self, given: Mapping[str, Any]) -> Arrangement:
-        return self._sum(given, -1)
+        return self._added(given, -1)
 
-    def _sum(self, given: Mapping[str, Any], sign: int) -> Arrangement:
+    def _added(self, given: Mapping[str, Any], sign: int) -> Arrangement:
         first, second = self._operand(given["self"]), self._operand(given["other"])
         factor = sign * float(given.get("alpha", 1))
         if isinstance(first, Arrangement) and isinstance(second, Arrangement):
@@ -396,6 +421,14 @@ class _Lowering:
 
     def _permute(self, given: Mapping[str, Any]) -> Arrangement:
         return self._tensor(given["self"]).permuted(given["dims"])
+
+    def _as_strided(self, given: Mapping[str, Any]) -> Arrangement:
+        """What PyTorch does with a mean of channels-last maps: another order of axes of length 1."""
+        x = self._tensor(given["self"])
+        same = tuple(given["size"]) == x.shape and len(x.shape) == 4 and x.shape[2:] == (1, 1)
+        if not same or tuple(given["stride"][:2]) != (x.shape[1], 1) or given.get("storage_offset"):
+            raise self._unknown()
+        return x
 
     def _transpose(self, given: Mapping[str, Any]) -> Arrangement:
         x = self._tensor(given["self"])

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from convlens.engine.draft import Draft, Layer, Value
+from convlens.engine.draft import BLOCK, Draft, Layer, Value
 
 ALIGNMENT = 64
-BLOCK = 16  # channels that lie side by side
 
 
 @dataclass
@@ -52,7 +51,7 @@ def lay_out(draft: Draft, *, item_bytes: int, outside: frozenset[int], aliases: 
 
 def nbytes(value: Value, item_bytes: int) -> int:
     """Bytes of a value in blocks of channels."""
-    return -(-value.channels // BLOCK) * BLOCK * value.height * value.width * (4 if value.is_wide else item_bytes)
+    return -(-value.channels // BLOCK) * BLOCK * value.height * value.width * value.item_bytes(item_bytes)
 
 
 def aligned(size: int) -> int:
@@ -187,4 +186,4 @@ class _Planner:
 
     def _per_channel(self, value: int) -> int:
         shape = self.draft.values[value]
-        return shape.height * shape.width * (4 if shape.is_wide else self.item_bytes)
+        return shape.height * shape.width * shape.item_bytes(self.item_bytes)

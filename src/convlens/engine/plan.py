@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from convlens.engine.batching import rows_of_a_batch
 from convlens.engine.draft import Draft, Layer
-from convlens.engine.memory import BLOCK, aligned, lay_out, nbytes
+from convlens.engine.memory import aligned, lay_out, nbytes
 from convlens.engine.tuning import Tuner
 from convlens.engine.types import settle_types
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Plan:
         description: the program: tensors and steps, as `convlens_kernels` defines them.
         constants: packed weights.
         steps: the program as a table.
-        precision: of maps and weights; sums are float32 always.
+        precision: of maps and weights; sums are float32 always, or exact.
         threads: that it was chosen for.
     """
 
@@ -79,8 +79,8 @@ def make_plan(
     """Choose kernels for a fused draft, lay out its memory and pack its weights.
 
     Args:
-        draft: of layers.
-        precision: of maps and weights.
+        draft: of layers; for int8, one that `quantise` has been at.
+        precision: of maps and weights; for int8, what is not int8 is bfloat16 where the processor has it.
         threads: that a call will use.
         tune: whether kernels and tiles are measured here.
         pixels: mean and deviation of each channel, for a program that begins at uint8 (N, H, W, C); None for one that
@@ -100,6 +100,7 @@ class _Maker:
     ) -> None:
         self.draft = draft
         self.precision: Precision = precision
+        self.real = _real(precision)
         self.tuner = Tuner(threads, measure=tune)
         self.threads = threads
         self.pixels = pixels
@@ -155,8 +156,7 @@ class _Maker:
     def _convert_input(self) -> None:
         """A first convolution reads the images as they come; for anything else they are put into blocks first."""
         draft = self.draft
-        readers = draft.readers().get(draft.input, [])
-        if readers and all(self._can_begin(layer) for layer in readers) and draft.input not in draft.outputs:
+        if draft.begins_with_convolutions():
             return
         given = draft.values[draft.input]
         blocked = draft.value(given.channels, given.height, given.width)
@@ -170,10 +170,6 @@ class _Maker:
                 layer.settings["parts"] = [moved(part) for part in layer.settings["parts"]]
         draft.outputs = tuple(moved(value) for value in draft.outputs)
         draft.layers.insert(0, Layer(op="convert", values={"x": draft.input, "y": blocked}, names=("input",)))
-
-    def _can_begin(self, layer: Layer) -> bool:
-        plain = layer.op == "convolution" and layer.settings["groups"] == 1 and set(layer.values) == {"x", "y"}
-        return plain and self.draft.values[self.draft.input].channels <= BLOCK
 
     def _convert_output(self, value: int) -> int:
         made = self.draft.values[value]
@@ -203,6 +199,8 @@ class _Maker:
         if first.op != "convolution" or set(first.values) != {"x", "y"} or not depthwise:
             return False
         if settings["dilation"] != [1, 1] or first.settings["groups"] != 1:
+            return False
+        if first.settings.get("compute") == "int8" and values[first.x].scale is None:
             return False
         if first.x == self.draft.input:
             return bool(first.settings["dilation"] == [1, 1])
@@ -249,7 +247,7 @@ class _Maker:
         step: dict[str, Any] = {"op": layer.op}
         step |= {name: self._tensor(value) for name, value in layer.values.items()}
         step |= {name: value for name, value in layer.settings.items() if name not in ("parts", "in_place")}
-        if layer.op == "linear" and self.precision == "bfloat16":
+        if layer.op == "linear" and self.real == "bfloat16":
             step["compute"] = "bfloat16"
         if not layer.settings.get("store", True):
             self.tensors[step["y"]]["offset"] = None
@@ -277,8 +275,10 @@ class _Maker:
             elif value in self.draft.outputs:
                 tensor |= {"layout": "nchw", "dtype": "float32"}
             else:
-                dtype = "float32" if shape.is_wide else self.precision
+                dtype = "float32" if shape.is_wide else self.real
                 tensor |= {"layout": "blocked", "dtype": dtype, "offset": self.offsets.get(value)}
+                if shape.scale is not None:
+                    tensor |= {"dtype": "uint8", "scale": shape.scale.step, "zero_point": shape.scale.zero_point}
             if value in self.rows:
                 tensor["space"] = "batch"
             self.number[value] = len(self.tensors)
@@ -287,7 +287,16 @@ class _Maker:
 
     @property
     def _item_bytes(self) -> int:
-        return 2 if self.precision == "bfloat16" else 4
+        return 2 if self.real == "bfloat16" else 4
+
+
+def _real(precision: Precision) -> str:
+    """The type of real numbers in maps."""
+    import convlens_kernels as kernels
+
+    if precision == "int8":
+        return "bfloat16" if kernels.isa() == "avx512bf16" else "float32"
+    return precision
 
 
 def _joined(first: Layer, second: Layer, *, at_the_image: bool) -> Layer:
@@ -300,6 +309,8 @@ def _joined(first: Layer, second: Layer, *, at_the_image: bool) -> Layer:
     for name, layer in (("expand_bias", first), ("bias", second)):
         if "bias" in layer.weights:
             weights[name] = layer.weights["bias"]
+    if "weight_scale" in first.weights:
+        weights["expand_weight_scale"] = first.weights["weight_scale"]
     return Layer(
         op="stem_depthwise" if at_the_image else "expand_depthwise",
         values=second.values | {"x": first.x},

@@ -14,6 +14,7 @@ from convlens.processors import processor_name
 Step = dict[str, Any]
 _REPEATS = 7
 _INDICES = ("x", "y", "residual", "gate", "pool", "other", "constant")
+_SCALES = ("scale", "zero_point")  # of whole numbers: no time depends on them
 
 
 class Tuner:
@@ -60,11 +61,11 @@ class Tuner:
     def _key(self, step: Step, tensors: Sequence[Mapping[str, Any]]) -> str:
         """What the time depends on: the settings and the shapes, not where anything lies."""
         shapes = {
-            name: {k: v for k, v in tensors[step[name]].items() if k not in ("offset", "space")}
+            name: {k: v for k, v in tensors[step[name]].items() if k not in ("offset", "space", *_SCALES)}
             for name in _INDICES[:-1]
             if step.get(name) is not None
         }
-        settings = {name: value for name, value in step.items() if name not in _INDICES}
+        settings = {name: value for name, value in step.items() if name not in (*_INDICES, *_SCALES)}
         text = json.dumps([settings, shapes, self.threads], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -84,7 +84,11 @@ def _models(
         try:
             if precision == "int8":
                 calibration = _calibration(dataset, subject, note)
-                models["int8"] = quantise(models["float32"], calibration, validation, max_drop / 100, threads)
+                models["int8"] = (
+                    module.translate(subject.network, subject.preprocessing, "int8", calibration.x)
+                    if row.calibrates
+                    else quantise(models["float32"], calibration, validation, max_drop / 100, threads)
+                )
             else:
                 models[precision] = module.translate(subject.network, subject.preprocessing, precision)
         except ConvlensError as error:
