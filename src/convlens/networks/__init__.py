@@ -30,7 +30,7 @@ _WITH_TORCH = {
     "activations": "observation",
     "amoebanet_b": "amoebanet",
     "amoebanet_d": "amoebanet",
-    "fully_convolutional": "sliding",
+    "fully_convolutional": "convolutional_heads",
     "scale_efficientnet": "efficientnet",
 }
 
