@@ -10,10 +10,10 @@ from PIL import Image, ImageEnhance, ImageOps
 from convlens.data import Augmentation, Loader, open_dataset
 from convlens.data.chance import uniforms
 from convlens.data.colour import gray, jittered
-from convlens.data.geometry import crop_box, flipped, resize_into, resized, shifted
 from convlens.data.mixing import erased, mixed, mixing_generator
 from convlens.data.pipeline import RANDOM_NUMBERS, augmented, normalized, shown
 from convlens.data.policies import OPERATIONS, PIXEL_OPERATIONS, _matrix, _warped, with_policy
+from convlens.data.warping import crop_box, flipped, resize_into, resized, shifted
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 

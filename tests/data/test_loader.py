@@ -14,7 +14,7 @@ from drawn import draw
 from PIL import Image
 
 from convlens.data import Augmentation, DataError, Loader, open_dataset
-from convlens.data.files import FileSource
+from convlens.data.image_files import FileSource
 from convlens.images import ImageError, Preprocessing
 
 GRAY = Preprocessing(size=(16, 16), resize=(16, 16), mean=(0.3,), std=(0.2,), channels=1)
@@ -193,7 +193,7 @@ def test_ctrl_c_during_a_hanging_read_ends_the_process(photos):
     code = textwrap.dedent(f"""
         import dataclasses, faulthandler, os, signal, sys, time
         from convlens.data import Loader, open_dataset
-        from convlens.data.files import FileSource
+        from convlens.data.image_files import FileSource
         from convlens.images import Preprocessing
 
         faulthandler.register(signal.SIGUSR1)
@@ -232,8 +232,8 @@ def test_ctrl_c_that_reaches_another_thread_ends_the_process_too(photos, how):
     code = textwrap.dedent(f"""
         import dataclasses, signal, sys, threading, time
         from convlens.data import Loader, open_dataset
-        from convlens.data.files import FileSource
-        from convlens.data.reading import find_bad
+        from convlens.data.image_files import FileSource
+        from convlens.data.unreadable_images import find_bad
         from convlens.images import Preprocessing
 
         signal.signal(signal.SIGINT, signal.default_int_handler)

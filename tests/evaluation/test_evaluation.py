@@ -7,7 +7,7 @@ import pytest
 from convlens import data, evaluation
 from convlens.cli.evaluate import _show
 from convlens.errors import ConvlensError
-from convlens.evaluation.report import evaluation_sections
+from convlens.evaluation.report_page import evaluation_sections
 from convlens.images import Preprocessing
 
 PREPROCESSING = Preprocessing(size=(8, 8), resize=(8, 8), mean=(0.0,), std=(1.0,), channels=1)

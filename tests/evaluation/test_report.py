@@ -8,7 +8,7 @@ from PIL import Image
 from convlens import data, evaluation
 from convlens.errors import ConvlensError
 from convlens.evaluation.figures import Bars, Curves, Matrix, save_png
-from convlens.evaluation.report import Section, confusion_figure, evaluation_sections, thumbnail, write_report
+from convlens.evaluation.report_page import Section, confusion_figure, evaluation_sections, thumbnail, write_report
 
 HOSTILE = "</script><script>alert(1)</script>"
 

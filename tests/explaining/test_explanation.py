@@ -10,7 +10,7 @@ from convlens.errors import ConvlensError
 from convlens.explaining import METHODS, explain
 from convlens.explaining.attribution import integrated_gradients, occlusion
 from convlens.explaining.explanation import occlude
-from convlens.explaining.pictures import sheet
+from convlens.explaining.heat_pictures import sheet
 
 from .conftest import OBJECT, small_network
 

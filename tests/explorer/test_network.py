@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from convlens import networks
 from convlens.errors import ConvlensError
-from convlens.explorer.figures import fields, gradients, planned, seconds, weights
 from convlens.explorer.folding import fold
 from convlens.explorer.inside import Clinic
+from convlens.explorer.node_numbers import fields, gradients, planned, seconds, weights
 from convlens.explorer.shelf import ImageShelf
 from convlens.explorer.subjects import Subjects
 

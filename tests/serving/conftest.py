@@ -17,9 +17,9 @@ from convlens.predicting import torch_predictor
 from convlens.runs.environment import versions
 from convlens.runs.run_weights import save_weights
 from convlens.serving.listening import bind
-from convlens.serving.server import make_server
+from convlens.serving.server_settings import Settings
 from convlens.serving.service import Loaded
-from convlens.serving.settings import Settings
+from convlens.serving.worker_server import make_server
 
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GRAY = Preprocessing(size=(32, 32), resize=(32, 32), mean=(0.3,), std=(0.4,), channels=1)

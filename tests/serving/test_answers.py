@@ -9,8 +9,8 @@ import pytest
 from convlens.errors import ConvlensError
 from convlens.predicting import predict_files
 from convlens.serving.listening import bind
-from convlens.serving.server import serve
-from convlens.serving.settings import Settings
+from convlens.serving.server_settings import Settings
+from convlens.serving.worker_server import serve
 
 from .conftest import CLASSES, Gated, field, png, wait_until
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convlens.predicting import Guess
-from convlens.serving.batching import Batcher
+from convlens.serving.dynamic_batching import Batcher
 from convlens.serving.uploads import Upload
 
 

@@ -28,7 +28,7 @@ def test_curl_gets_named_classes(serving, tmp_path):
 
 
 def test_every_address_and_option_that_the_page_names_is_there(serving):
-    from convlens.serving.settings import Settings
+    from convlens.serving.server_settings import Settings
 
     text = DOCS.read_text(encoding="utf-8")
     api = serving().get("/openapi.json").json()

@@ -6,7 +6,7 @@ import pytest
 
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
-from convlens.serving.settings import Settings
+from convlens.serving.server_settings import Settings
 from convlens.serving.tokens import allows, read_token
 
 TOKEN = "0123456789abcdef"

@@ -10,8 +10,8 @@ from convlens import shipping
 from convlens.artifacts import FORMATS
 from convlens.errors import ConvlensError
 from convlens.predicting.measuring import Timing, interleave
-from convlens.shipping.gate import choose, drop_interval
 from convlens.shipping.labelled import Labelled
+from convlens.shipping.precision_gate import choose, drop_interval
 
 COUNT = 1000
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convlens.training.inputs import fitting_size
+from convlens.training.input_choice import fitting_size
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.images import ImageError
 from convlens.runs.run_weights import save_weights
-from convlens.training import TrainConfig, job, memory, trouble
+from convlens.training import TrainConfig, job, step_memory, trouble
 from convlens.training.progress import Silence
 from convlens.training.step import Step
 from convlens.training.train import go_on, start
@@ -200,21 +200,21 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(tmp_path, monkeypatch):
 def test_the_parts_are_predicted_from_the_anatomy(monkeypatch):
     network, x = networks.create("resnet18", classes=10), torch.empty(16, 3, 64, 64)
     config = TrainConfig(data="digits")
-    monkeypatch.setattr(memory, "free_memory", lambda _: 10**12)
-    assert memory.parts_that_fit(network, x, config)[0] == 1
-    whole = memory.training_memory(network, (16, 3, 64, 64), optimizer="adamw").total
-    half = memory.training_memory(network, (8, 3, 64, 64), optimizer="adamw").total
+    monkeypatch.setattr(step_memory, "free_memory", lambda _: 10**12)
+    assert step_memory.parts_that_fit(network, x, config)[0] == 1
+    whole = step_memory.training_memory(network, (16, 3, 64, 64), optimizer="adamw").total
+    half = step_memory.training_memory(network, (8, 3, 64, 64), optimizer="adamw").total
     assert half < whole
-    monkeypatch.setattr(memory, "free_memory", lambda _: int(whole * 0.99 / 0.9))
-    parts, needed, _ = memory.parts_that_fit(network, x, config)
+    monkeypatch.setattr(step_memory, "free_memory", lambda _: int(whole * 0.99 / 0.9))
+    parts, needed, _ = step_memory.parts_that_fit(network, x, config)
     assert (parts, needed) == (2, half)
-    monkeypatch.setattr(memory, "free_memory", lambda _: 10**6)
+    monkeypatch.setattr(step_memory, "free_memory", lambda _: 10**6)
     with pytest.raises(trouble.TrainingError, match="one image needs about"):
-        memory.parts_that_fit(network, x, config)
+        step_memory.parts_that_fit(network, x, config)
 
 
 def test_free_memory_is_known_and_not_more_than_the_machine_has():
-    free = memory.free_memory(torch.device("cpu"))
+    free = step_memory.free_memory(torch.device("cpu"))
     assert 0 < free < 2**50
 
 
@@ -231,7 +231,7 @@ def test_the_file_cache_of_a_container_counts_as_free(tmp_path, limit, used, cac
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text(f"{used}\n")
     (tmp_path / "memory.stat").write_text(f"anon 5\nfile {cached}\nfile_mapped 7\n")
-    assert memory._of_container(tmp_path) == free
+    assert step_memory._of_container(tmp_path) == free
 
 
 def test_a_source_that_vanishes_is_named_and_the_checkpoint_stays(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from convlens.predicting.engines import Precision
 if TYPE_CHECKING:
     from torch import nn
 
-    from convlens.artifacts.formats import FormatModule
+    from convlens.artifacts.artifact_formats import FormatModule
     from convlens.images import Preprocessing
 
 # Difference, as a share of the largest value in the tensor, that rounding and another order of summing explain.

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.artifacts.formats import Format, FormatModule
+from convlens.artifacts.artifact_formats import Format, FormatModule
+from convlens.artifacts.artifact_predictor import open_artifact
 from convlens.artifacts.manifest import Manifest
-from convlens.artifacts.opening import open_artifact
 from convlens.artifacts.proof import BATCHES, Images, Proof, ProofError, compare, compare_inside, in_batches
 from convlens.predicting.protocol import Answering
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens import files
-from convlens.artifacts.formats import Format
+from convlens.artifacts.artifact_formats import Format
 from convlens.artifacts.manifest import Manifest
 from convlens.artifacts.proof import Images
 from convlens.artifacts.proving import prove

@@ -201,7 +201,7 @@ def _variants(
     """A run or a network in every form; an artifact as it is, on each runtime that takes it."""
     path = Path(source)
     if path.is_file():
-        from convlens.artifacts.formats import format_of
+        from convlens.artifacts.artifact_formats import format_of
 
         able = [runtime for runtime in format_of(path).runtimes if runtime in runtimes]
         return [load_variant(path.name, path, runtime, threads) for runtime in able]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from convlens.artifacts.opening import open_artifact
+from convlens.artifacts.artifact_predictor import open_artifact
 from convlens.predicting.runtimes import require
 from convlens.predicting.untracked import untracked
 

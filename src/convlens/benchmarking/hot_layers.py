@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.artifacts.formats import format_of
+from convlens.artifacts.artifact_formats import format_of
 from convlens.artifacts.onnx_graph import modules_of
 from convlens.artifacts.openvino_graph import PLACE
 from convlens.benchmarking.variants import Variant

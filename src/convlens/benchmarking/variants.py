@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.artifacts.formats import FORMATS, Format
-from convlens.artifacts.opening import open_artifact
+from convlens.artifacts.artifact_formats import FORMATS, Format
+from convlens.artifacts.artifact_predictor import open_artifact
 from convlens.classifiers.classifier import Classifier
 from convlens.errors import ConvlensError, unknown_name
 from convlens.predicting.engines import Precision

@@ -10,7 +10,7 @@ from convlens.choosing.untrained_latency import measure_untrained
 from convlens.data import Dataset
 from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
-from convlens.training.inputs import fitting_size, preprocessing_of, sample
+from convlens.training.input_choice import fitting_size, preprocessing_of, sample
 
 Note = Callable[[str], None]
 

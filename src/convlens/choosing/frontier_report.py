@@ -10,7 +10,7 @@ from convlens.anatomy.quantities import count, size_in_bytes
 from convlens.choosing.frontier import FILE, Entry, Frontier
 from convlens.choosing.frontier_figure import COSTS, Against, report_of
 from convlens.choosing.limits import BOUNDS, Costs
-from convlens.evaluation.report import Section, write_report
+from convlens.evaluation.report_page import Section, write_report
 
 COLUMNS = ("candidate", "accuracy", "95 % interval", "parameters", "MACs", "file", "ms", "memory", "epochs", "")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from convlens import networks
+from convlens.artifacts.artifact_predictor import OpenArtifact
 from convlens.artifacts.manifest import Manifest
-from convlens.artifacts.opening import OpenArtifact
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 from convlens.predicting.engines import Precision

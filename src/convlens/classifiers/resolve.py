@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convlens import networks, runs
-from convlens.artifacts.formats import FORMATS
-from convlens.artifacts.opening import open_artifact
+from convlens.artifacts.artifact_formats import FORMATS
+from convlens.artifacts.artifact_predictor import open_artifact
 from convlens.classifiers.classifier import Classifier, Kind, Provenance
 from convlens.classifiers.code import load_weights, module_from_code, usual_shape
 from convlens.errors import ConvlensError, unknown_name

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens import files
-from convlens.artifacts.formats import find_format
-from convlens.artifacts.opening import choose_runtime, open_artifact
+from convlens.artifacts.artifact_formats import find_format
+from convlens.artifacts.artifact_predictor import choose_runtime, open_artifact
 from convlens.artifacts.writing import write_proved
 from convlens.classifiers.own_images import own_data, proof_images
 from convlens.errors import ConvlensError

@@ -59,7 +59,7 @@ def convolve(
         json_: Print the result as JSON and nothing else.
     """
     from convlens.arithmetic.grids import LECTURE_INPUT, LECTURE_KERNEL
-    from convlens.cli.settings import input_from, kernel_from, pair_from
+    from convlens.cli.layer_settings import input_from, kernel_from, pair_from
     from convlens.cli.walking import check_files, finish
 
     check_files(output, animate)
@@ -87,7 +87,7 @@ def _walk(
 ) -> "tuple[Walk, tuple[str, str]]":
     from convlens.arithmetic import steps
     from convlens.arithmetic.geometry import written_output_size
-    from convlens.cli.settings import padding_from
+    from convlens.cli.layer_settings import padding_from
 
     walk = steps(
         x, kernel, bias, operation=operation, padding=padding_from(padding), padding_mode=padding_mode, **window
@@ -107,7 +107,7 @@ def _transposed(
 ) -> "tuple[Walk, tuple[str, str]]":
     from convlens.arithmetic import transposed_steps
     from convlens.arithmetic.geometry import written_transposed_size
-    from convlens.cli.settings import padding_from
+    from convlens.cli.layer_settings import padding_from
 
     sides = padding_from(padding)
     if isinstance(sides, str):

@@ -58,7 +58,7 @@ def evaluate(
     from convlens.errors import ConvlensError
     from convlens.evaluation import evaluate as evaluate_on
     from convlens.evaluation.evaluation import usual_split
-    from convlens.evaluation.report import evaluation_sections, write_report
+    from convlens.evaluation.report_page import evaluation_sections, write_report
     from convlens.evaluation.views import Averaged
 
     if batch < 1:

@@ -50,7 +50,7 @@ def frontier(
 
     training = given_settings(data, config, given)
     if ship:
-        from convlens.artifacts.formats import find_format
+        from convlens.artifacts.artifact_formats import find_format
 
         find_format(ship)
     limits = {"max_params": max_params, "max_mb": max_mb, "max_macs": max_macs, "max_ms": max_ms}

@@ -53,7 +53,7 @@ def pool(
     from convlens.arithmetic import pool_steps
     from convlens.arithmetic.grids import LECTURE_POOLING
     from convlens.arithmetic.stepping import POOLINGS
-    from convlens.cli.settings import input_from, padding_from, pair_from
+    from convlens.cli.layer_settings import input_from, padding_from, pair_from
     from convlens.cli.walking import check_files, finish
 
     check_files(output, animate)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from convlens.classifiers import Classifier
     from convlens.predicting import FilePrediction
     from convlens.predicting.bulk import Summary
-    from convlens.predicting.inputs import Input
+    from convlens.predicting.prediction_inputs import Input
 
 
 _STANDARD_INPUT = "/dev/stdin"  # what - is read as
@@ -174,7 +174,7 @@ def _piped_in() -> "list[Input]":
     """An image on the standard input, or the images whose names come on it, one a line."""
     from convlens.errors import ConvlensError
     from convlens.predicting import find_files, list_inputs
-    from convlens.predicting.inputs import from_bytes
+    from convlens.predicting.prediction_inputs import from_bytes
 
     content = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
     if not content.strip():

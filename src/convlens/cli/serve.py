@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from convlens.serving.settings import Settings
+from convlens.serving.server_settings import Settings
 
 if TYPE_CHECKING:
     import socket
@@ -35,9 +35,9 @@ def serve(
     from convlens.classifiers import read_class_names
     from convlens.serving.listening import bind, bind_each
     from convlens.serving.served import Served
-    from convlens.serving.server import serve as serve_alone
     from convlens.serving.tokens import read_token
-    from convlens.serving.workers import serve_with_workers
+    from convlens.serving.worker_processes import serve_with_workers
+    from convlens.serving.worker_server import serve as serve_alone
 
     with tempfile.TemporaryDirectory(prefix="convlens-served-") as folder:
         served = Served(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convlens.data.naming import look_alike_names
+from convlens.data.similar_names import look_alike_names
 from convlens.errors import ConvlensError, unknown_name
 
 SPLITS = ("train", "val", "test")

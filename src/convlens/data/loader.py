@@ -15,13 +15,13 @@ from convlens.data.augmentation import Augmentation
 from convlens.data.buffers import Buffers
 from convlens.data.chance import uniforms
 from convlens.data.dataset import DataError, Dataset, Record
-from convlens.data.geometry import crop_box, resize_into, resized
 from convlens.data.keeping import Cache, Keeper, keeper_for
 from convlens.data.mixing import mixed, mixing_generator
 from convlens.data.order import Sampling, draws, streamed
 from convlens.data.packed import PackedSource, ShardError
 from convlens.data.parallel import in_order
 from convlens.data.pipeline import CROP, FLIP, augmented, numbers_for, shown
+from convlens.data.warping import crop_box, resize_into, resized
 from convlens.data.workers import Workers, done_within
 from convlens.images import Preprocessing
 from convlens.processors import available_processors

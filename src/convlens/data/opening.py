@@ -8,13 +8,13 @@ from unicodedata import normalize
 
 from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault, Record
 from convlens.data.exclusions import read_exclusions
+from convlens.data.image_table import Columns
 from convlens.data.listing import Listing
-from convlens.data.naming import look_alike_names
 from convlens.data.quick import quick_notes
-from convlens.data.reading import find_bad
+from convlens.data.similar_names import look_alike_names
 from convlens.data.sources import list_source
 from convlens.data.splitting import Shares, split_by_key
-from convlens.data.table import Columns
+from convlens.data.unreadable_images import find_bad
 
 _Splits = dict[str, tuple[Record, ...]]
 

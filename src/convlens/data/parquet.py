@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from convlens.data.arranging import Entry, arrange
 from convlens.data.dataset import DataError, Record
+from convlens.data.image_table import Columns, column_of, split_column, split_of
 from convlens.data.listing import Listing
-from convlens.data.table import Columns, column_of, split_column, split_of
 from convlens.data.tree import File, Folder
 from convlens.images import ImageError, read
 

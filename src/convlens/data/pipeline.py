@@ -9,9 +9,9 @@ from torch import Tensor
 
 from convlens.data.augmentation import Augmentation
 from convlens.data.colour import jittered
-from convlens.data.geometry import flipped, shifted
 from convlens.data.mixing import erased
 from convlens.data.policies import with_policy
+from convlens.data.warping import flipped, shifted
 from convlens.images import Preprocessing
 
 # Which of a sample's random numbers serves what. Fixed places: to switch one change on does not redraw the others.

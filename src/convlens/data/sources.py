@@ -6,16 +6,16 @@ from convlens.data.cifar import is_cifar, list_cifar
 from convlens.data.dataset import DataError, ImageSource
 from convlens.data.digits import list_digits
 from convlens.data.downloads import Downloads, version_of
-from convlens.data.files import FileSource
-from convlens.data.folder import holds_images, list_images
 from convlens.data.idx import is_idx, list_idx
+from convlens.data.image_files import FileSource
+from convlens.data.image_folder import holds_images, list_images
+from convlens.data.image_table import TABLE_SUFFIXES, Columns, list_table
 from convlens.data.listing import Listing
 from convlens.data.packed import index_of, list_packed
 from convlens.data.parquet import image_column, list_parquet, parquet_files
 from convlens.data.reaching import is_address
 from convlens.data.remote import RemoteFileSource, is_remote_file, remote_tree
 from convlens.data.shards import is_shards, list_shards
-from convlens.data.table import TABLE_SUFFIXES, Columns, list_table
 from convlens.data.tree import File, Folder, local_tree
 
 EXPECTED = "a folder of images, a .csv or .parquet table, a .tar shard, or digits"

@@ -3,7 +3,7 @@
 from convlens.explaining.explained_files import ExplainedFile, explain_files
 from convlens.explaining.explainer import Explainer
 from convlens.explaining.explanation import METHODS, Explanation, explain, explain_by_occlusion
-from convlens.explaining.pictures import as_seen, enlarged, overlay, sheet
+from convlens.explaining.heat_pictures import as_seen, enlarged, overlay, sheet
 from convlens.explaining.target import ExplainingError, target_tensor
 
 __all__ = [

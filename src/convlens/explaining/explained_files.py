@@ -12,7 +12,7 @@ from PIL import Image
 from convlens import files
 from convlens.errors import ConvlensError
 from convlens.explaining.explanation import Explanation
-from convlens.explaining.pictures import as_seen, enlarged, overlay, sheet
+from convlens.explaining.heat_pictures import as_seen, enlarged, overlay, sheet
 from convlens.predicting.protocol import Answering
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from convlens import files, images, networks
 from convlens.errors import ConvlensError
 from convlens.explaining.explainer import Explainer
-from convlens.explaining.pictures import overlay, sheet
+from convlens.explaining.heat_pictures import overlay, sheet
 from convlens.images import Preprocessing
 from convlens.predicting.predictions import FilePrediction, predict_files
 from convlens.predicting.predictor import torch_predictor

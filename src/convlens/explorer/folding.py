@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from convlens.anatomy import Anatomy
-from convlens.explorer.naming import Part, part_of
+from convlens.explorer.node_names import Part, part_of
 from convlens.graph import Operation
 
 INPUT = "input"

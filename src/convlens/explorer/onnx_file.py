@@ -11,7 +11,7 @@ from typing import Any
 from convlens.artifacts.manifest import Manifest
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explorer.folding import INPUT, Node, join_followers
-from convlens.explorer.naming import Part, spelt_convolution, spelt_pool
+from convlens.explorer.node_names import Part, spelt_convolution, spelt_pool
 from convlens.untrusted.untrusted_bytes import read_whole
 
 MOST_BYTES = 2**31  # what one protobuf message can hold

@@ -8,7 +8,7 @@ import torch
 from convlens import arithmetic
 from convlens.explorer.atlas import check_channel, plane_dict, wires
 from convlens.explorer.inside import Look
-from convlens.explorer.naming import SHORT
+from convlens.explorer.node_names import SHORT
 from convlens.graph import Operation
 from convlens.graph.operators import Convolution, family, plain
 

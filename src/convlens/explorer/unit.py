@@ -13,7 +13,7 @@ import torch
 from convlens import arithmetic
 from convlens.errors import ConvlensError
 from convlens.explorer.inside import Look
-from convlens.explorer.naming import ACTIVATIONS, NORMS, PRODUCTS, QUIET, SHORT
+from convlens.explorer.node_names import ACTIVATIONS, NORMS, PRODUCTS, QUIET, SHORT
 from convlens.graph import Graph, Operation, Ref
 from convlens.graph.operators import Convolution, Norm, Pool, arguments_of, family, kinds, plain
 

@@ -13,7 +13,7 @@ from convlens import files, runs
 from convlens.data import Dataset, open_dataset
 from convlens.evaluation import Evaluation, evaluate
 from convlens.evaluation.figures import Curves
-from convlens.evaluation.report import Section, write_report
+from convlens.evaluation.report_page import Section, write_report
 from convlens.images import to_pillow
 from convlens.predicting import Answering, FilePrediction, predict_files, torch_predictor
 from convlens.training.config import TrainConfig

@@ -2,7 +2,7 @@
 
 from convlens.predicting.devices import choose_device
 from convlens.predicting.engines import Precision
-from convlens.predicting.inputs import find_files, list_inputs
+from convlens.predicting.prediction_inputs import find_files, list_inputs
 from convlens.predicting.predictions import FilePrediction, predict, predict_files, predict_inputs
 from convlens.predicting.predictor import Predictor, torch_predictor
 from convlens.predicting.protocol import Answering

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convlens.data.parallel import in_order
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
-from convlens.predicting.inputs import Input, find_files, list_inputs
+from convlens.predicting.prediction_inputs import Input, find_files, list_inputs
 from convlens.predicting.protocol import Answering
 from convlens.predicting.ranking import Guess
 from convlens.predicting.settled import Settled

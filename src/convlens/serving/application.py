@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 from convlens import __version__
 from convlens.serving import answers, pages
 from convlens.serving.bodies import DisconnectedError, while_wanted
-from convlens.serving.description import ANSWER, PICTURE, PREDICT_BODY, REFUSALS
-from convlens.serving.gate import FAULT, Gate, Passage
 from convlens.serving.measurements import CONTENT_TYPE
-from convlens.serving.pipeline import Pipeline
+from convlens.serving.openapi_description import ANSWER, PICTURE, PREDICT_BODY, REFUSALS
 from convlens.serving.refusals import RefusalError
+from convlens.serving.request_gate import FAULT, Gate, Passage
+from convlens.serving.request_pipeline import Pipeline
 from convlens.serving.service import Service
 from convlens.serving.uploads import media_type
 

@@ -12,14 +12,14 @@ from convlens.predicting.protocol import Answering
 from convlens.predicting.settled import Settled
 from convlens.processors import available_processors
 from convlens.serving.bodies import Bodies
+from convlens.serving.body_parsing import Reading
 from convlens.serving.heat import Heat
 from convlens.serving.hosts import Hosts
 from convlens.serving.journal import note
 from convlens.serving.measurements import Measurements
-from convlens.serving.pipeline import Limits, Pipeline
 from convlens.serving.readiness import Readiness
-from convlens.serving.reading import Reading
-from convlens.serving.settings import Settings
+from convlens.serving.request_pipeline import Limits, Pipeline
+from convlens.serving.server_settings import Settings
 from convlens.serving.tokens import read_token
 from convlens.serving.warming import warm
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convlens.artifacts.formats import Format, find_format
+from convlens.artifacts.artifact_formats import Format, find_format
 from convlens.artifacts.writing import Artifact, Note, write_proved
 from convlens.classifiers.classifier import Classifier
 from convlens.classifiers.own_images import own_data, proof_images
 from convlens.classifiers.resolve import nameless, resolve
 from convlens.errors import ConvlensError
 from convlens.processors import default_threads
-from convlens.shipping.gate import check_max_drop
+from convlens.shipping.precision_gate import check_max_drop
 from convlens.shipping.selecting import select
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convlens.artifacts.formats import Format
+from convlens.artifacts.artifact_formats import Format
 from convlens.classifiers.classifier import Classifier
 from convlens.errors import ConvlensError
 from convlens.predicting.engines import Precision
-from convlens.shipping.gate import Choice, choose
 from convlens.shipping.labelled import Labelled, read_labelled
+from convlens.shipping.precision_gate import Choice, choose
 from convlens.shipping.quantising import CALIBRATION_IMAGES, VALIDATION_IMAGES, quantise
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from convlens.data import Batch, Loader
 from convlens.data.store import entry_key
 from convlens.data.store_folders import LockedStore
 from convlens.training.speed.numerics import Chosen, has_bfloat16, uncompiled
-from convlens.training.speed.tuning import CLEARLY_FASTER
+from convlens.training.speed.speed_search import CLEARLY_FASTER
 
 _TIMED = 3  # passes of each precision, of which the fastest counts
 

@@ -20,13 +20,13 @@ from convlens.training.config import TrainConfig
 from convlens.training.features import Body
 from convlens.training.frozen import Frozen, frozen_part
 from convlens.training.material import Material, Say, gather
-from convlens.training.memory import parts_that_fit
 from convlens.training.optimisers import body_that_learns, let_learn, make_optimizer
 from convlens.training.speed.choosing import choose_numerics
 from convlens.training.speed.numerics import Chosen, Numerics, lay_out
 from convlens.training.speed.trial import in_parts_that_fit, try_step
 from convlens.training.state import State, load_checkpoint
 from convlens.training.step import Step
+from convlens.training.step_memory import parts_that_fit
 from convlens.training.team import ALONE, Team
 
 # what may differ when a run is resumed: none of it touches results

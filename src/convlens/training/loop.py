@@ -13,13 +13,13 @@ from convlens.runs import Which
 from convlens.runs.run_weights import save_weights
 from convlens.training.features import Features
 from convlens.training.job import Job
-from convlens.training.memory import is_out_of_memory
 from convlens.training.optimisers import body_that_learns, heads_that_learn, let_learn, set_rate
 from convlens.training.progress import Watcher
 from convlens.training.schedule import rate_at
 from convlens.training.selection import improves, keeps
 from convlens.training.speed.numerics import uncompiled
 from convlens.training.state import State, save_checkpoint
+from convlens.training.step_memory import is_out_of_memory
 from convlens.training.trouble import check_answers, check_loss, check_weights_finite
 
 

@@ -11,7 +11,7 @@ from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.images import Preprocessing
 from convlens.training.config import TrainConfig, default_of
 from convlens.training.distillation import load_teacher
-from convlens.training.inputs import choose_preprocessing, preprocessing_of, weights_file
+from convlens.training.input_choice import choose_preprocessing, preprocessing_of, weights_file
 from convlens.training.speed.numerics import prepare_device
 from convlens.training.step import Step
 from convlens.training.team import ALONE, Team

@@ -11,9 +11,9 @@ from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import begin_with_probe, fit
 from convlens.training.progress import Plan, Watcher
-from convlens.training.report import report_run
+from convlens.training.run_report import report_run
 from convlens.training.speed.numerics import computing
-from convlens.training.speed.tuning import opening
+from convlens.training.speed.speed_search import opening
 from convlens.training.state import State
 from convlens.training.team import ALONE, Team
 from convlens.training.tracking import tracked

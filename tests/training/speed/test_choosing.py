@@ -7,8 +7,8 @@ from convlens.training import TrainConfig
 from convlens.training.speed import choosing, timing
 from convlens.training.speed.choosing import choose_numerics
 from convlens.training.speed.numerics import Numerics
+from convlens.training.speed.speed_search import CandidateError, Race
 from convlens.training.speed.timing import StepClock
-from convlens.training.speed.tuning import CandidateError, Race
 from convlens.training.step import Step
 
 PLAIN = Numerics(device="cpu", threads=1, precision="float32")

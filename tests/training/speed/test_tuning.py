@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from convlens.training import TrainConfig
-from convlens.training.speed.tuning import (
+from convlens.training.speed.speed_search import (
     CandidateError,
     Found,
     Machine,

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from convlens import networks
 from convlens.anatomy import Anatomy
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explorer.figures import described, fields, gradients, planned, seconds, weights
 from convlens.explorer.folding import INPUT, Node, fold
-from convlens.explorer.naming import group_label
+from convlens.explorer.node_names import group_label
+from convlens.explorer.node_numbers import described, fields, gradients, planned, seconds, weights
 from convlens.explorer.onnx_file import read_onnx
 from convlens.explorer.session import Session
 from convlens.explorer.shipped import shipped

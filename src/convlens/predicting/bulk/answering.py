@@ -13,7 +13,7 @@ from convlens.predicting.bulk.batches import in_batches
 from convlens.predicting.bulk.opening_pieces import inputs_of
 from convlens.predicting.bulk.pieces import Piece, list_pieces
 from convlens.predicting.bulk.unfinished import Summary, Unfinished, unfinished
-from convlens.predicting.inputs import Input
+from convlens.predicting.prediction_inputs import Input
 from convlens.predicting.predictions import Prepared, answer_prepared, prepare_input
 from convlens.predicting.protocol import Answering
 from convlens.predicting.settled import Settled

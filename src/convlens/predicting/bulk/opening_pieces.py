@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.data.dataset import DataError, ImageSource, Record
+from convlens.data.image_table import Columns
 from convlens.data.packed import PackedSource, index_of, packed_source
 from convlens.data.parquet import cell_bytes, image_column_of, open_parquet
 from convlens.data.reaching import is_address
 from convlens.data.sources import list_source
-from convlens.data.table import Columns
 from convlens.errors import ConvlensError
 from convlens.images import MAX_BYTES, Preprocessing
 from convlens.predicting.bulk.pieces import Piece, opened, tar_images
-from convlens.predicting.inputs import Input, from_address, from_bytes, from_file, from_tensor
+from convlens.predicting.prediction_inputs import Input, from_address, from_bytes, from_file, from_tensor
 
 _CELLS = 16  # of a row group that are in memory
 

@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 from convlens.data.cifar import is_cifar
 from convlens.data.dataset import DataError
-from convlens.data.files import size_of
 from convlens.data.idx import is_idx
+from convlens.data.image_files import size_of
+from convlens.data.image_table import TABLE_SUFFIXES, Columns, paths_of
 from convlens.data.packed import index_of, location_of, packed_records
 from convlens.data.parquet import image_column_of, open_parquet
 from convlens.data.reaching import explaining, file_system, is_address
 from convlens.data.remote import is_remote_file
 from convlens.data.sources import list_source
-from convlens.data.table import TABLE_SUFFIXES, Columns, paths_of
 from convlens.data.tree import File, Folder
 from convlens.errors import ConvlensError
 from convlens.images import SUFFIXES, UNREAD_SUFFIXES

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import Store
 
 from convlens.errors import ConvlensError
-from convlens.training.memory import is_out_of_memory
+from convlens.training.step_memory import is_out_of_memory
 
 _CAUSE, _HEARD = "trouble", "heard/{rank}"
 _LOOK_SECONDS = 0.5  # between two looks for a cause

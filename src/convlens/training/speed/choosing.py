@@ -12,12 +12,10 @@ from convlens import files
 from convlens.errors import ConvlensError
 from convlens.processors import available_processors, processor_name
 from convlens.training.config import TrainConfig
-from convlens.training.memory import is_small
 from convlens.training.speed.depthwise import fast_depthwise
 from convlens.training.speed.detours import direct_averages
 from convlens.training.speed.numerics import Numerics, has_bfloat16, lacks_to_compile
-from convlens.training.speed.timing import StepClock
-from convlens.training.speed.tuning import (
+from convlens.training.speed.speed_search import (
     CLEARLY_FASTER,
     CandidateError,
     Found,
@@ -27,7 +25,9 @@ from convlens.training.speed.tuning import (
     search_compiled,
     seconds_allowed,
 )
+from convlens.training.speed.timing import StepClock
 from convlens.training.step import Step
+from convlens.training.step_memory import is_small
 
 _KEPT = ("threads", "precision", "memory_format", "depthwise")  # of what was chosen; compiling is decided each time
 

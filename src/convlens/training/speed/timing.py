@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convlens.training.speed.numerics import Numerics, shaped, threads_of
-from convlens.training.speed.tuning import CLEARLY_FASTER, CandidateError, Race
+from convlens.training.speed.speed_search import CLEARLY_FASTER, CandidateError, Race
 from convlens.training.step import Step
 
 _STEPS = 4  # the first also compiles kernels and allocates memory; the fastest counts

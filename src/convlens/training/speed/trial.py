@@ -9,9 +9,9 @@ from convlens.data import Batch
 from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 from convlens.training.material import Material
-from convlens.training.memory import is_out_of_memory
 from convlens.training.optimisers import make_optimizer
 from convlens.training.speed.numerics import Numerics, computing
+from convlens.training.step_memory import is_out_of_memory
 
 _Result = TypeVar("_Result")
 

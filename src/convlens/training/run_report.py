@@ -7,10 +7,10 @@ from convlens import runs
 from convlens.data import Loader
 from convlens.evaluation import Evaluation, evaluate
 from convlens.evaluation.figures import Curves
-from convlens.evaluation.report import Section, Thumbnail, evaluation_sections, thumbnail, write_report
+from convlens.evaluation.report_page import Section, Thumbnail, evaluation_sections, thumbnail, write_report
 from convlens.predicting import torch_predictor
 from convlens.training.speed.numerics import Numerics
-from convlens.training.speed.tuning import opening
+from convlens.training.speed.speed_search import opening
 
 _SHOWN = 16  # augmented images
 

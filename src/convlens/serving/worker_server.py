@@ -16,8 +16,8 @@ from convlens.serving import journal
 from convlens.serving.application import build
 from convlens.serving.listening import refuse_new
 from convlens.serving.readiness import Readiness
+from convlens.serving.server_settings import Settings
 from convlens.serving.service import Loaded, Service
-from convlens.serving.settings import Settings
 from convlens.serving.wire import BoundedHttp
 
 # How long connections that were answered before may still send a request, once no new ones are taken.

@@ -10,7 +10,7 @@ from typing import Any
 
 from convlens.data.dataset import BadFile, DataError, Record
 from convlens.data.downloads import Downloads, version_of
-from convlens.data.files import FileSource, size_of
+from convlens.data.image_files import FileSource, size_of
 from convlens.data.listing import Listing, split_named
 from convlens.data.reaching import is_address
 from convlens.data.remote import RemoteFileSource

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.artifacts.formats import Format, FormatModule, format_of
+from convlens.artifacts.artifact_formats import Format, FormatModule, format_of
 from convlens.artifacts.manifest import ArtifactError, Manifest
 from convlens.errors import ConvlensError
 from convlens.predicting.engines import Engine

@@ -21,7 +21,7 @@ from convlens.serving import journal
 from convlens.serving.measurements import SHARED_FOLDER
 from convlens.serving.readiness import Readiness
 from convlens.serving.served import Served
-from convlens.serving.settings import Settings
+from convlens.serving.server_settings import Settings
 
 USER_ERROR = 2
 # A worker that dies is replaced, but not more often than this in a minute: then something is wrong that stays wrong.
@@ -159,7 +159,7 @@ class _Crew:
 def _work(settings: Settings, served: Served, listener: socket.socket, readiness: Readiness) -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    from convlens.serving.server import serve
+    from convlens.serving.worker_server import serve
 
     threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
     try:

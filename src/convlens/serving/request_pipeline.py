@@ -8,8 +8,8 @@ from typing import Any
 
 from convlens.predicting.finite import NotFiniteError
 from convlens.predicting.settled import Settled
-from convlens.serving.batching import Batcher
 from convlens.serving.decoding import Decoders
+from convlens.serving.dynamic_batching import Batcher
 from convlens.serving.jobs import Answer, Job, Ticket
 from convlens.serving.measurements import Measurements
 from convlens.serving.refusals import RefusalError, overloaded
