@@ -78,6 +78,16 @@ def test_what_has_no_formula_is_named_and_is_not_zero():
     assert "not counted" in repr(sheet)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic", "area"])
+@pytest.mark.parametrize("size", [(9, 14), (3, 5)])
+def test_every_way_to_resize_has_a_cost(mode, size):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Upsample(size=size, mode=mode))
+    sheet = inspect(net, (3, 8, 11))
+    assert sheet.not_counted == {}
+    enlarging = sheet.modules.children[1]
+    assert (enlarging.flops == 0) == mode.startswith("nearest")  # which only moves numbers
+
+
 def test_bytes_and_intensity():
     sheet = inspect(nn.Conv2d(2, 4, 1, bias=False), (2, 8, 8))
     (row,) = sheet.rows

@@ -261,3 +261,14 @@ def test_a_stage_ends_before_the_next_ones_first_layer(network, place, channels,
 def test_room_in_memory_is_no_operation(capsys):
     assert main(["inspect", "resnet18", "--size", "64", "--operations"]) == 0
     assert ".empty" not in capsys.readouterr().out
+
+
+def test_a_network_whose_course_depends_on_numbers(tmp_path, capsys):
+    (tmp_path / "found.py").write_text(
+        "import torch\n\nclass Found(torch.nn.Module):\n    def forward(self, x):\n        return x[x > 0.5].sum()\n"
+    )
+    asked = ["inspect", f"{tmp_path}/found.py:Found", "--size", "3,9,7"]
+    assert main(asked) == 2
+    assert "--real" in capsys.readouterr().err
+    assert main([*asked, "--real"]) == 0
+    assert "with numbers: it holds for this input" in capsys.readouterr().out

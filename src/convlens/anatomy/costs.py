@@ -27,7 +27,8 @@ FREE = Cost(0, 0)
 
 
 # Nothing is calculated: another view of the same bytes, or numbers moved, written or converted.
-_FREE = kinds("view", "copy", "creation", "join", "arrangement", "pick") | {"isnan"}
+_NEAREST = frozenset(kind for kind in kinds("resize") if "nearest" in kind)
+_FREE = kinds("view", "copy", "creation", "join", "arrangement", "pick") | _NEAREST | {"isnan"}
 
 
 class Call:
@@ -125,6 +126,11 @@ def _pool(call: Call) -> Cost:
     return Cost(0, call.output.numel * prod(pool.kernel_size))
 
 
+def _fractional_pool(call: Call) -> Cost:
+    """One comparison for each output element and window position."""
+    return Cost(0, call.output.numel * prod(call.given["kernel_size"]))
+
+
 def _adaptive_pool(call: Call) -> Cost:
     """One FLOP for each output element and position of its window, [⌊i·L/O⌋, ⌈(i+1)·L/O⌉)."""
     pool = AdaptivePool.of(call.operation)
@@ -162,6 +168,7 @@ FORMULAS: dict[str, Callable[[Call], Cost]] = {
     **_each(_norm, kinds("norm")),
     **_each(_pool, kinds("pool")),
     **_each(_adaptive_pool, kinds("adaptive pool")),
+    **_each(_fractional_pool, frozenset(["fractional_max_pool2d", "fractional_max_pool3d"])),
     **_each(_an_element(1), kinds("reduction", "scan")),
     **_each(
         _an_element(4),

@@ -53,6 +53,7 @@ def inspect(
     input_size: Any = None,
     keywords: Mapping[str, Any] | None = None,
     name: str = "",
+    real: bool = False,
 ) -> Sheet:
     """Work out the anatomy of any module for one input, without computing a number of it.
 
@@ -63,6 +64,8 @@ def inspect(
         input_size: the same as one positional size, by name.
         keywords: arguments of `forward` that are given by name, of the same kinds.
         name: what tables call it; its class if not given.
+        real: compute the numbers, where what the forward pass does depends on them, such as a detector's; what is told
+            holds for these inputs.
 
     Raises:
         WrongShapeError: the forward pass fails on such an input; its `anatomy` goes up to the failure.
@@ -81,7 +84,7 @@ def inspect(
         got = f", not {given[0]!r}" if given else ""
         raise ConvlensError(f"inspect needs an input size{got}, such as convlens.inspect(net, (3, 224, 224))")
     keywords = dict(keywords or {})
-    graph = record(module, *given, keywords=keywords)
+    graph = record(module, *given, keywords=keywords, real=real)
     sheet = Sheet(graph=graph, name=name or type(module).__name__, module=module, inputs=given, keywords=keywords)
     if graph.failure is not None:
         raise explain_failure(sheet)

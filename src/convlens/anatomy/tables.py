@@ -153,6 +153,8 @@ def summary(sheet: Anatomy, planned: Planned | None = None) -> list[tuple[str, s
         )
         state = f"{size_in_bytes(memory.optimizer)} state of {optimizer}"
         lines.append(("training", f"{size_in_bytes(memory.total)} at the peak ({parts}, {state})"))
+    if sheet.graph.real:
+        lines.append(("recorded", "with numbers: it holds for this input, others may take another course"))
     if sheet.not_counted:
         named = ", ".join(f"{name} ({times}×)" for name, times in sheet.not_counted.items())
         lines.append(("not counted", named))
@@ -262,6 +264,7 @@ def totals(sheet: Anatomy, planned: Planned | None = None) -> dict[str, Any]:
         "peak_memory": sheet.peak_memory,
         **({"training_memory": memories} if memories else {}),
         "not_counted": sheet.not_counted,
+        "real": sheet.graph.real,
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -151,7 +150,7 @@ def training_memory(
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
         raise ConvlensError(f"{type(module).__name__} has no parameter that requires a gradient, so it is not trained")
-    stand_ins = StandIns(FakeTensorMode(allow_non_fake_inputs=True))
+    stand_ins = StandIns()
     with expelled(stand_ins), isolated(module, stand_ins, inputs, keywords, training=True, gradients=True) as tree:
         done = _step(tree(), inputs, keywords or {}, stand_ins)
     if isinstance(done, str):

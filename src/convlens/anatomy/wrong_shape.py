@@ -55,7 +55,10 @@ def _undecided(sheet: "Anatomy", failure: Failure) -> str:
         kind, f"the values of a tensor ({kind})"
     )
     place = f"{failure.module!r}" if failure.module else sheet.name
-    return f"what {place} does depends on {what}, which an inspection does not compute; inspect the part before it"
+    return (
+        f"what {place} does depends on {what}, which an inspection does not compute; "
+        "let it run on numbers with real=True (--real), or inspect the part before it"
+    )
 
 
 def _text(error: Exception) -> str:

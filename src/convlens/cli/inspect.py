@@ -32,6 +32,7 @@ def inspect(
     precision: str = "float32",
     wide: Annotated[bool, Parameter(negative="")] = False,
     training: str | None = None,
+    real: Annotated[bool, Parameter(negative="")] = False,
     effective: Annotated[bool, Parameter(negative="")] = False,
     image: Path | None = None,
     figure: Path | None = None,
@@ -65,6 +66,7 @@ def inspect(
         calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
         wide: Add input, kernel, stride, type and share of the MACs to the other tables.
         training: Also show the memory of a training step with this optimiser: sgd, adam, adamw or rmsprop.
+        real: Run the network on numbers, where what it does depends on them, as a detector's; the tables hold for these.
         effective: With --at: measure by gradients how the influence is distributed inside the receptive field.
         image: With --at: image to draw on, or to measure with.
         figure: File to draw to (.png, .svg, .pdf): the network to scale, or with --at the region.
@@ -89,7 +91,8 @@ def inspect(
         return 0
     named = "" if ":" in source or Path(source).exists() else source
     try:
-        sheet = look(opened.network if effective else opened.structure(), *sizes, keywords=keywords, name=named)
+        network = opened.network if effective or real else opened.structure()
+        sheet = look(network, *sizes, keywords=keywords, name=named, real=real)
     except ForwardError as error:
         print(_table_up_to(error.anatomy, depth), file=sys.stderr if forms else sys.stdout)
         raise

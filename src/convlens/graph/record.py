@@ -1,22 +1,31 @@
-"""Record one forward pass under fake tensors: nothing is computed, nothing is allocated, the module is not changed."""
+"""Record one forward pass, under fake tensors: nothing is computed, nothing is allocated, the module is not changed.
+
+Where what the pass does depends on numbers, they can be computed on request, with copies of the module's tensors.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from convlens.errors import ConvlensError
 from convlens.graph.interception import Recorder
 from convlens.graph.isolation import expelled, isolated, without_frames
 from convlens.graph.module_calls import watched_calls
-from convlens.graph.stand_in import StandIns, refuse_lazy
+from convlens.graph.stand_in import Copies, StandIns, refuse_lazy
 from convlens.graph.structure import Graph
 
 
-def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None = None, training: bool = False) -> Graph:
+def record(
+    module: nn.Module,
+    *inputs: Any,
+    keywords: Mapping[str, Any] | None = None,
+    training: bool = False,
+    real: bool = False,
+) -> Graph:
     """Record what one forward pass of `module` does.
 
     The module runs under fake tensors: shapes and dtypes are worked out, no number is. Its parameters are not copied;
@@ -30,6 +39,8 @@ def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None =
             dict of these, or any other value, which is passed on.
         keywords: keyword arguments of `forward`, of the same kinds.
         training: record the training mode instead of the evaluation mode.
+        real: compute the numbers, with copies of parameters and buffers; for a forward pass whose course depends on
+            them. Sizes stand for inputs between 0 and 1 then. What is recorded is what happens for these numbers.
 
     Raises:
         ConvlensError: a lazy module that was never run, or a size that is not made of positive whole numbers.
@@ -41,9 +52,12 @@ def record(module: nn.Module, *inputs: Any, keywords: Mapping[str, Any] | None =
     (1, 8, 30, 30)
     """
     refuse_lazy(module)
-    stand_ins = StandIns(FakeTensorMode(allow_non_fake_inputs=True))
+    if real and any(each.device.type == "meta" for each in (*module.parameters(), *module.buffers())):
+        raise ConvlensError("a real forward pass needs numbers, and parameters of the meta device have none")
+    stand_ins = Copies() if real else StandIns()
     with expelled(stand_ins), isolated(module, stand_ins, inputs, keywords, training=training, gradients=False) as tree:
-        return _recorded(tree(), inputs, keywords or {}, stand_ins)
+        graph = _recorded(tree(), inputs, keywords or {}, stand_ins)
+    return replace(graph, real=real)
 
 
 def _recorded(module: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], stand_ins: StandIns) -> Graph:
@@ -75,7 +89,7 @@ def _stand_in(value: Any, stand_ins: StandIns, dtype: torch.dtype) -> Any:
     if isinstance(value, torch.Tensor):
         return stand_ins.of(value.detach() if value.requires_grad else value)
     if _is_size(value):
-        return _from_size(tuple(value), stand_ins.mode, dtype)
+        return _from_size(tuple(value), stand_ins, dtype)
     if isinstance(value, Mapping):
         return {name: _stand_in(each, stand_ins, dtype) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -92,8 +106,7 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(type(each) is int for each in value)
 
 
-def _from_size(size: tuple[int, ...], mode: FakeTensorMode, dtype: torch.dtype) -> Any:
+def _from_size(size: tuple[int, ...], stand_ins: StandIns, dtype: torch.dtype) -> Any:
     if min(size) < 1:
         raise ConvlensError(f"input size {size} must be made of positive numbers, such as (3, 224, 224)")
-    with mode:
-        return torch.empty(size if len(size) > 3 else (1, *size), dtype=dtype, device="cpu")
+    return stand_ins.input(size if len(size) > 3 else (1, *size), dtype)

@@ -165,6 +165,7 @@ class Graph:
         aliases: other path → first path, for modules registered under several names.
         parameters, buffers: path → tensor index; a shared one under every name it has.
         failure: None if the forward pass succeeded; otherwise the graph goes as far as it went.
+        real: whether numbers were computed, so that the graph holds for them; other numbers may take another course.
     """
 
     operations: tuple[Operation, ...]
@@ -180,6 +181,7 @@ class Graph:
     parameters: dict[str, int]
     buffers: dict[str, int]
     failure: Failure | None = None
+    real: bool = False
 
     def calls_of(self, path: str) -> tuple[ModuleCall, ...]:
         """Every call of the module at `path`, by any of its names."""
