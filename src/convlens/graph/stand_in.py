@@ -111,7 +111,7 @@ class Copies(StandIns):
         return _chance()
 
     def input(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        """Numbers between 0 and 1 in the same order every time; whole numbers are 0, which every table of indices has."""
+        """The same numbers between 0 and 1 every time; whole ones are 0, an index that every table has."""
         if not dtype.is_floating_point:
             return torch.zeros(size, dtype=dtype)
         return torch.rand(size, generator=torch.Generator().manual_seed(0)).to(dtype)
