@@ -66,7 +66,7 @@ def inspect(
         calls: List the calls of modules in execution order, with input, kernel, stride, type and share of the MACs.
         wide: Add input, kernel, stride, type and share of the MACs to the other tables.
         training: Also show the memory of a training step with this optimiser: sgd, adam, adamw or rmsprop.
-        real: Run the network on numbers, where what it does depends on them, as a detector's; the tables hold for these.
+        real: Run the network on numbers, where what it does depends on them; the tables hold for these numbers.
         effective: With --at: measure by gradients how the influence is distributed inside the receptive field.
         image: With --at: image to draw on, or to measure with.
         figure: File to draw to (.png, .svg, .pdf): the network to scale, or with --at the region.
