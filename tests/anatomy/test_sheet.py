@@ -156,3 +156,19 @@ def test_a_stage_has_the_channels_of_its_last_map():
             return torch.cat([self.left(x[:, [0, 1, 2, 3, 4, 5]]), self.right(x[:, [5, 4, 3, 2, 1, 0]])], 1).relu()
 
     assert [stage.channels for stage in stages(inspect(Joined(), (3, 8, 8))) if stage.map_size] == [6, 9]
+
+
+def test_a_stage_is_told_by_its_rows_where_rows_and_columns_are_strided_apart():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=(2, 1), padding=1), nn.Conv2d(4, 4, 3, stride=(3, 2), padding=1))
+    assert [stage.rows for stage in stages(inspect(net, (3, 24, 36)))] == [1 / 2, 1 / 6]
+
+
+def test_an_adaptive_pooling_costs_what_its_windows_hold():
+    """Windows that overlap, and of several sizes: a backward pass counts what each output is made of."""
+    pool, x = nn.AdaptiveAvgPool2d((3, 4)), torch.ones(1, 2, 10, 7, requires_grad=True)
+    used = 0
+    for unit in pool(x).flatten():
+        (gradient,) = torch.autograd.grad(unit, x, retain_graph=True)
+        used += int((gradient != 0).sum())
+    (row,) = inspect(pool, (2, 10, 7)).rows
+    assert row.flops == used
