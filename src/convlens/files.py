@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,17 @@ def short_stem(path: str | Path) -> str:
 
 
 def remember(path: str | Path, key: str, content: Any) -> None:
-    """Add `key` to the JSON object in `path`, a file of what can be found out again.
+    """Add `key` to the JSON object in `path`, a file of what can be found out again."""
+    remember_all(path, {key: content})
+
+
+def remember_all(path: str | Path, contents: Mapping[str, Any]) -> None:
+    """Add several keys to the JSON object in `path`.
 
     A cache that cannot be written is no reason to stop; the next run finds it out anew.
     """
     with suppress(OSError):
-        write_json(path, remembered(path) | {key: content})
+        write_json(path, remembered(path) | dict(contents))
 
 
 def remembered(path: str | Path) -> dict[str, Any]:

@@ -14,17 +14,30 @@ def networks(
     pattern: str | None = None,
     *,
     weights: Annotated[bool, Parameter(negative="")] = False,
+    max_ms: str | None = None,
+    max_params: str | None = None,
+    max_macs: str | None = None,
+    max_memory: str | None = None,
+    size: str | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """List the networks of the catalogue, or show one with its published figures.
 
-    Example: convlens networks "resnet*"
+    With a limit or a size: those within the limits, and how long each takes for an image here, predicted (see convlens
+    calibrate).
+
+    Example: convlens networks --max-ms 5 --size 160
 
     Args:
         pattern: A name, part of a name, or a pattern such as vgg*_bn. Default: all networks.
         weights: List published weights instead: installed, in a package, or to be downloaded.
-        json_: Print the result as JSON and nothing else: a list of cards, one card for a full name, or a list of
-            weights.
+        max_ms: The longest time for one image in milliseconds, predicted: PyTorch, one core, float32. Default: no limit.
+        max_params: The most parameters, such as 10M. Default: no limit.
+        max_macs: The most multiply-adds for one image, such as 300M. Default: no limit.
+        max_memory: The most memory of an inference of one image, weights included, such as 200MB. Default: no limit.
+        size: Height and width of the images in pixels: 224 or 192,256. Default: each network's own.
+        json_: Print the result as JSON and nothing else: a list of cards, one card for a full name, a list of
+            weights, or what is within the limits.
     """
     from convlens.networks import card, names
 
@@ -32,6 +45,12 @@ def networks(
         from convlens.cli.weights import list_weights
 
         list_weights(matching(pattern), as_json=json_)
+        return
+    limits = {"max_ms": max_ms, "max_params": max_params, "max_macs": max_macs, "max_memory": max_memory}
+    if size is not None or any(limit is not None for limit in limits.values()):
+        from convlens.cli.within_limits import list_within
+
+        list_within(matching(pattern), limits, size, as_json=json_)
         return
     if pattern in names():
         one = card(str(pattern))
