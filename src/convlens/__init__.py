@@ -49,6 +49,7 @@ _ROOMS = frozenset(
         "arithmetic",
         "artifacts",
         "benchmarking",
+        "calibrating",
         "choosing",
         "classifiers",
         "data",

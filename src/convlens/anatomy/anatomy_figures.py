@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.anatomy.module_tree import ModuleNode
-from convlens.anatomy.quantities import count
 from convlens.errors import ConvlensError
 from convlens.files import replacing
+from convlens.quantities import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convlens.anatomy.anatomy import Anatomy
-from convlens.anatomy.quantities import count, shape
 from convlens.errors import ConvlensError
 from convlens.files import write_text
+from convlens.quantities import count, shape
 
 _WIDTH, _HEIGHT, _GAP, _ROW = 250, 44, 26, 86
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from convlens.anatomy.anatomy import Anatomy
 from convlens.anatomy.calls import CallRow, call_rows
 from convlens.anatomy.module_tree import ModuleNode
-from convlens.anatomy.quantities import count, shape, size_in_bytes
 from convlens.anatomy.training_memory import TrainingMemory
+from convlens.quantities import count, shape, size_in_bytes
 
 if TYPE_CHECKING:
     from convlens.anatomy.receptive import ReceptiveField

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from convlens.anatomy.fitting_size import smallest_fitting
-from convlens.anatomy.quantities import shape
 from convlens.errors import ConvlensError
 from convlens.graph import Failure
 from convlens.graph.structure import refs
+from convlens.quantities import shape
 
 if TYPE_CHECKING:
     from convlens.anatomy.anatomy import Anatomy

@@ -1,6 +1,6 @@
 """Predicting before training: how long a network takes on this machine, from layers measured once."""
 
-from convlens.calibrating.calibration import RUNTIME, Calibration, NotCalibratedError, calibrate, calibration
+from convlens.calibrating.kept_calibration import RUNTIME, Calibration, NotCalibratedError, calibrate, calibration
 from convlens.calibrating.latency import Prediction, predicted_latency
 
 __all__ = [

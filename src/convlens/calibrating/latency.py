@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convlens.calibrating.calibration import RUNTIME, Calibration, calibration
+from convlens.calibrating.kept_calibration import RUNTIME, Calibration, calibration
 from convlens.calibrating.workload import Step, Work
 from convlens.errors import ConvlensError
 

@@ -26,7 +26,9 @@ def steps_of(anatomy: Anatomy) -> list[Step]:
         operation = graph.operations[row.operation]
         if not operation.inputs:  # numbers that depend on no image
             continue
-        steps.append(Step(target=operation.target, work=_work(graph, operation), macs=row.macs))
+        steps.append(
+            Step(target=operation.target.removesuffix(".default"), work=_work(graph, operation), macs=row.macs)
+        )
     return steps
 
 

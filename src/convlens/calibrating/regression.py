@@ -159,14 +159,14 @@ def _spread(count: int) -> NDArray[np.intp]:
 
 
 def _solve(points: Float, targets: Float, length: float, noise: float) -> Float:
-    result: Float = np.linalg.solve(_kernel(points, points, length) + noise * np.eye(len(points)), targets)
-    return result
+    matrix = _kernel(points, points, length) + noise * np.eye(len(points))
+    return np.asarray(np.linalg.solve(matrix, targets), float)
 
 
 def _kernel(a: Float, b: Float, length: float) -> Float:
     """Matérn 5/2 between points (N, F) and (M, F): (N, M)."""
-    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    s: Float = np.sqrt(5 * np.maximum(squared, 0)) / length
+    squared = np.asarray((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, float)
+    s = np.asarray(np.sqrt(5 * np.maximum(squared, 0)) / length, float)
     result: Float = np.asarray((1 + s + s * s / 3) * np.exp(-s), float)
     return result
 

@@ -227,4 +227,5 @@ class _Row:
 
 
 def _out(side: int, kernel: int, stride: int) -> int:
-    return (side + 2 * (kernel // 2 if kernel > 2 else 0) - kernel) // stride + 1 if side >= kernel else 1
+    pad = kernel // 2 if kernel > 2 or side < kernel else 0
+    return (side + 2 * pad - kernel) // stride + 1

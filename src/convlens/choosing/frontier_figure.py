@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
-from convlens.anatomy.quantities import count, size_in_bytes
 from convlens.choosing.frontier import Entry, Frontier
 from convlens.evaluation.figures import COLOURS, plain_layout
+from convlens.quantities import count, size_in_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from convlens import files
-from convlens.anatomy.quantities import count, size_in_bytes
 from convlens.choosing.frontier import FILE, Entry, Frontier
 from convlens.choosing.frontier_figure import COSTS, Against, report_of
 from convlens.choosing.limits import BOUNDS, Costs
 from convlens.evaluation.report_page import Section, write_report
+from convlens.quantities import count, size_in_bytes
 
 COLUMNS = ("candidate", "accuracy", "95 % interval", "parameters", "MACs", "file", "ms", "memory", "epochs", "")
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from convlens.anatomy.quantities import count, size_in_bytes
 from convlens.errors import ConvlensError
+from convlens.quantities import count, size_in_bytes
 
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)(b?)", re.IGNORECASE)

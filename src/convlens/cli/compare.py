@@ -96,7 +96,7 @@ def _table(sheets: Sequence["Anatomy"], first: str) -> "Table":
 
 
 def _totals(sheets: Sequence["Anatomy"]) -> "Table":
-    from convlens.anatomy.quantities import count, shape, size_in_bytes
+    from convlens.quantities import count, shape, size_in_bytes
 
     table = _table(sheets, "")
     lines = {
@@ -117,7 +117,7 @@ def _totals(sheets: Sequence["Anatomy"]) -> "Table":
 
 def _stages(sheets: Sequence["Anatomy"], parts: Sequence[Sequence["Stage"]]) -> "Table":
     """One block for each map size: what each network does there."""
-    from convlens.anatomy.quantities import count, shape
+    from convlens.quantities import count, shape
 
     table = _table(sheets, "map, as a part of the image")
     for rows in sorted({stage.rows for found in parts for stage in found}, reverse=True):

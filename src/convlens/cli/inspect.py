@@ -258,7 +258,19 @@ def _written(sheet: "Anatomy", form: str, view: str, depth: int | None, wide: bo
         table = tables.modules_table(sheet, depth if form or depth is not None else 2, more=wide)
     if form == ".html":
         return tables.as_page(sheet, table, planned)
-    return tables.as_text(sheet, table, _width(), planned)
+    return "\n".join([tables.as_text(sheet, table, _width(), planned), *_predicted(sheet)])
+
+
+def _predicted(sheet: "Anatomy") -> list[str]:
+    """How long it takes here, where this machine is calibrated."""
+    from convlens.calibrating import NotCalibratedError, predicted_latency
+
+    try:
+        told = predicted_latency(sheet)
+    except NotCalibratedError:
+        return []
+    epoch = f"{told.training_milliseconds:.3g} ms an image, forward and backward"
+    return [f"latency      {told}", f"training     {epoch}"]
 
 
 def _width() -> int:

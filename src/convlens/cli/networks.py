@@ -31,7 +31,7 @@ def networks(
     Args:
         pattern: A name, part of a name, or a pattern such as vgg*_bn. Default: all networks.
         weights: List published weights instead: installed, in a package, or to be downloaded.
-        max_ms: The longest time for one image in milliseconds, predicted: PyTorch, one core, float32. Default: no limit.
+        max_ms: The longest predicted time for one image in milliseconds. Default: no limit.
         max_params: The most parameters, such as 10M. Default: no limit.
         max_macs: The most multiply-adds for one image, such as 300M. Default: no limit.
         max_memory: The most memory of an inference of one image, weights included, such as 200MB. Default: no limit.

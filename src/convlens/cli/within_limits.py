@@ -57,8 +57,11 @@ def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: st
         print(json.dumps({"within": [_as_dict(one, times) for one in within], "refused": refused}, indent=2))
         return
     _show(within, times)
-    print(f"\n{len(within)} of {len(names)} networks, {len(refused)} of which take no such images" if refused else
-          f"\n{len(within)} of {len(names)} networks")
+    print(
+        f"\n{len(within)} of {len(names)} networks, {len(refused)} of which take no such images"
+        if refused
+        else f"\n{len(within)} of {len(names)} networks"
+    )
     if times:
         print(f"ms: predicted for one image, {RUNTIME}")
     for one in within:
@@ -67,7 +70,7 @@ def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: st
 
 
 def _show(within: "Sequence[Recorded]", times: "Mapping[str, Prediction]") -> None:
-    from convlens.anatomy.quantities import count, size_in_bytes
+    from convlens.quantities import count, size_in_bytes
 
     print(f"{'network':20}{'input':>9}{'ms':>9}{'parameters':>12}{'MACs':>9}{'memory':>9}")
     for one in within:

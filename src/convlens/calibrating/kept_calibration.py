@@ -17,6 +17,7 @@ from convlens.processors import processor_name
 
 RUNTIME = "PyTorch, one core, float32"
 ROWS, SECONDS = 110, 36.0
+_LEAST_ROWS = 20
 _TRAINED = 6  # rows whose training step is timed too
 _LEAST_BYTES = 1_000_000  # of a layer that tells the bandwidth
 
@@ -76,18 +77,25 @@ def calibrate(rows: int = ROWS, *, seconds: float = SECONDS, seed: int = 0, on_n
         on_note: told the share of the time that has gone.
 
     Raises:
-        ConvlensError: too few rows.
+        ConvlensError: too few rows, or no time.
     """
-    if rows < 20:
-        raise ConvlensError(f"rows is {rows}; use at least 20, so that each kind of layer is among them")
+    made = measure(rows, seconds=seconds, seed=seed, on_note=on_note)
+    files.write_json(_path(), made.to_dict())
+    return made
+
+
+def measure(rows: int, *, seconds: float, seed: int, on_note: Note | None) -> Calibration:
+    """Measure layers and learn from them; see `calibrate`, which also keeps it."""
+    if rows < _LEAST_ROWS:
+        raise ConvlensError(f"rows is {rows}; use at least {_LEAST_ROWS}, so that each kind of layer is among them")
+    if seconds <= 0:
+        raise ConvlensError(f"seconds is {seconds}; use more than 0")
     from convlens.calibrating.eager_layers import time_rows, training_factor
 
     drawn = draw_rows(rows, seed)
     layers, between = time_rows(drawn, seconds, on_note)
     usual = [row for number, row in enumerate(drawn) if number % 10 == 0][:_TRAINED]
-    made = _learnt(drawn, layers, between, training_factor(usual))
-    files.write_json(_path(), made.to_dict())
-    return made
+    return _learnt(drawn, layers, between, training_factor(usual))
 
 
 def calibration() -> Calibration:
