@@ -21,6 +21,7 @@ VARIANTS = {
     ("openvino", "int8"),
     ("engine", "float32"),
     ("engine", "bfloat16"),
+    ("engine", "int8"),
 }
 
 

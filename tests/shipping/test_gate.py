@@ -92,14 +92,19 @@ def test_timing_takes_turns_and_begins_each_round_with_another():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize("to", ["onnx", "openvino", "plan"])
 def test_int8_is_calibrated_on_the_users_images_and_bounded(run, artifacts, x_nchw, tmp_path, to):
+    for package in FORMATS[to].packages:
+        pytest.importorskip(package)
     out = tmp_path / f"small{FORMATS[to].suffixes[0]}"
     notes = []
     written = shipping.export(run.path, to, out=out, precision="int8", max_drop=3.0, on_note=notes.append)
     predictor = convlens.load(written.path)
     assert predictor.precision == "int8"
-    assert sum(file.stat().st_size for file in written.files) < 0.7 * sum(
+    most = (
+        1 if to == "plan" else 0.7
+    )  # a plan keeps fully connected layers, which are most of this network, as they are
+    assert sum(file.stat().st_size for file in written.files) < most * sum(
         artifacts(to).with_suffix(suffix).stat().st_size for suffix in FORMATS[to].suffixes
     )
     choice = written.manifest.choice

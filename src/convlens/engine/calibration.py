@@ -78,8 +78,6 @@ def _groups(draft: Draft, factors: Sequence[Factor]) -> Iterator[list[Factor]]:
 
 
 def _observe_together(draft: Draft, factors: Sequence[Factor], images_NCHW: Float) -> dict[Factor, Observed]:
-    import convlens_kernels as kernels
-
     from convlens.engine.plan import make_plan
 
     shown = list(dict.fromkeys(value for factor in factors for value in factor if value is not None))
@@ -87,7 +85,7 @@ def _observe_together(draft: Draft, factors: Sequence[Factor], images_NCHW: Floa
     watched.outputs = tuple(shown)
     watched.drop_unused()
     plan = make_plan(watched, precision="float32", threads=1, tune=False)
-    program = kernels.Program(plan.description, plan.constants, threads=1)
+    program = plan.program(threads=1)
     samples: dict[Factor, list[Float]] = {factor: [] for factor in factors}
     means: dict[Factor, NDArray[np.float64]] = {factor: np.zeros(1) for factor in factors}
     for image in images_NCHW:

@@ -24,11 +24,9 @@ class CompiledNetwork:
     """
 
     def __init__(self, plan: Plan, threads: int) -> None:
-        import convlens_kernels as kernels
-
         self.plan = plan
         self.threads = threads
-        self._program = kernels.Program(plan.description, plan.constants, threads=threads)
+        self._program = plan.program(threads=threads)
 
     def __call__(self, x: "NDArray[Any] | torch.Tensor") -> Any:
         """Run a batch, (N, C, H, W) float32 or, for a plan that begins at pixels, (N, H, W, C) uint8.

@@ -57,6 +57,12 @@ class Plan:
     precision: Precision
     threads: int
 
+    def program(self, *, threads: int) -> Any:
+        """Make it executable, as a plan that was read from a file is: a `convlens_kernels.Program`."""
+        import convlens_kernels as kernels
+
+        return kernels.Program(self.description, self.constants, threads=threads)
+
     @property
     def arena_bytes(self) -> int:
         """Of activations, for one image."""
