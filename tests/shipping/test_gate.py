@@ -10,6 +10,7 @@ from convlens import shipping
 from convlens.artifacts import FORMATS
 from convlens.errors import ConvlensError
 from convlens.predicting.measuring import Timing, interleave
+from convlens.shipping import selecting
 from convlens.shipping.labelled import Labelled
 from convlens.shipping.precision_gate import choose, drop_interval
 
@@ -37,7 +38,7 @@ def images():
 def gate(wrong, milliseconds, max_drop=0.5):
     timings = {name: Timing(p50=value, p95=value, calls=9) for name, value in milliseconds.items()}
     engines = {name: answers(count) for name, count in wrong.items()}
-    choice = choose(engines, images(), max_drop=max_drop, batch=1, threads=1, measure=lambda *_, **__: timings)
+    choice = choose(engines, timings, images(), max_drop=max_drop, batch=1, threads=1)
     return choice.precision, {c.precision: c.verdict for c in choice.candidates}
 
 
@@ -122,6 +123,24 @@ def test_auto_says_what_it_rejected(run, tmp_path):
     names = [candidate["precision"] for candidate in written.manifest.choice["candidates"]]
     assert names == ["float32", "bfloat16"]
     assert [c["verdict"] for c in written.manifest.choice["candidates"]].count("chosen") == 1
+
+
+def test_precisions_are_timed_in_processes_of_their_own(run, tmp_path, monkeypatch):
+    timed = {}
+
+    def measure(subjects, batch, seconds):
+        timed.update(subjects)
+        return {name: Timing(p50=9.0 if name == "float32" else 1.0, p95=9.0, calls=9) for name in subjects}, {}
+
+    monkeypatch.setattr(selecting, "measure_apart", measure)
+    out = tmp_path / "auto.safetensors"
+    written = shipping.export(run.path, "safetensors", out=out, precision="auto", max_drop=100)
+    assert written.manifest.precision == "bfloat16"
+    assert list(timed) == ["float32", "bfloat16"]
+    assert {subject.source.rpartition("/")[2] for subject in timed.values()} == {
+        "float32.safetensors",
+        "bfloat16.safetensors",
+    }
 
 
 def test_int8_without_images_of_ones_own():

@@ -1,6 +1,6 @@
 """The gate: which precision is fast enough to be worth what accuracy it costs, measured here, on the user's images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from convlens.errors import ConvlensError
 from convlens.predicting.engines import Engine, Precision
-from convlens.predicting.measuring import Timing, interleave
+from convlens.predicting.measuring import Timing
 from convlens.shipping.labelled import Labelled
 
 # A precision has to be this much faster than float32, since timing on a busy machine wanders by a few percent.
 _WORTHWHILE = 1.03
-_SECONDS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,27 +79,25 @@ class Choice:
 
 def choose(
     engines: Mapping[Precision, Engine],
+    timings: Mapping[Precision, Timing],
     images: Labelled,
     *,
     max_drop: float,
     batch: int,
     threads: int,
     refused: Mapping[str, str] | None = None,
-    measure: Callable[..., Mapping[str, Timing]] = interleave,
 ) -> Choice:
-    """Measure every precision and take the fastest whose accuracy holds; float32 if none is both.
+    """Measure the accuracy of every precision and take the fastest whose accuracy holds; float32 if none is both.
 
     Args:
         engines: one a precision, float32 among them.
-        images: to measure accuracy on; the first `batch` of them are timed.
+        timings: of a batch, one a precision.
+        images: to measure accuracy on.
         max_drop: accuracy that may be lost against float32, in points.
         batch: images in a timed call.
         threads: that the engines use, for the record.
-        refused: precisions that could not be made, with the reason.
-        measure: times calls against each other.
+        refused: precisions that could not be made or timed, with the reason.
     """
-    x = np.resize(images.x, (batch, *images.x.shape[1:]))
-    timings = measure({name: lambda e=engine: e(x) for name, engine in engines.items()}, seconds=_SECONDS)
     right = {name: right_answers(engine, images) for name, engine in engines.items()}
     base = right["float32"]
     measured = [_candidate(name, timings[name].p50, right[name], base) for name in engines]

@@ -1,13 +1,18 @@
 """A network in every precision that a format holds, and the one that passes the gate."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.artifacts.artifact_formats import Format
 from convlens.classifiers.classifier import Classifier
 from convlens.errors import ConvlensError
-from convlens.predicting.engines import Precision
+from convlens.predicting.apart import Subject
+from convlens.predicting.engines import Engine, Precision
+from convlens.predicting.fastest import measure_apart
+from convlens.predicting.measuring import Timing
 from convlens.shipping.labelled import Labelled, read_labelled
 from convlens.shipping.precision_gate import Choice, choose
 from convlens.shipping.quantising import CALIBRATION_IMAGES, VALIDATION_IMAGES, quantise
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from convlens.data import Dataset
 
 Note = Callable[[str], None]
+_SECONDS = 2.0  # of timing for each precision
 
 
 def select(
@@ -54,11 +60,15 @@ def select(
         )
     validation = read_labelled(dataset, ("val", "test", "train"), subject.preprocessing, VALIDATION_IMAGES)
     models, refused = _models(subject, row, wanted, dataset, validation, max_drop, threads, note)
-    engines = {
-        precision: row.open().engine(model, subject.manifest(precision), row.runtimes[0], threads)
-        for precision, model in models.items()
+    timings, untimed = _timings(subject, row, models, batch, threads)
+    engines: dict[Precision, Engine] = {
+        precision: row.open().engine(models[precision], subject.manifest(precision), row.runtimes[0], threads)
+        for precision in timings
     }
-    choice = choose(engines, validation, max_drop=max_drop, batch=batch, threads=threads, refused=refused)
+    if wanted in untimed:
+        raise ConvlensError(f"{wanted} cannot run here: {untimed[wanted]}")
+    refused |= untimed
+    choice = choose(engines, timings, validation, max_drop=max_drop, batch=batch, threads=threads, refused=refused)
     if wanted == "int8":
         choice = _insist_on_int8(choice, max_drop)
     note(f"accuracy on {choice.images}; speed at batch {batch} with {threads} thread(s) on {row.runtimes[0]}:")
@@ -96,6 +106,22 @@ def _models(
                 raise
             refused[precision] = str(error)
     return models, refused
+
+
+def _timings(
+    subject: Classifier, row: Format, models: Mapping[Precision, Any], batch: int, threads: int
+) -> tuple[dict[Precision, Timing], dict[str, str]]:
+    """Time each precision in a process of its own, in turns; give the timings, and why others cannot be timed."""
+    with tempfile.TemporaryDirectory(prefix="convlens-precisions-") as folder:
+        subjects = {}
+        for precision, model in models.items():
+            path = Path(folder) / f"{precision}{row.suffixes[0]}"
+            row.open().save(model, path, subject.manifest(precision))
+            subjects[precision] = Subject(source=str(path), runtime=row.runtimes[0], threads=threads)
+        found, refused = measure_apart(subjects, batch, _SECONDS)
+    if "float32" not in found:
+        raise ConvlensError(f"float32, which the others are held against, cannot run here: {refused['float32']}")
+    return {precision: found[precision] for precision in models if precision in found}, dict(refused)
 
 
 def _calibration(dataset: "Dataset", subject: Classifier, note: Note) -> Labelled:
