@@ -168,7 +168,7 @@ def _candidate(
     )
 
 
-def _judge(candidate: Candidate, chosen: Precision, timings: Mapping[str, Timing], max_drop: float) -> Candidate:
+def _judge(candidate: Candidate, chosen: Precision, timings: Mapping[Precision, Timing], max_drop: float) -> Candidate:
     base = timings["float32"].p50
     if candidate.precision == chosen:
         verdict = "chosen"

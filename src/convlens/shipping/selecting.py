@@ -113,7 +113,7 @@ def _timings(
 ) -> tuple[dict[Precision, Timing], dict[str, str]]:
     """Time each precision in a process of its own, in turns; give the timings, and why others cannot be timed."""
     with tempfile.TemporaryDirectory(prefix="convlens-precisions-") as folder:
-        subjects = {}
+        subjects: dict[str, Subject] = {}
         for precision, model in models.items():
             path = Path(folder) / f"{precision}{row.suffixes[0]}"
             row.open().save(model, path, subject.manifest(precision))
