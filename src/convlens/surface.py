@@ -141,7 +141,7 @@ def train(data: str | Path | None = None, *, config: str | Path | None = None, *
     Every field of `convlens.training.TrainConfig` is an argument of the same name; see there for what they mean.
 
     Args:
-        data: a folder of images with a folder a class, or `"digits"`.
+        data: a folder with one folder per class, another source of `open_dataset`, or `"digits"`.
         config: a YAML file of settings with the same names; arguments win over it.
         settings: fields of `TrainConfig`; `quiet=True` prints nothing.
 
@@ -150,7 +150,7 @@ def train(data: str | Path | None = None, *, config: str | Path | None = None, *
 
     Raises:
         ConvlensError: a setting that does not exist, answered with the nearest ones, or wrong data.
-        KeyboardInterrupt: after Ctrl-C, once the step at hand is finished and the checkpoint written.
+        KeyboardInterrupt: after Ctrl-C, once the current step is finished and the checkpoint written.
     """
     from convlens.training.progress import choose_watcher
     from convlens.training.settings import read_settings, settle
@@ -166,7 +166,7 @@ def resume(path: str | Path, *, quiet: bool = False) -> Run:
 
     Raises:
         ConvlensError: if the run is not whole, or its data has changed.
-        KeyboardInterrupt: after Ctrl-C, once the step at hand is finished and the checkpoint written.
+        KeyboardInterrupt: after Ctrl-C, once the current step is finished and the checkpoint written.
     """
     from convlens.training.progress import choose_watcher
     from convlens.training.train import go_on
@@ -195,7 +195,7 @@ def frontier(
     """Find the network to take: train many a little and the best of them to their end, within limits.
 
     Args:
-        data: a folder of images with a folder a class, or `"digits"`.
+        data: a folder with one folder per class, another source of `open_dataset`, or `"digits"`.
         networks: names, patterns and ranges, such as `"resnet*,efficientnet_b0..b2"`.
         sizes: of inputs in pixels, each a number for a square or (height, width); from the images when None.
         budget: time for all trainings, such as `"30m"`, or seconds.

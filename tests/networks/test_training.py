@@ -13,7 +13,7 @@ from convlens.networks.alexnet import ONE_WEIRD_TRICK, PAPER_2012, AlexNet
 from convlens.networks.efficientnet import EfficientNet
 from convlens.networks.efficientnet_lite import EfficientNetLite
 from convlens.networks.googlenet import BATCH_NORM, PAPER_2014, TABLE_1, GoogLeNet
-from convlens.networks.inception import InceptionWidths
+from convlens.networks.inception import AuxiliaryHead, InceptionWidths
 from convlens.networks.mobilenet_v2 import MobileNetV2
 from convlens.networks.resnet import ResNet
 from convlens.networks.vgg import VGG
@@ -143,3 +143,10 @@ def test_stochastic_depth_leaves_residuals_out_in_training_only():
     assert drops[0] == 0
     assert max(drops) == pytest.approx(0.2 * 14 / 16)
     assert isinstance(layer, nn.Module)
+
+
+def test_an_auxiliary_head_pools_without_padding():
+    """5×5 windows of stride 3 (Szegedy et al. 2014, section 5), on a map that is not square: zeros would show."""
+    pooled = AuxiliaryHead(8, 10, batch_norm=False).pool(torch.ones(1, 8, 14, 17))
+    assert pooled.shape == (1, 8, 4, 5)
+    assert (pooled == 1).all()

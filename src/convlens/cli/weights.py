@@ -1,4 +1,4 @@
-"""`convlens weights`: which published weights are here, which can be had and how; and fetching them."""
+"""`convlens weights`: lists published weights and where they come from, and fetches them."""
 
 import json
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ class Explainer:
 
     Args:
         predictor: gives the classes, and the probabilities for occlusion.
-        network: what the predictor runs, if there are gradients to be had; not used by anything else meanwhile.
+        network: what the predictor runs, if it has gradients; not used by anything else meanwhile.
     """
 
     def __init__(self, predictor: Answering, network: nn.Module | None) -> None:

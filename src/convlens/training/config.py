@@ -41,7 +41,7 @@ class TrainConfig:
     network: str = _option("resnet18", "Network to train, by name; convlens networks lists them.")
     recipe: str = _option(
         "auto",
-        "Recipe: auto, scratch, probe, finetune, strong, or a YAML file; auto fine-tunes if weights are at hand.",
+        "Recipe: auto, scratch, probe, finetune, strong, or a YAML file; auto fine-tunes if weights are here.",
     )
     weights: str | None = _option(None, "Weights to start from: a published name, a file, or a run folder.")
     size: tuple[int, int] | None = _option(

@@ -76,7 +76,7 @@ class Step:
         parts: int = 1,
         count: float | None = None,
     ) -> Tensor:
-        """Do one step and return the loss, a scalar that nobody has to wait for.
+        """Do one step and return the loss, a scalar tensor that is not synchronised.
 
         Args:
             network: gives scores; one that several processes train has a `no_sync`, for all parts but the last.

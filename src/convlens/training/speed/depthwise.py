@@ -2,7 +2,7 @@
 
 oneDNN has no fast bfloat16 kernel for two gradients that EfficientNet (Tan and Le 2019) is full of, and falls back to a
 plain loop that is 10 to 100 times slower: that of the input where the stride is above 1, and that of 5×5 weights. Both
-can be had from kernels that are fast:
+can be computed by fast kernels:
 
 - the gradient of the input is a convolution, with the kernel turned around, of the output's gradient with zeros put
   between its entries (Dumoulin and Visin 2016, section 4.5);
