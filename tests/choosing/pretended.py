@@ -51,9 +51,15 @@ def pretend(settings, until, held_out, watcher=None):
 def search_in(path, *, seed=0, run=pretend, settings=None, **options):
     """A search in a folder of pretended trainings, new or gone on with."""
     folder = study_in(path, **(settings or {}))
-    usual = {"most": len(NETWORKS), "budget": None, "asked_to_stop": lambda: 0, "seeds": folder.settings["seeds"]}
+    usual = {
+        "progress": Quiet(),
+        "most": len(NETWORKS),
+        "budget": None,
+        "asked_to_stop": lambda: 0,
+        "seeds": folder.settings["seeds"],
+    }
     trials = open_trials(folder, seed)
-    return Search(folder=folder, trials=trials, progress=Quiet(), run=run, **usual | options)
+    return Search(folder=folder, trials=trials, run=run, **usual | options)
 
 
 def calls_in(path):

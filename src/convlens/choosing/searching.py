@@ -32,8 +32,8 @@ class Progress(Protocol):
         """A rung begins, of so many trainings."""
         ...
 
-    def training(self, name: str) -> "Watcher | None":
-        """One training begins; what is given back is told of its steps."""
+    def training(self, name: str, until: int) -> "Watcher | None":
+        """One training begins, to so many epochs; what is given back is told of its steps."""
         ...
 
     def reached(self, name: str, top1: float) -> None:
@@ -153,7 +153,7 @@ class Search:
         for seed in range(self.seeds if rung == LAST else 1):
             settings = with_seed(config, seed).to_dict()
             until = self._epochs(rung, config)
-            found = self.run(settings, until, rung == LAST, self.progress.training(name))
+            found = self.run(settings, until, rung == LAST, self.progress.training(name, until))
             if found["stopped_by"]:
                 return int(found["stopped_by"])
             done, seconds = done or found, seconds + found["seconds"]

@@ -19,7 +19,7 @@ class Quiet:
     def rung(self, title: str, trainings: int) -> None:
         """Say nothing."""
 
-    def training(self, name: str) -> Silence | None:  # noqa: ARG002
+    def training(self, name: str, until: int) -> Silence | None:  # noqa: ARG002
         """Watch nothing."""
         return None
 
@@ -82,11 +82,11 @@ class Bar(Lines):
         self.task = self.progress.add_task(self.title, total=trainings, best="")
         self.progress.start()
 
-    def training(self, name: str) -> Silence | None:
+    def training(self, name: str, until: int) -> Silence | None:
         """Move the bar with the steps of this training."""
         if self.task is not None:
             self.progress.update(self.task, description=f"{self.title}: {name}")
-        return _Steps(bar=self)
+        return _Steps(bar=self, until=until)
 
     def part(self, share: float) -> None:
         """So much of the training at hand is done."""
@@ -111,16 +111,17 @@ class Bar(Lines):
 
 @dataclass
 class _Steps(Silence):
-    """Tells a bar how far a training is; of the whole schedule, for a rung is a part of it."""
+    """Tells a bar how far a training is on its way to an epoch."""
 
     bar: Bar
+    until: int
     plan: Plan = field(default_factory=lambda: Plan(epochs=1, steps=1, batch=1, done=0))
 
     def begin(self, plan: Plan) -> None:
         self.plan = plan
 
     def step(self, state: State) -> None:
-        total = self.plan.epochs * self.plan.steps - self.plan.done
+        total = self.until * self.plan.steps - self.plan.done
         self.bar.part((state.epoch * self.plan.steps + state.step - self.plan.done) / max(1, total))
 
 
