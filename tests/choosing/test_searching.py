@@ -162,3 +162,9 @@ def test_lines_compare_within_a_rung_only(capsys):
     lines.rung("rung 2 of 3", 1)
     lines.reached("b", 0.8)
     assert "best so far: b 80.00%" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_where_training_is_so_short_that_rungs_fall_together_nobody_is_left_behind_for_nothing(tmp_path):
+    search = search_in(tmp_path, settings={"training": {"epochs": 1, "batch": 100}})
+    search.go()
+    assert {each.status for each in search.reached().values()} == {"finished"}

@@ -135,7 +135,8 @@ class Search:
             self.progress.rung(title, len(waiting))
         left = list(waiting)
         for trial in waiting:
-            if rung == LAST and (ended := self._nothing_would_change(left)):
+            trained = trial.user_attrs.get("epochs", 0) >= self._config(trial).epochs and self.seeds == 1
+            if rung == LAST and not trained and (ended := self._nothing_would_change(left)):
                 return ended
             nobody_yet = len(left) == len(members)
             if self._out_of_time(rung, trial) and not (nobody_yet and trial is self._quickest(left, rung)):
@@ -171,9 +172,11 @@ class Search:
         return 0
 
     def _halve(self, rung: int) -> None:
-        """End the trials that are not promoted."""
+        """End the trials that are not promoted, unless the next rung costs them nothing."""
         for frozen in self._all(TrialState.RUNNING):
-            if frozen.last_step == rung and self.trials.pruner.prune(self.trials, frozen):
+            config = self._config(frozen)
+            dearer = rung < LAST and self._epochs(rung + 1, config) > self._epochs(rung, config)
+            if frozen.last_step == rung and dearer and self.trials.pruner.prune(self.trials, frozen):
                 self.trials.tell(frozen.number, state=TrialState.PRUNED)
 
     def _members(self, rung: int) -> list["FrozenTrial"]:

@@ -109,7 +109,8 @@ def _show(found: "Frontier") -> None:
         table.add_row(*(row[i] for i in shown), style="bold" if entry.name == found.recommended else None)
     console.print(table)
     lines = [
-        f"take      {found.recommended or 'none'}: {found.because}",
+        f"take      {found.recommended or 'none'}",
+        f"because   {found.because}",
         *(_needed(found)),
         f"ended     {found.stopped_because} ({found.seconds:,.0f} s of training)",
         *(f"beware    {note}" for note in found.notes),
