@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5)
     given = parser.parse_args()
     if given.quick:
-        given.networks, given.sizes, given.epochs, given.kills = "lenet5", "12,16", 3, 1
+        given.networks, given.sizes, given.epochs, given.kills = "lenet5", "16,20", 3, 1
     with tempfile.TemporaryDirectory(prefix="convlens-frontier-") as place:
         study, everything = Path(place) / "study", Path(place) / "all"
         killed, repeated = survive(study, given)

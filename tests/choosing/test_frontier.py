@@ -24,7 +24,7 @@ from convlens.errors import ConvlensError
 
 SETTINGS = {"epochs": 3, "batch": 64, "tune": False, "workers": 0}
 FLAGS = ["--epochs", "3", "--batch", "64", "--no-tune", "--workers", "0"]
-SMALL = ["--networks", "mlp,lenet5", "--sizes", "12x16,16", "--max-params", "100k"]
+SMALL = ["--networks", "mlp,lenet5", "--sizes", "16x20,16", "--max-params", "110k"]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def study(tmp_path_factory):
         return convlens.frontier(
             "digits",
             networks=["mlp", "lenet5"],
-            sizes=[(12, 16), 16],
-            max_params="100k",
+            sizes=[(16, 20), 16],
+            max_params="110k",
             study=path,
             quiet=True,
             **SETTINGS,
@@ -54,12 +54,12 @@ def _pretended(paths, folder, note):
 def test_a_study_ends_with_a_recommendation_among_those_within_the_limits(study):
     statuses = {entry.name: entry.status for entry in study.entries}
     assert statuses == {
-        "mlp-12x16": "finished",
-        "lenet5-12x16": "finished",
+        "mlp-16": "finished",
+        "lenet5-16x20": "finished",
         "lenet5-16": "finished",
-        "mlp-16": "dropped",
+        "mlp-16x20": "dropped",
     }
-    assert study["mlp-16"].reason == "108 k parameters, more than --max-params 100 k"
+    assert study["mlp-16x20"].reason == "127 k parameters, more than --max-params 110 k"
     assert study.recommended in {entry.name for entry in study.finished}
     assert study.winner == study.study / "runs" / study.recommended
     assert study.pareto
@@ -142,11 +142,11 @@ def test_the_table_of_the_terminal_names_the_network_to_take(study, monkeypatch,
     shown = capsys.readouterr().out
     assert f"take      {study.recommended}" in shown
     assert "convlens export" in shown
-    assert "lenet5-12x16" in shown
+    assert "lenet5-16x20" in shown
 
 
 def test_a_limit_that_is_broken_when_measured_is_kept(study, monkeypatch):
-    quicker = {"mlp-12x16": 1.0, "lenet5-12x16": 9.0, "lenet5-16": 9.0}
+    quicker = {"mlp-16": 1.0, "lenet5-16x20": 9.0, "lenet5-16": 9.0}
 
     def measure(paths, folder, note):
         found = _pretended(paths, folder, note)
@@ -165,14 +165,14 @@ def test_a_limit_that_is_broken_when_measured_is_kept(study, monkeypatch):
     found = convlens.frontier(
         "digits",
         networks="mlp,lenet5",
-        sizes=[(12, 16), 16],
-        max_params="100k",
+        sizes=[(16, 20), 16],
+        max_params="110k",
         max_ms=2,
         study=other,
         quiet=True,
         **SETTINGS,
     )
-    assert found.recommended == "mlp-12x16"
+    assert found.recommended == "mlp-16"
     assert found["lenet5-16"].reason == "9 ms an image, more than --max-ms 2 ms"
 
 
@@ -232,7 +232,7 @@ def test_a_disk_that_fills_loses_nothing(tmp_path, monkeypatch, capsys):
         "--networks",
         "lenet5",
         "--sizes",
-        "12",
+        "16",
         *FLAGS,
         "--study",
         tmp_path / "study",
@@ -250,7 +250,7 @@ def test_a_disk_that_fills_loses_nothing(tmp_path, monkeypatch, capsys):
         patch.setattr(files, "replacing", full)
         assert "free some space" in complaint(words, capsys)
     assert main([str(word) for word in words]) == 0
-    assert json.loads(capsys.readouterr().out)["recommended"] == "lenet5-12"
+    assert json.loads(capsys.readouterr().out)["recommended"] == "lenet5-16"
 
 
 @pytest.mark.parametrize("wrong", ["", "-5m", "0", "1d", "nan"])
