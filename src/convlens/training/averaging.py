@@ -23,7 +23,7 @@ class AverageWeights:
         """Move the average a little towards the network, after its step number `step` from 0."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         ours, theirs = self.network.state_dict(), network.state_dict()
-        moving = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+        moving = [name for name, tensor in ours.items() if tensor.is_floating_point() and not tensor.is_meta]
         torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], weight)
         for name in ours.keys() - set(moving):
             ours[name].copy_(theirs[name])

@@ -14,6 +14,7 @@ MemoryFormat = Literal["auto", "channels_last", "contiguous"]
 Compile = Literal["auto", "none", "default", "reduce-overhead"]
 Balance = Literal["none", "sampling", "loss"]
 Policy = Literal["none", "trivial", "rand"]
+Schedule = Literal["gpipe", "1f1b"]
 Log = Literal["none", "tensorboard", "mlflow"]
 Augment = Literal["auto", "none"]
 Cache = Literal["auto", "memory", "disk", "none"]
@@ -140,6 +141,14 @@ class TrainConfig:
     sync_batch_norm: bool = _option(
         False, "With several processes: batch norms take mean and variance from the batch of all."
     )
+    shard: bool = _option(
+        False, "With several processes: each keeps a part of weights, gradients and moments (FSDP2), to save memory."
+    )
+    pipeline: int = _option(1, "Number of stages that the network is cut into, one per process (GPipe).")
+    microbatches: int | None = _option(
+        None, "Number of micro-batches that a batch is divided into in a pipeline. Default: 4 per stage."
+    )
+    schedule: Schedule = _option("gpipe", "Order of a pipeline: gpipe, or 1f1b, which holds fewer activations.")
     log: Log = _option("none", "Additional tracking: none, tensorboard or mlflow.")
     name: str | None = _option(None, "Name of the run folder. Default: the name of the data.")
     runs: str = _option("runs/train", "Folder for run folders.")
@@ -220,6 +229,8 @@ _RANGES: dict[str, Range] = {
     "teacher_share": Range(0, 1),
     "temperature": Range(0.1, 100, "such as 2"),
     "patience": Range(0),
+    "pipeline": Range(1, 1024),
+    "microbatches": Range(1, 65_536),
     "seed": Range(0, 2**63 - 1),
     "threads": Range(1, 4096),
     "workers": Range(0, 1024),

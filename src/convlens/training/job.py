@@ -32,7 +32,7 @@ from convlens.training.team import ALONE, Team
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(
     {"data", "columns", "exclude", "max_bad", "device", "workers", "cache", "log"}
-    | {"checkpoint_seconds", "checkpoint_steps"}
+    | {"checkpoint_seconds", "checkpoint_steps", "shard", "schedule"}
 )
 
 
@@ -91,9 +91,14 @@ def prepare(config: TrainConfig, say: Say, team: Team = ALONE) -> tuple[Job, Sta
     Raises:
         ConvlensError: data, network, size or batch that cannot be trained with.
     """
+    if team.size == 1 and (config.pipeline > 1 or config.shard):
+        what = f"pipeline is {config.pipeline}" if config.pipeline > 1 else "shard is set"
+        raise ConvlensError(
+            f"{what} and one process was started; start more: torchrun --nproc-per-node 4 -m convlens …"
+        )
     material = gather(config, say, team=team)
     config = material.config
-    numerics = team.first(lambda: _numerics(config, material, say))
+    numerics = team.first(lambda: _numerics(config, material, say, divided=team.splits_network))
     numerics = replace(numerics, device=str(material.device))
     folder = team.first(lambda: _new_folder(config, material, numerics))
     team.check_shared(folder.path)
@@ -144,7 +149,7 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say, team: Team = AL
     return job, load_checkpoint(folder.checkpoint_path, parts, material.device)
 
 
-def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
+def _numerics(config: TrainConfig, material: Material, say: Say, *, divided: bool) -> Numerics:
     """How to compute, and in how many parts a batch: predicted from the anatomy, timed, and tried."""
     batch = next(material.train_loader.epoch(0, device=material.device))
     body = Body.of(material.network, heads_of(config, material.network))
@@ -155,10 +160,10 @@ def _numerics(config: TrainConfig, material: Material, say: Say) -> Numerics:
             )
         say(f"no probe: {config.network} has no single linear layer at its end")
     features = _precision_of_features(config, body, batch.images)
-    if config.epochs == 0:
+    if config.epochs == 0 or divided:  # one process alone might not have the memory to try it
         first = replace(config, tune=False)
         found = choose_numerics(material.network, batch.images, batch.labels, first, material.step, steps=0, say=say)
-        return replace(found, features=features)
+        return replace(found, parts=config.accumulate, features=features)
     let_learn(material.network, body_that_learns(material.network, config))  # what does not learn costs no time
     predicted, needed, free = parts_that_fit(material.network, batch.images, config)
     if predicted > config.accumulate:
@@ -222,7 +227,7 @@ def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, n
     body = body and replace(body, precision=numerics.features)
     average = AverageWeights(network, config.ema) if config.ema else None
     shape = (config.batch, material.preprocessing.channels, *material.preprocessing.size)
-    team.spread(network, average.network if average else None, shape, config)
+    team.spread(network, average.network if average else None, shape)
     return Job(
         config=config,
         folder=folder,
@@ -231,7 +236,7 @@ def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, n
         optimizer=make_optimizer(network, config),
         average=average,
         numerics=numerics,
-        step=material.step.computed_as(numerics),
+        step=team.stepping(material.step.computed_as(numerics)),
         train_loader=material.train_loader,
         val_loader=material.val_loader,
         frozen=frozen_part(config, body, material.train_loader, material.val_loader, material.dataset),

@@ -32,11 +32,12 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
             if parameters:
                 groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
     rate = config.learning_rate
+    fused = not any(parameter.is_meta for parameter in network.parameters())  # of a stage, the rest is without memory
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=fused)
     if config.optimizer == "lamb":
         return Lamb(groups, lr=rate)
-    return torch.optim.AdamW(groups, lr=rate, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=fused)
 
 
 def split_by_decay(*modules: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -96,7 +96,7 @@ class Step:
         alone = getattr(network, "no_sync", nullcontext)
         for number, (x, target) in enumerate(pieces, start=1):
             with alone() if number < len(pieces) else nullcontext():
-                with explained(len(x)), self._autocast(x.device.type):
+                with explained(len(x)), self.autocast(x.device.type):
                     output = network(x)
                     taught = None if self.teacher is None else self.teacher.scores(x)
                 loss = self.loss(output, target, taught) / (count or len(x_NCHW))
@@ -117,7 +117,8 @@ class Step:
             self.scaler.step(optimizer)
             self.scaler.update()
 
-    def _autocast(self, device: str) -> torch.autocast:
+    def autocast(self, device: str) -> torch.autocast:
+        """The context of the step's precision."""
         return torch.autocast(device, _HALVES.get(self.precision), enabled=self.precision != "float32")
 
     def loss(self, output: Tensor | WithAuxiliary, targets: Tensor, taught: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from convlens.predicting import choose_device
 from convlens.runs.busy import trained_by_us_alone
-from convlens.training.config import TrainConfig
+from convlens.training.step import Step
 
 _Made = TypeVar("_Made")
 
@@ -59,14 +59,16 @@ class Team:
         with trained_by_us_alone(folder):
             yield
 
-    def spread(
-        self, network: nn.Module, average: nn.Module | None, x_shape: Sequence[int], config: TrainConfig
-    ) -> None:
+    def spread(self, network: nn.Module, average: nn.Module | None, x_shape: Sequence[int]) -> None:
         """Divide a network, and its average, among the processes, where none shall have the whole."""
 
     def computing(self, network: nn.Module) -> AbstractContextManager[Any]:  # noqa: ARG002 - for several
         """A context in which the network computes as the team needs."""
         return nullcontext()
+
+    def stepping(self, step: Step) -> Step:
+        """The step as the team does it."""
+        return step
 
     def learning(self, network: nn.Module) -> nn.Module:
         """A network whose gradients are those of the whole batch."""

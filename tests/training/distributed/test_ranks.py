@@ -57,10 +57,10 @@ def together(tmp_path_factory, start_together):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "settings"), [("plain", PLAIN), ("norms", NORMS)])
-def test_two_processes_give_the_weights_and_figures_of_one(together, tmp_path, name, settings):
+@pytest.mark.parametrize(("name", "settings", "tolerance"), [("plain", PLAIN, 2e-5), ("norms", NORMS, 2e-4)])
+def test_two_processes_give_the_weights_and_figures_of_one(together, tmp_path, name, settings, tolerance):
     alone = start(TrainConfig(**settings, runs=str(tmp_path), name="alone"), Silence()).folder.path
-    assert_close(together / name, alone, 2e-5)
+    assert_close(together / name, alone, tolerance)
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 from convlens import runs
 from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
-from convlens.training.distributed.launch import launched
+from convlens.training.distributed.launch import Place, launched
 from convlens.training.distributed.meeting import join, meet
+from convlens.training.distributed.pipelined import PipelinedRanks
 from convlens.training.distributed.ranks import Ranks, device_of
 from convlens.training.distributed.shared_trouble import SharedTrouble
 from convlens.training.progress import Silence, Watcher
@@ -43,13 +45,19 @@ def run_rank(given: Mapping[str, Any], *, resume: str | Path | None = None, watc
     with trouble.shared():
         device = device_of(str(given.get("device") or "auto"), place)
         control, ours = join(place, store, device)
-        team = Ranks(place, device, control, synchronise=False)
-        config = team.first(lambda: _config(given, resume))
-        team.synchronise = config.sync_batch_norm
+        config = Ranks(place, device, control, synchronise=False).first(lambda: _config(given, resume))
+        team = _team(config, place, device, control)
         outcome = start(config, watcher, team) if resume is None else go_on(resume, given, watcher, team)
     if ours:
         dist.destroy_process_group()
     return outcome
+
+
+def _team(config: TrainConfig, place: Place, device: torch.device, control: dist.ProcessGroup) -> Ranks:
+    """How the processes divide the work."""
+    if config.pipeline > 1:
+        return PipelinedRanks(place, device, control, config)
+    return Ranks(place, device, control, synchronise=config.sync_batch_norm)
 
 
 def _config(given: Mapping[str, Any], resume: str | Path | None) -> TrainConfig:

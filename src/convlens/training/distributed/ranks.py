@@ -119,7 +119,7 @@ class Ranks(Team):
         """The images of the whole batch over the processes: gradients are averaged over these."""
         total = torch.tensor([images])
         dist.all_reduce(total, group=self.control)
-        return total.item() / self.data_share[1]
+        return total.item() / self.size
 
     def mean(self, loss: Tensor) -> Tensor:
         """The mean over the processes of a scalar, without a wait for a GPU."""
@@ -148,7 +148,7 @@ class Ranks(Team):
     def in_turns(self, parts: list[Tensor]) -> list[Tensor]:
         """What processes made of every batch, each its own in turns, in the order of the batches."""
         of = self.data_share[1]
-        found = self.gathered([part.cpu() for part in parts])[:of] if of > 1 else [parts]
+        found = self.gathered([part.cpu() for part in parts])[:: self.size // of]
         longest = max(len(each) for each in found)
         return [each[turn] for turn in range(longest) for each in found if turn < len(each)]
 
