@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from convlens.anatomy import inspect
 from convlens.errors import ConvlensError
 from convlens.networks import WithAuxiliary
-from convlens.networks.geometry import check_smallest
+from convlens.networks.size_checks import check_smallest
 
 _OPENED = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
