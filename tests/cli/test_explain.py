@@ -1,4 +1,9 @@
+import io
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +64,37 @@ def test_pictures_arrays_and_a_sheet_are_written(run, pictures, tmp_path, capsys
     sheet = images.read(out / "sheet.png")
     assert sheet.shape[1] > 4 * 224
     assert len(np.unique(sheet)) > 20
+
+
+def test_what_is_piped_in_and_what_lies_behind_an_address(run, pictures, tmp_path, capsys, monkeypatch):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/a/one.png"
+        content = io.TextIOWrapper(io.BytesIO(Path(pictures[0]).read_bytes()))
+        monkeypatch.setattr("sys.stdin", content)
+        words = [
+            "explain",
+            str(run),
+            "-",
+            pictures[0],
+            address,
+            f"{address}.gone",
+            "--out",
+            str(tmp_path / "out"),
+            "--json",
+        ]
+        assert main(words) == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+    piped, file, there, gone = json.loads(capsys.readouterr().out)["explanations"]
+    assert piped["probability"] == file["probability"] == there["probability"]
+    assert (there["file"], Path(there["picture"]).name) == (address, "one-2-gradcam.png")
+    assert Path(piped["picture"]).name == "standard-input-gradcam.png"
+    assert "is not there; check the address" in gone["error"]
 
 
 @pytest.mark.parametrize("method", ["gradcam++", "eigencam", "occlusion", "integrated-gradients"])

@@ -24,6 +24,8 @@ def test_it_answers_at_the_printed_address_and_ctrl_c_is_no_failure():
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         address = running.stdout.readline().split()[2]
         opened, page = httpx.get(f"{address}/api/opened").json(), httpx.get(address).text
+        # as the server of networks, it reads no more of a head than a head may have
+        assert httpx.get(address, headers={"X-Much": 40_000 * "a"}).status_code == 431
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
     assert opened == {"network": "lenet5", "picture": None, "run": None}

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from convlens.cli.asked_images import asked_about
+
 
 def explain(
     source: str,
@@ -31,7 +33,8 @@ def explain(
     Args:
         source: What to explain: a run folder, a network's name (its weights must be installed), my_net.py:Net, or an
             artifact. Artifacts other than safetensors support only --method occlusion.
-        images: Image files, folders of images, or patterns such as *.jpg.
+        images: Image files, folders, patterns such as *.jpg, http://, https:// and s3:// addresses, or - for standard
+            input: an image, or names of images, one per line.
         method: Method: gradcam, gradcam++, eigencam, occlusion or integrated-gradients.
         target: Name of the class to explain. Default: the most probable one.
         layer: Path of the module to read. Default: the last one whose output has a height and a width.
@@ -46,14 +49,13 @@ def explain(
     from convlens.classifiers import read_class_names, resolve
     from convlens.errors import legible
     from convlens.explaining import Explainer, explain_files
-    from convlens.predicting import find_files
 
     found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
     predictor = found.predictor()
     explainer = Explainer(predictor, found.network if found.load else None)
     explainer.check(method, target)
     one = partial(explainer, method=method, target=target, layer=layer, patch=patch)
-    explained = explain_files(predictor, one, find_files(images), out, on_sheet=sheet)
+    explained = explain_files(predictor, one, asked_about(images), out, on_sheet=sheet)
     if json_:
         print(json.dumps({"explanations": [entry.to_dict() for entry in explained]}, ensure_ascii=False, indent=2))
     for entry in explained:

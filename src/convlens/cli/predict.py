@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from convlens.cli.asked_images import STANDARD_INPUT, asked_about
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convlens.classifiers import Classifier
     from convlens.predicting import FilePrediction
     from convlens.predicting.bulk import Summary
-    from convlens.predicting.prediction_inputs import Input
-
-
-_STANDARD_INPUT = "/dev/stdin"  # what - is read as
 
 
 def predict(
@@ -85,11 +83,11 @@ def predict(
         raise ConvlensError("--out goes without --csv, --json and --map; its suffix says how answers are written")
     if ray is not None and out is None:
         raise ConvlensError("--ray writes its answers to a file; add --out answers.parquet")
-    inputs = _asked_about(paths) if out is None else []
+    inputs = asked_about(paths) if out is None else []
     named = read_class_names(classes) if classes else None
     found = resolve(source, weights=weights, classes=named, trained=True)
     if map_ is not None:
-        if _STANDARD_INPUT in paths:
+        if STANDARD_INPUT in paths:
             raise ConvlensError("--map draws files, and - is what is piped in; name the files")
         found.network  # noqa: B018 - without one there is nothing to slide, which is said before anything is answered
     if ray is not None:
@@ -157,36 +155,6 @@ def _without_target(paths: "tuple[str, ...]", suffix: str | None) -> "tuple[tupl
     if not named:
         return paths, None
     return tuple(path for path in paths if path != named[-1]), Path(named[-1])
-
-
-def _asked_about(paths: "Sequence[str]") -> "list[Input]":
-    """The images that the words of the command name, what is piped in among them."""
-    from convlens.data.reaching import is_address
-    from convlens.predicting import find_files, list_inputs
-
-    if not any(path == _STANDARD_INPUT or is_address(path) for path in paths):
-        return list_inputs(find_files(paths))
-    inputs = [one for path in paths for one in (_piped_in() if path == _STANDARD_INPUT else list_inputs(path))]
-    return list({one.name: one for one in inputs}.values())
-
-
-def _piped_in() -> "list[Input]":
-    """An image on the standard input, or the images whose names come on it, one a line."""
-    from convlens.errors import ConvlensError
-    from convlens.predicting import find_files, list_inputs
-    from convlens.predicting.prediction_inputs import from_bytes
-
-    content = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    if not content.strip():
-        raise ConvlensError("- is the standard input, and nothing comes on it; pipe an image, or names of images, in")
-    try:
-        lines = content.decode().splitlines() if b"\0" not in content else []
-    except UnicodeDecodeError:
-        lines = []
-    names = [line.strip() for line in lines if line.strip()]
-    if not names or names[0].startswith(("<", "%", "P1", "P2", "P3", "#")):  # formats that are text
-        return [from_bytes(content, "-")]
-    return [one for name in names for one in list_inputs(name if "://" in name else find_files([name]))]
 
 
 def _as_csv(answers: "Sequence[FilePrediction]") -> str:

@@ -13,6 +13,7 @@ from convlens import files
 from convlens.errors import ConvlensError
 from convlens.explaining.explanation import Explanation
 from convlens.explaining.heat_pictures import as_seen, enlarged, overlay, sheet
+from convlens.predicting.prediction_inputs import Input
 from convlens.predicting.protocol import Answering
 
 
@@ -44,17 +45,17 @@ class ExplainedFile:
 def explain_files(
     predictor: Answering,
     explain: Callable[[NDArray[np.float32]], Explanation],
-    paths: Sequence[Path],
+    inputs: Sequence[Input],
     out: Path,
     *,
     on_sheet: bool = False,
 ) -> list[ExplainedFile]:
-    """Explain image files.
+    """Explain images, each of which has a name.
 
     Args:
         predictor: gives classes, preprocessing and probabilities.
         explain: from a preprocessed image (C, H, W) to its explanation.
-        paths: the files.
+        inputs: the images.
         out: the folder for pictures and arrays.
         on_sheet: whether to write `sheet.png` too.
 
@@ -62,11 +63,11 @@ def explain_files(
         One entry a file, in order; one that cannot be read has an error.
     """
     explained, pairs = [], []
-    for path, stem in zip(paths, _stems(paths), strict=True):
+    for one, stem in zip(inputs, _stems([each.name for each in inputs]), strict=True):
         try:
-            x_CHW = predictor.preprocessing.open(path)
-        except ConvlensError as error:
-            explained.append(ExplainedFile(file=str(path), error=str(error)))
+            x_CHW = one.prepare(predictor.preprocessing)
+        except (ConvlensError, OSError) as error:
+            explained.append(ExplainedFile(file=one.name, error=str(error)))
             continue
         explanation = explain(x_CHW)
         probability = float(predictor.probabilities(x_CHW[None])[0, explanation.target])
@@ -74,7 +75,7 @@ def explain_files(
         picture = overlay(seen, explanation.heat)
         target = out / f"{stem}-{explanation.method}"
         entry = ExplainedFile(
-            file=str(path),
+            file=one.name,
             label=predictor.classes[explanation.target],
             probability=round(probability, 4),
             method=explanation.method,
@@ -83,18 +84,18 @@ def explain_files(
             array=str(_write_array(f"{target}.npy", explanation.heat)),
         )
         explained.append(entry)
-        pairs.append((f"{path.name}: {entry.label} {probability:.1%}", seen, picture))
+        pairs.append((f"{Path(one.name).name}: {entry.label} {probability:.1%}", seen, picture))
     if on_sheet and pairs:
         _write_picture(str(out / "sheet.png"), sheet(pairs))
     return explained
 
 
-def _stems(paths: Sequence[Path]) -> list[str]:
-    """The files' names without suffix, numbered where two of them are the same."""
+def _stems(names: Sequence[str]) -> list[str]:
+    """The images' names without suffix, numbered where two of them are the same."""
     seen: dict[str, int] = {}
     stems = []
-    for path in paths:
-        stem = files.short_stem(path)
+    for name in names:
+        stem = "standard-input" if name == "-" else files.short_stem(name)
         seen[stem] = seen.get(stem, 0) + 1
         stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return stems

@@ -48,6 +48,7 @@ def serve(session: Session, listening: socket.socket, *, when_ready: Callable[[s
     import uvicorn
 
     from convlens.explorer.app import create_app
+    from convlens.serving.wire import BoundedHttp
 
     # after the first page is there; no daemon, for torch aborts a process that is cut off in the middle of its imports
     warming = threading.Timer(WARM_UP_AFTER, session.subjects.warm_up)
@@ -58,7 +59,9 @@ def serve(session: Session, listening: socket.socket, *, when_ready: Callable[[s
             when_ready(address(listening))
             warming.start()
 
-    config = uvicorn.Config(create_app(session), log_level="warning", access_log=False, lifespan="off", ws="none")
+    config = uvicorn.Config(
+        create_app(session), http=BoundedHttp, log_level="warning", access_log=False, lifespan="off", ws="none"
+    )
     # Ctrl-C is how one ends it, not a failure; uvicorn has finished its answers by then
     with suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listening])
