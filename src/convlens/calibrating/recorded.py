@@ -47,12 +47,14 @@ def recorded(
     kept = files.remembered(path)
     keys = {name: f"{name} {size[0]}x{size[1]}" if size else name for name in names}
     missing = [name for name in names if keys[name] not in kept]
-    for number, name in enumerate(missing):
-        if on_note:
-            on_note(number, len(missing))
-        kept[keys[name]] = _to_dict(_record(name, size))
-    if missing:
-        files.remember_all(path, {keys[name]: kept[keys[name]] for name in missing})
+    try:
+        for number, name in enumerate(missing):
+            if on_note:
+                on_note(number, len(missing))
+            kept[keys[name]] = _to_dict(_record(name, size))
+    finally:  # what was recorded before Ctrl-C need not be recorded again
+        if missing:
+            files.remember_all(path, {keys[name]: kept[keys[name]] for name in missing if keys[name] in kept})
     return [_from_dict(kept[keys[name]]) for name in names]
 
 

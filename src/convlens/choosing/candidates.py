@@ -70,7 +70,7 @@ def combine(
     """All networks at all sizes, from initial weights and from the published ones that are on this machine."""
     combined = []
     for name in names:
-        here = networks.installed_weights(name) if with_weights and name in networks.names() else None
+        here = networks.installed_weights(name) if with_weights and networks.is_name(name) else None
         for size in sizes:
             combined += [(name, size, weights) for weights in (None, *([here.name] if here else []))]
     return combined

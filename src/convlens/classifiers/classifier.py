@@ -155,7 +155,7 @@ class Classifier:
     @property
     def card(self) -> dict[str, Any]:
         """What is published about the network; empty for one that is not of the catalogue."""
-        if self.network_name not in networks.names():
+        if not networks.is_name(self.network_name):
             return {}
         card = networks.card(self.network_name)
         return {entry: getattr(card, entry) for entry in _ON_THE_CARD}

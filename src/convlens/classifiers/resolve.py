@@ -53,7 +53,7 @@ def resolve(
         return _from_run(name, runs.open_folder(path, weights=trained))
     if path.suffix == ".py" and path.is_file():
         raise ConvlensError(f"{name!r} is code; say what in it makes the network, as in {name}:Net")
-    if path.suffix in _suffixes() and (path.is_file() or name not in networks.names()):
+    if path.suffix in _suffixes() and (path.is_file() or not networks.is_name(name)):
         _refuse_options(name, "an artifact", weights=weights, classes=classes, size=size)
         return _from_artifact(name, path)
     if path.suffix in _WEIGHTS:
@@ -62,7 +62,7 @@ def resolve(
         )
     if ":" in name:
         return _from_module(module_from_code(name), "code", name, weights, classes, size)
-    if name in networks.names():
+    if networks.is_name(name):
         return _from_catalogue(name, weights, classes, size, trained)
     if path.exists():
         raise ConvlensError(
@@ -118,7 +118,7 @@ def _from_artifact(source: str, path: Path) -> Classifier:
     choice = dict(manifest.network)
 
     def build() -> "nn.Module":
-        if choice["name"] not in networks.names():
+        if not networks.is_name(choice["name"]):
             raise ConvlensError(
                 f"{source} holds {choice['name']!r}, which is no network of the catalogue; give its code"
             )

@@ -39,7 +39,7 @@ def networks(
         json_: Print the result as JSON and nothing else: a list of cards, one card for a full name, a list of
             weights, or what is within the limits.
     """
-    from convlens.networks import card, names
+    from convlens.networks import card, is_name
 
     if weights:
         from convlens.cli.weights import list_weights
@@ -52,7 +52,7 @@ def networks(
 
         list_within(matching(pattern), limits, size, as_json=json_)
         return
-    if pattern in names():
+    if pattern is not None and is_name(pattern):
         one = card(str(pattern))
         print(json.dumps(_to_dict(one), ensure_ascii=False, indent=2)) if json_ else _show(one)
         return
@@ -70,10 +70,10 @@ def matching(pattern: str | None) -> list[str]:
         UnknownNameError: none does.
     """
     from convlens.errors import unknown_name
-    from convlens.networks import names
+    from convlens.networks import is_name, names
 
-    if pattern in names():
-        return [str(pattern)]
+    if pattern is not None and is_name(pattern):
+        return [pattern]
     wanted = (pattern or "*").lower()
     found = [name for name in names() if fnmatchcase(name, wanted) or wanted in name]
     if not found:

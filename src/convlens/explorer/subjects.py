@@ -73,7 +73,7 @@ class Subjects:
             return BLOCKS[name][1]
         if name in shipped():
             return size_of(name)
-        if name not in networks.names():
+        if not networks.is_name(name):
             raise unknown_name("network", name, self.names())
         card = networks.card(name)
         return card.channels, *card.input_size

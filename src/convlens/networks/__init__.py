@@ -3,13 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convlens.networks.cards import Card, card, names
+from convlens.networks.cards import Card, card, is_name, names
 from convlens.networks.catalogue import check_size, create
 from convlens.networks.class_names import class_names
 from convlens.networks.outputs import WithAuxiliary
 from convlens.networks.places import default as default_weights
 from convlens.networks.places import installed as installed_weights
 from convlens.networks.published import PublishedWeights
+from convlens.networks.scaled import is_scaled, read_scaled, scaled_name
 from convlens.networks.scaling import Scale, compound_scale
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ __all__ = [
     "default_weights",
     "fully_convolutional",
     "installed_weights",
+    "is_name",
+    "is_scaled",
     "names",
+    "read_scaled",
     "scale_efficientnet",
+    "scaled_name",
 ]
 
 

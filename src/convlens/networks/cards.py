@@ -15,6 +15,7 @@ from convlens.errors import unknown_name
 from convlens.images import Preprocessing
 from convlens.networks import places
 from convlens.networks.published import PublishedWeights, published_weights, read_preprocessing
+from convlens.networks.scaled import BASES, is_scaled, read_scaled, scaled_card
 
 # the name that means a network's default weights, whatever those are called
 DEFAULT = "imagenet1k"
@@ -90,7 +91,7 @@ def names() -> tuple[str, ...]:
 
 
 def card(name: str) -> Card:
-    """Return the card of one network.
+    """Return the card of one network, or of a scaled one such as `efficientnet@1.2,1.1,260`.
 
     Raises:
         UnknownNameError: no network is called that; the nearest names are offered.
@@ -98,10 +99,24 @@ def card(name: str) -> Card:
     >>> card("lenet5").parameters
     61706
     """
+    if is_scaled(name):
+        return scaled_card(name, card)
     try:
         return _cards()[name]
     except KeyError:
         raise unknown_name("network", name, names()) from None
+
+
+def is_name(name: str) -> bool:
+    """Whether a network is called that: one of `names()`, or a scaled one.
+
+    >>> is_name("resnet18"), is_name("efficientnet@1.2,1.1,260"), is_name("photos")
+    (True, True, False)
+
+    Raises:
+        ConvlensError: coefficients that are none.
+    """
+    return name in _cards() or (is_scaled(name) and name.partition("@")[0] in BASES and bool(read_scaled(name)))
 
 
 @cache

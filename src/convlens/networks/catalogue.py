@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from convlens.errors import ConvlensError
 from convlens.networks.cards import Card, card
-from convlens.networks.families import Family, Request
+from convlens.networks.families import Builder, Family, Request
+from convlens.networks.scaled import is_scaled, scaled_builder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,8 @@ def create(
     """Build a network of the catalogue.
 
     Args:
-        name: one of `convlens.networks.names()`.
+        name: one of `convlens.networks.names()`, or a base with coefficients such as `efficientnet@1.2,1.1,260`
+            (`convlens.networks.scaled`).
         classes: outputs of the network; the card's, or those of the weights, when None.
         channels: channels of the images; the card's, or those of the weights, when None.
         size: (height, width) of the images; the card's when None. It only matters to networks whose layers depend on
@@ -62,7 +64,7 @@ def create(
             size=size or sheet.input_size,
             dropout=dropout,
         )
-        network = family.networks[name](request)
+        network = builder_of(sheet, family)(request)
     network.input_size = size or sheet.input_size  # type: ignore[assignment]
     return network
 
@@ -71,6 +73,11 @@ def family_of(sheet: Card) -> Family:
     """Return what the network's file declares."""
     family: Family = import_module(f"convlens.networks.{sheet.family}").FAMILY
     return family
+
+
+def builder_of(sheet: Card, family: Family) -> Builder:
+    """Return what builds a network of a family."""
+    return scaled_builder(sheet.name) if is_scaled(sheet.name) else family.networks[sheet.name]
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:

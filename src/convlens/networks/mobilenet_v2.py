@@ -11,7 +11,7 @@ from torch import nn
 
 from convlens.networks.families import Family, Request
 from convlens.networks.mbconv import MBConvNetwork, Stage, Style, blocks_of, timm_layout
-from convlens.networks.scaling import round_width
+from convlens.networks.scaling import round_depth, round_width
 
 # Table 2, its seven bottleneck rows: t, c, n, s, all of them 3×3.
 TABLE_2 = (
@@ -28,17 +28,29 @@ RELU6 = Style(activation=nn.ReLU6, squeeze_excite=False)
 
 
 class MobileNetV2(MBConvNetwork):
-    """Table 2, `width` times as wide; the head grows with it and never shrinks (section 6.1).
+    """Table 2, `width` times as wide and each stage `depth` times as deep.
+
+    The head grows with the width and never shrinks (section 6.1).
 
     The classifier starts normally with a deviation of 0.01 and its bias at zero, as in torchvision.
     """
 
     def __init__(
-        self, *, width: float = 1.0, classes: int = 1000, channels: int = 3, dropout: float = 0.2, style: Style = RELU6
+        self,
+        *,
+        depth: float = 1.0,
+        width: float = 1.0,
+        classes: int = 1000,
+        channels: int = 3,
+        dropout: float = 0.2,
+        style: Style = RELU6,
     ) -> None:
         super().__init__(
             stem=round_width(STEM, width),
-            rows=[row._replace(width=round_width(row.width, width)) for row in TABLE_2],
+            rows=[
+                row._replace(width=round_width(row.width, width), depth=round_depth(row.depth, depth))
+                for row in TABLE_2
+            ],
             head=round_width(HEAD, max(1.0, width)),
             style=style,
             classes=classes,

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from convlens.networks.families import Family, Request
+from convlens.networks.scaling import Scale, round_depth, round_width
 
 
 class BasicBlock(nn.Module):
@@ -72,6 +73,7 @@ def _projection(channels: int, width: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(nn.Conv2d(channels, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width))
 
 
+WIDTHS = (64, 128, 256, 512)  # table 1, of conv2_x to conv5_x
 Kind = Literal["basic", "plain", "bottleneck", "bottleneck_v1"]
 
 
@@ -94,7 +96,7 @@ class ResNet(nn.Module):
         *,
         kind: Kind = "basic",
         depths: tuple[int, int, int, int],
-        widths: tuple[int, int, int, int] = (64, 128, 256, 512),
+        widths: tuple[int, int, int, int] = WIDTHS,
         classes: int = 1000,
         channels: int = 3,
         dropout: float = 0.0,
@@ -156,6 +158,22 @@ class Size:
             channels=asked.channels,
             dropout=asked.dropout or 0.0,
         )
+
+
+def scale_resnet(base: str, scale: Scale, asked: Request) -> ResNet:
+    """A network of table 1 with `scale.depth` times the blocks and `scale.width` times the channels of each stage."""
+    size = FAMILY.networks[base]
+    assert isinstance(size, Size)
+    one, two, three, four = (round_depth(depth, scale.depth) for depth in size.depths)
+    narrow, *_ = widths = [round_width(width, scale.width) for width in WIDTHS]
+    return ResNet(
+        kind=size.kind,
+        depths=(one, two, three, four),
+        widths=(narrow, widths[1], widths[2], widths[3]),
+        classes=asked.classes,
+        channels=asked.channels,
+        dropout=asked.dropout or 0.0,
+    )
 
 
 FAMILY = Family(

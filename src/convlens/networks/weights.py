@@ -37,7 +37,9 @@ def create_with_weights(
         size=size or sheet.input_size,
         dropout=dropout,
     )
-    network = family.networks[sheet.name](request)
+    from convlens.networks.catalogue import builder_of
+
+    network = builder_of(sheet, family)(request)
     source = str(weights)
     adapted = loading.adapt(entries, network, family, source)
     missing, unexpected, misshapen = loading.find_misfits(adapted, network, family)
@@ -71,9 +73,11 @@ def looks_like(entries: Mapping[str, Tensor]) -> str | None:
 
 def _outline(sheet: Card, family: Family) -> nn.Module:
     """The network without memory: names and shapes of its entries."""
+    from convlens.networks.catalogue import builder_of
+
     request = Request(classes=sheet.classes, channels=sheet.channels, size=sheet.input_size, dropout=None)
     with torch.device("meta"):
-        return family.networks[sheet.name](request)
+        return builder_of(sheet, family)(request)
 
 
 def _find(sheet: Card, family: Family, weights: str | Path) -> tuple[Path, PublishedWeights | None]:

@@ -72,8 +72,13 @@ def sample(dataset: Dataset, channels: int) -> list[NDArray[np.uint8]]:
 
 
 def fitting_size(network: str, images: list[NDArray[np.uint8]]) -> tuple[int, int]:
-    """The size that the network is published for, or a smaller one if the images have no more to show."""
+    """The size that the network is published for, or a smaller one if the images have no more to show.
+
+    A scaled network gets its own, which is one of its coefficients.
+    """
     card = networks.card(network)
+    if networks.is_scaled(network):
+        return card.input_size
     shorter_side = float(np.median([min(image.shape[:2]) for image in images]))
     enough = _MULTIPLE * ceil(shorter_side / _MULTIPLE)
     if max(card.input_size) <= _SMALL and shorter_side > _NEARLY * enough:  # to enlarge a little only blurs, and costs

@@ -90,7 +90,7 @@ def _network_with_weights() -> str:
 def _weights_help(given: Mapping[str, Any]) -> bool:
     """Whether published weights are here, and are for the kind of images that will be trained on."""
     network = given.get("network")
-    here = places.installed(str(network)) if network in networks.names() else None
+    here = places.installed(str(network)) if network is not None and networks.is_name(network) else None
     if network is None:
         here = places.installed(_network_with_weights())
     return here is not None and _are_photographs(given)

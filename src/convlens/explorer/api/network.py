@@ -76,7 +76,7 @@ def _paths(opened: str) -> list[str]:
 
 
 def _listed(name: str) -> dict[str, Any]:
-    if name in networks.names():
+    if networks.is_name(name):
         card = networks.card(name)
         return {"name": name, "family": card.family, "paper": card.paper, "size": [card.channels, *card.input_size]}
     family = "block" if name in BLOCKS else "trained" if name in shipped() else "own"
