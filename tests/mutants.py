@@ -58,6 +58,7 @@ OPERATORS = (
     ),
     "ReplaceUnaryOperator_Delete_USub",
 )
+MOST_FILES = 4
 SECONDS = 180  # for the tests of one mutant; more is an endless loop, which somebody would notice
 
 
@@ -84,7 +85,7 @@ def draw(chance: random.Random, rooms: list[str]) -> Mutant:
 
 
 def tests_of(path: Path) -> list[str]:
-    """The test files of a module, those first that name most of it; all of its room if none does."""
+    """The test files that name most of a module; those of its room if none does."""
     defined = re.findall(r"^(?:def|class) (\w+)", (SOURCE / path).read_text(encoding="utf-8"), re.MULTILINE)
     words = re.compile(rf"\b({'|'.join([path.stem, *(name for name in defined if name[0] != '_')])})\b")
     found = {}
@@ -92,7 +93,7 @@ def tests_of(path: Path) -> list[str]:
         text = test.read_text(encoding="utf-8")
         found[test] = len(set(words.findall(text))) + 5 * (path.stem in test.stem)
     named = [test for test, score in found.items() if score]
-    return [str(test.relative_to(ROOT)) for test in sorted(named or found, key=lambda test: -found[test])]
+    return [str(test.relative_to(ROOT)) for test in sorted(named or found, key=lambda test: -found[test])[:MOST_FILES]]
 
 
 def _run(source: Path, tests: list[str]) -> tuple[int, str]:
