@@ -10,7 +10,8 @@ Each round calls every runtime once, each beginning another round; the ratio is 
 peer's time in that round to ours. The share is that of the multiply-adds a second that one core reaches in registers,
 times the threads. The error is the relative L2 distance of the scores from those in float64, on 16 images. int8 is
 calibrated on the same images on both sides; the peers' is NNCF's. ncnn is a peer in float32 where it and pnnx, which
-converts for it, are installed. With --isa only OpenVINO is a peer: no other can be held back.
+converts for it and takes its time, are installed, but for --quick. With --isa only OpenVINO is a peer: no other can be
+held back.
 """
 
 import argparse
@@ -38,7 +39,7 @@ CALIBRATION_IMAGES = 16
 ISAS = {"avx2": "AVX2", "avx512": "AVX512_CORE"}  # ours, and oneDNN's, which OpenVINO computes with
 
 
-def peers(classifier, precision, threads, calibration):
+def peers(classifier, precision, threads, calibration, with_ncnn):
     """Runtime -> a function from images to answers, for those that know the precision."""
     from convlens.artifacts import openvino_graph
     from convlens.shipping.quantising import quantise_for_speed
@@ -55,7 +56,7 @@ def peers(classifier, precision, threads, calibration):
     if precision != "bfloat16":
         model = quantise_for_speed(model, calibration) if precision == "int8" else model
         made["onnxruntime"] = onnx.engine(model, manifest, "onnxruntime", threads)
-    if precision == "float32" and find_spec("ncnn") and find_spec("pnnx"):
+    if with_ncnn and precision == "float32" and find_spec("ncnn") and find_spec("pnnx"):
         made["ncnn"] = on_ncnn(classifier, threads)
     return made
 
@@ -130,7 +131,7 @@ def error(classifier, calls, images=16):
     return found
 
 
-def compare(name, precision, threads, batch, seconds, least, with_error):
+def compare(name, precision, threads, batch, seconds, least, with_error, with_ncnn):
     """One row."""
     classifier = resolve(name)
     calibration = noise(classifier, CALIBRATION_IMAGES, 2)
@@ -138,7 +139,7 @@ def compare(name, precision, threads, batch, seconds, least, with_error):
     settings |= {"calibration": calibration} if precision == "int8" else {}
     compiled = engine.compile(classifier.network, classifier.image_shape, **settings)
     x = noise(classifier, batch, 0)
-    others = peers(classifier, precision, threads, calibration)
+    others = peers(classifier, precision, threads, calibration, with_ncnn)
     calls = {"engine": lambda: compiled(x)} | {key: (lambda run=run: run(x)) for key, run in others.items()}
     taken = measure(calls, seconds, least)
     best = [min(taken[key][i] for key in others) for i in range(len(taken["engine"]))]
@@ -251,7 +252,9 @@ def main():
         if options.memory:
             row = memory(name, options.precision)
         else:
-            row = compare(name, options.precision, options.threads, options.batch, seconds, least, options.error)
+            with_ncnn = not (options.quick or options.smoke)
+            settings = (options.precision, options.threads, options.batch, seconds, least, options.error, with_ncnn)
+            row = compare(name, *settings)
         rows.append(row)
         if options.memory and not options.json:
             print(f"{row['what']}: {row['ours']} MB, openvino {row['peer']} MB: {row['ratio']}x", flush=True)
