@@ -97,3 +97,12 @@ def test_the_commands_of_a_page_have_the_options_that_it_gives_them(page):
             assert f"`{line}" in page_text, line
         except CycloptsError as error:
             pytest.fail(f"{line}: {error}")
+
+
+def test_the_reference_has_a_page_for_each_room_that_gives_names():
+    rooms = {
+        place.parent.name
+        for place in Path(convlens.__file__).parent.glob("*/__init__.py")
+        if "__all__" in place.read_text()
+    }
+    assert {page.stem for page in (DOCS / "reference").glob("*.md")} >= rooms | {"index"}
