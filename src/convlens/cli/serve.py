@@ -19,6 +19,8 @@ def serve(
     *,
     weights: str | None = None,
     classes: Path | None = None,
+    ray: str | None = None,
+    replicas: int | None = None,
     settings: Annotated[Settings, Parameter(name="*")] = Settings(),  # noqa: B008
 ) -> int:
     """Serve predictions over HTTP until Ctrl-C or SIGTERM.
@@ -30,20 +32,33 @@ def serve(
             my_net.py:Net.
         weights: Weights for a network's name or code: a published name, such as imagenet1k_v1, or a file.
         classes: Text file of class names for a file of weights: one name per line, in the order of the outputs.
+        ray: Serve on a Ray cluster that runs, and return: host:port of its head node. Without a value: this machine's.
+            The same command with another run replaces it, without a failed request; serve shutdown ends it.
+        replicas: With --ray: largest number of replicas, which are started as requests come. Default: 2.
         settings: Address, limits and time-outs of the server.
     """
     from convlens.classifiers import read_class_names
+    from convlens.errors import ConvlensError
     from convlens.serving.listening import bind, bind_each
     from convlens.serving.served import Served
     from convlens.serving.tokens import read_token
     from convlens.serving.worker_processes import serve_with_workers
     from convlens.serving.worker_server import serve as serve_alone
 
+    named = read_class_names(classes) if classes else None
+    if ray is not None:
+        from convlens.cluster.replicas import deploy
+
+        where = deploy(source, settings, address=ray, replicas=replicas or 2, weights=weights, classes=named)
+        print(f"serving {source} on {where}; serve shutdown ends it", file=sys.stderr)
+        return 0
+    if replicas is not None:
+        raise ConvlensError("--replicas are those of a cluster; add --ray, or on one machine give --workers")
     with tempfile.TemporaryDirectory(prefix="convlens-served-") as folder:
         served = Served(
             source=source,
             weights=weights,
-            classes=read_class_names(classes) if classes else None,
+            classes=named,
             runtime=settings.runtime,
             threads=settings.threads_per_worker,
             device=settings.device,

@@ -30,12 +30,13 @@ class Node:
 
 
 @contextmanager
-def joined(address: str) -> Iterator[list[Node]]:
+def joined(address: str, *, running: bool = False) -> Iterator[list[Node]]:
     """Be part of a Ray cluster for the length of the block.
 
     Args:
         address: `host:port` of the head node; or `"auto"` for the one of RAY_ADDRESS or of this machine, or a new one
             on this machine where there is none.
+        running: whether there must be one, for a new one would end with the block.
 
     Yields:
         The nodes that are alive.
@@ -45,20 +46,21 @@ def joined(address: str) -> Iterator[list[Node]]:
     """
     ray = imported()
     given = os.environ.get("RAY_ADDRESS", HERE) if address == HERE else address
-    if given not in (HERE, "local"):
+    here = given in (HERE, "local")
+    if not here:
         _check_answers(given)
     own = not ray.is_initialized()
     if own:
         try:
             with _quietly():
                 ray.init(
-                    address=None if given in (HERE, "local") else given,
-                    include_dashboard=None if given not in (HERE, "local") else False,
+                    address=given if running or not here else None,
+                    include_dashboard=False if here and not running else None,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise ConvlensError(f"the Ray cluster at {given} cannot be joined: {_one_line(error)}") from None
+            raise ConvlensError(_cannot_join(given, here, error)) from None
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         nodes = living_nodes()
@@ -70,6 +72,12 @@ def joined(address: str) -> Iterator[list[Node]]:
         if own:
             with _quietly():
                 ray.shutdown()
+
+
+def _cannot_join(address: str, here: bool, error: BaseException) -> str:
+    if here:
+        return f"there is no Ray cluster on this machine ({_one_line(error)}); begin one with ray start --head"
+    return f"the Ray cluster at {address} cannot be joined: {_one_line(error)}"
 
 
 def imported() -> Any:

@@ -77,11 +77,7 @@ class Served:
             ConvlensError: it is nothing that classifies, or the runtime is missing or unfit.
         """
         found = self._resolve(self._copy(self._number()))
-        predictor = found.predictor(runtime=self.runtime, threads=self.threads, device=self.device)
-        about = {**predictor.info(), "source": found.name, "sha256": found.fingerprint}
-        if "data_fingerprint" in found.provenance.run:
-            about["fingerprint"] = found.provenance.run["data_fingerprint"]
-        return Loaded(predictor=predictor, load_explainer=partial(_load_explainer, found, predictor), about=about)
+        return loaded(found, runtime=self.runtime, threads=self.threads, device=self.device)
 
     def _resolve(self, copy: Path) -> Classifier:
         source = str(copy) if copy.exists() else self.source
@@ -92,6 +88,19 @@ class Served:
 
     def _number(self) -> str:
         return (self.folder / _CURRENT).read_text(encoding="utf-8")
+
+
+def loaded(found: Classifier, *, runtime: str | None, threads: int, device: str) -> Loaded:
+    """Load a classifier, and what is told of it.
+
+    Raises:
+        ConvlensError: it is nothing that classifies, or the runtime is missing or unfit.
+    """
+    predictor = found.predictor(runtime=runtime, threads=threads, device=device)
+    about = {**predictor.info(), "source": found.name, "sha256": found.fingerprint}
+    if "data_fingerprint" in found.provenance.run:
+        about["fingerprint"] = found.provenance.run["data_fingerprint"]
+    return Loaded(predictor=predictor, load_explainer=partial(_load_explainer, found, predictor), about=about)
 
 
 def _copy_run(run: Path, copy: Path) -> None:
