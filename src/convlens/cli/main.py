@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
     "predict": ("convlens.cli.predict:predict", "Predict the classes of images."),
     "frontier": ("convlens.cli.frontier:frontier", "Find the network to take, on your images and within limits."),
+    "scale": ("convlens.cli.scale:scale", "Scale a network in depth, width and resolution to a budget."),
     "calibrate": ("convlens.cli.calibrate:calibrate", "Measure layers here, to predict how long networks take."),
     "benchmark": ("convlens.cli.benchmark:benchmark", "Measure networks on every runtime in every precision."),
     "export": ("convlens.cli.export:export", "Export a network to a verified file."),

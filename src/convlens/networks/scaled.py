@@ -89,7 +89,7 @@ def scaled_card(name: str, card: Callable[[str], Card]) -> Card:
     base, side = card(BASES[read.base]), read.scale.resolution
     if side < max(base.smallest_size):
         raise ConvlensError(f"{name!r}: images of {side} pixels; its layers need at least {max(base.smallest_size)}")
-    parameters, macs = _counted(name, base.classes, base.channels)
+    parameters, macs = counted(name, base.classes, base.channels)
     return replace(
         base,
         name=name,
@@ -132,7 +132,7 @@ def scaled_builder(name: str) -> Builder:
 
 
 @cache
-def _counted(name: str, classes: int, channels: int) -> tuple[int, int]:
+def counted(name: str, classes: int, channels: int) -> tuple[int, int]:
     """Parameters, and multiply-adds of convolutions and linear layers for one image; nothing is computed."""
     import torch
     from torch import nn
