@@ -21,6 +21,10 @@ def test_a_range_counts_and_goes_by_the_whole_name():
     assert set(expand("vgg11_bn..16_bn")) == {"vgg11_bn", "vgg13_bn", "vgg16_bn"}
 
 
+def test_commas_within_the_name_of_a_scaled_network_end_no_name():
+    assert expand("lenet5,efficientnet@1.2,1.1,260,vgg11") == ("lenet5", "efficientnet@1.2,1.1,260", "vgg11")
+
+
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [
