@@ -245,6 +245,13 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side):
         images.read(bomb(side), max_pixels=100_000_000)
 
 
+def test_what_has_too_many_pixels_is_told_the_limit_that_holds():
+    for limit, told in ((1_000_000, "1,000,000"), (None, f"{images.MAX_PIXELS:,}")):
+        more = {} if limit is None else {"max_pixels": limit}
+        with pytest.raises(images.ImageError, match=rf"more than {told}"):
+            images.read(bomb(60_000), **more)
+
+
 def test_the_limits_are_the_callers(tmp_path):
     path = tmp_path / "picture.png"
     Image.fromarray(quarters()).save(path)

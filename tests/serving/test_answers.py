@@ -113,6 +113,8 @@ def test_metrics_count_what_happened(serving):
         'convlens_images_total{outcome="unreadable"} 1.0',
         'convlens_request_seconds_count{path="/predict"} 2.0',
         "convlens_batch_images_sum 2.0",
+        "convlens_decode_seconds_count 2.0",
+        "convlens_queue_seconds_count 2.0",
         "convlens_queue_images 0.0",
         "convlens_requests_in_flight 1.0",  # this one
     ):
