@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import torch
 
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
@@ -28,6 +29,13 @@ def test_a_port_in_use_is_named(run, capsys):
 def test_what_is_no_run_is_named(tmp_path, capsys):
     assert "there is nothing at" in _complaint(capsys, tmp_path / "nothing")
     assert "has no run.yaml" in _complaint(capsys, tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+@pytest.mark.parametrize("device", ["cuda:7", "gpu"])
+def test_a_device_that_is_not_here(run, capsys, device):
+    assert main(["serve", str(run), "--device", device, "--port", "0"]) == 2
+    assert f"this machine has no device '{device}'" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_host_that_is_not_here(run, capsys):
