@@ -100,3 +100,9 @@ def test_what_cannot_be_pooled_is_refused():
         max_pool2d(np.zeros((2, 2), complex), 2)
     with pytest.raises(ArithmeticSettingError, match=r"x has shape \(3,\)"):
         max_pool2d([1, 2, 3], 2)
+
+
+def test_the_mean_counts_padded_cells_unless_told_otherwise():
+    x = np.arange(30.0).reshape(1, 5, 6)
+    expected = F.avg_pool2d(from_numpy(x), (3, 2), stride=(2, 3), padding=1)
+    np.testing.assert_allclose(avg_pool2d(x, (3, 2), stride=(2, 3), padding=1), expected)

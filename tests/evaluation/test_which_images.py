@@ -7,6 +7,7 @@ from PIL import Image
 
 import convlens
 from convlens.cli.main import main
+from convlens.evaluation.evaluation import usual_split
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,10 @@ def test_of_the_trainings_own_data_the_test_split_is_measured_wherever_they_lie(
     artifact = run.export("safetensors", out=tmp_path / "digits.safetensors")
     assert measured(capsys, artifact.path, root / "own") == ("test", 12)
     assert measured(capsys, artifact.path, root / "other") == ("all", 30)
+
+
+def test_data_of_an_unknown_training_are_measured_in_full_even_from_inside_them(trained, monkeypatch):
+    """An empty name of the training's data is no path, though it would resolve to the folder one stands in."""
+    root, _ = trained
+    monkeypatch.chdir(root / "other")
+    assert usual_split(convlens.data.open_dataset(str(root / "other")), "", "another fingerprint") == "all"
