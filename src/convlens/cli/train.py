@@ -21,6 +21,9 @@ def train(
     config: Path | None = None,
     resume: Path | None = None,
     seeds: int = 1,
+    ray: str | None = None,
+    processes: int | None = None,
+    min_processes: int | None = None,
     quiet: bool = False,
     json_: bool = False,
     **given: Any,
@@ -43,6 +46,10 @@ def train(
     settings = given_settings(data, config, given)
     if launched() is not None:
         return _train_together(settings, resume, seeds, quiet, json_)
+    if ray is not None:
+        return _train_on_ray(settings, ray, processes, min_processes, resume, seeds, quiet, json_)
+    if processes is not None or min_processes is not None:
+        raise ConvlensError("--processes are those of a cluster; add --ray, or on one machine start with torchrun")
     if seeds != 1 and not resume:
         return _train_several(settle(settings), seeds, quiet, json_)
     watcher = choose_watcher(quiet)
@@ -69,6 +76,31 @@ def _train_together(settings: dict[str, Any], resume: Path | None, seeds: int, q
         raise
     if not first:
         return 128 + outcome.stopped_by if outcome.stopped_by else 0
+    return _tell(outcome, quiet, as_json)
+
+
+def _train_on_ray(
+    settings: dict[str, Any],
+    address: str,
+    processes: int | None,
+    min_processes: int | None,
+    resume: Path | None,
+    seeds: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    from convlens.cluster.trainings import train_on_ray
+
+    if seeds != 1:
+        raise ConvlensError(f"seeds is {seeds} in a training of several processes; train with one --seed after another")
+    outcome = train_on_ray(
+        settings,
+        address=address,
+        processes=processes or 1,
+        min_processes=min_processes,
+        resume=resume,
+        say=(lambda _: None) if quiet else (lambda note: print(note, file=sys.stderr)),
+    )
     return _tell(outcome, quiet, as_json)
 
 
@@ -140,6 +172,19 @@ takes_settings(
             int,
             1,
             "Number of trainings, with seeds counting up from --seed; prints the mean and its 95 % interval.",
+        ),
+        (
+            "ray",
+            str | None,
+            None,
+            "Train on a Ray cluster: host:port of its head node. Without a value: this machine's.",
+        ),
+        ("processes", int | None, None, "With --ray: number of processes that train together. Default: 1."),
+        (
+            "min_processes",
+            int | None,
+            None,
+            "With --ray: number of processes that suffice when nodes are lost. Default: all.",
         ),
         ("quiet", bool, False, "Print nothing but errors."),
         ("json_", bool, False, "Print the result as JSON; progress goes to standard error."),

@@ -29,11 +29,12 @@ class TeamError(ConvlensError):
     Attributes:
         told: whether the first process says it, so that the others need not.
         exit_code: 2 for what the user can mend, 1 for what is ours.
+        lost: whether a process was lost without a word, so that to start again may help.
     """
 
-    def __init__(self, message: str, *, told: bool, exit_code: int) -> None:
+    def __init__(self, message: str, *, told: bool, exit_code: int, lost: bool = False) -> None:
         super().__init__(message)
-        self.told, self.exit_code = told, exit_code
+        self.told, self.exit_code, self.lost = told, exit_code, lost
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Cause:
     host: str
     message: str
     exit_code: int
+    lost: bool = False
 
     def __str__(self) -> str:
         return f"rank {self.rank} on {self.host}: {self.message}"
@@ -89,7 +91,7 @@ class SharedTrouble:
             if self.cause is None:
                 reason = " ".join(str(error).split())[:120]
                 message = f"another process ended without a word: killed, out of memory, or its machine lost ({reason})"
-                self._publish(Cause(self.rank, platform.node(), message, 2))
+                self._publish(Cause(self.rank, platform.node(), message, 2, lost=True))
         elif self.cause is None:
             self._publish(_cause_of(error, self.rank))
         cause = self.cause
@@ -97,7 +99,7 @@ class SharedTrouble:
         if cause.rank == self.rank and not isinstance(error, ConvlensError) and not _is_of_others(error):
             return None  # its traceback is of use
         told = self.rank != 0 and self._has_heard(0)
-        return TeamError(str(cause), told=told, exit_code=cause.exit_code)
+        return TeamError(str(cause), told=told, exit_code=cause.exit_code, lost=cause.lost)
 
     def _publish(self, cause: Cause) -> None:
         """Leave a cause, unless there is one, and wait until those that live have heard."""
