@@ -49,6 +49,8 @@ def test_images_in_memory_are_answered_as_their_file(photo):
     for image in (
         str(photo),
         photo.read_bytes(),
+        bytearray(photo.read_bytes()),
+        memoryview(photo.read_bytes()),
         PIXELS,
         PIXELS.astype(np.float32) / 255,
         Image.fromarray(PIXELS),
@@ -57,6 +59,10 @@ def test_images_in_memory_are_answered_as_their_file(photo):
     ):
         assert asked(image) == expected
         assert asked([image]) == expected
+    with photo.open("rb") as opened:
+        assert asked(opened) == expected
+    assert asked([io.BytesIO(photo.read_bytes())]) == expected
+    assert len(asked(torch.from_numpy(chw).to(torch.bfloat16) / 255)) == 1
     for several in (PIXELS[None].repeat(3, axis=0), torch.from_numpy(chw)[None].expand(3, -1, -1, -1), [PIXELS] * 3):
         assert asked(several) == expected * 3
     assert [answer.file for answer in predicting.predict(Brightness(), [PIXELS, photo, PIXELS])] == [
@@ -95,6 +101,8 @@ def test_nothing_gives_nothing():
         (PIXELS.astype(np.int32), "image 0 holds int32; give uint8"),
         (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
         ([None], "NoneType is no image"),
+        ("", "a path is empty"),
+        ([io.StringIO("cat")], "image 0 is a file of text; open it with 'rb'"),
     ],
 )
 def test_what_is_no_image_is_said(image, message):

@@ -89,7 +89,10 @@ def image_tensors(value: Any, name: str) -> list[NDArray[np.uint8]]:
         ValueError: the shape or the type is another, or floats are not of 0..1.
     """
     torch_like = not isinstance(value, np.ndarray)
-    array = value.detach().cpu().numpy() if torch_like else value
+    array = value
+    if torch_like:
+        value = value.detach().cpu()
+        array = (value.float() if value.is_floating_point() else value).numpy()  # NumPy knows no bfloat16
     form = "(C, H, W)" if torch_like else "(H, W, C)"
     if array.ndim == 2:
         array = array[np.newaxis] if torch_like else array[..., np.newaxis]

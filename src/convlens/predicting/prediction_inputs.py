@@ -31,7 +31,7 @@ def list_inputs(images: Any) -> list[Input]:
 
     Args:
         images: one or several of: a path, a folder, a pattern, an http://, https:// or s3:// address, the bytes of a
-            file, a picture of Pillow's, an array (H, W), (H, W, C) or (N, H, W, C), a torch tensor (C, H, W) or
+            file, a file opened with 'rb', a picture of Pillow's, an array (H, W), (H, W, C) or (N, H, W, C), a torch tensor (C, H, W) or
             (N, C, H, W), uint8 or floats of 0..1. Images in memory are called `image 0`, `image 1`, …
 
     Raises:
@@ -94,7 +94,8 @@ def from_tensor(image_HWC: NDArray[np.uint8], name: str) -> Input:
 
 
 def _is_one(images: Any) -> bool:
-    return isinstance(images, (str, bytes, Path, Image.Image, np.ndarray)) or _is_tensor(images)
+    one = isinstance(images, (str, bytes, bytearray, memoryview, Path, Image.Image, np.ndarray))
+    return one or _is_tensor(images) or hasattr(images, "read")
 
 
 def _is_tensor(value: Any) -> bool:
@@ -103,8 +104,15 @@ def _is_tensor(value: Any) -> bool:
 
 def _inputs_of(each: Any, number: int) -> list[Input]:
     name = f"image {number}"
-    if isinstance(each, bytes):
-        return [from_bytes(each, name)]
+    if isinstance(each, bytes | bytearray | memoryview):
+        return [from_bytes(bytes(each), name)]
+    if not isinstance(each, Image.Image) and hasattr(each, "read"):
+        content = each.read()
+        if not isinstance(content, bytes):
+            raise ConvlensError(f"{name} is a file of text; open it with 'rb'")
+        return [from_bytes(content, name)]
+    if each == "" and isinstance(each, str):
+        raise ConvlensError("a path is empty; give a file, a folder, a pattern or an address")
     if isinstance(each, str) and is_address(each):
         return [from_address(each)]
     if isinstance(each, (str, Path)):
