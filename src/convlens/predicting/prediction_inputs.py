@@ -31,8 +31,9 @@ def list_inputs(images: Any) -> list[Input]:
 
     Args:
         images: one or several of: a path, a folder, a pattern, an http://, https:// or s3:// address, the bytes of a
-            file, a file opened with 'rb', a picture of Pillow's, an array (H, W), (H, W, C) or (N, H, W, C), a torch tensor (C, H, W) or
-            (N, C, H, W), uint8 or floats of 0..1. Images in memory are called `image 0`, `image 1`, …
+            file, a file opened with 'rb', a picture of Pillow's, an array (H, W), (H, W, C) or (N, H, W, C), a torch
+            tensor (C, H, W) or (N, C, H, W), uint8 or floats of 0..1. Images in memory are called `image 0`, `image 1`,
+            …
 
     Raises:
         ConvlensError: something else, or an array of another shape.
@@ -111,7 +112,7 @@ def _inputs_of(each: Any, number: int) -> list[Input]:
         if not isinstance(content, bytes):
             raise ConvlensError(f"{name} is a file of text; open it with 'rb'")
         return [from_bytes(content, name)]
-    if each == "" and isinstance(each, str):
+    if isinstance(each, str) and not each:
         raise ConvlensError("a path is empty; give a file, a folder, a pattern or an address")
     if isinstance(each, str) and is_address(each):
         return [from_address(each)]
