@@ -95,7 +95,7 @@ def test_a_study_is_shown_beside_the_papers(browser):
         page.goto(f"{address}/accuracy?set=study&at=small-32")
         told = page.locator(".told").filter(has_text="small-32")
         assert "30 k parameters" in spaced(told)
-        assert "95.0 %" in spaced(told)
+        assert "top-1 95 %" in spaced(told)
         assert "recommended" in spaced(told)
         assert page.locator("svg.scatter circle.dot").count() == 2
         page.close()
