@@ -150,7 +150,7 @@ def test_the_bar_says_the_best_so_far(tmp_path):
     search_in(tmp_path, progress=bar, run=trained).go()
     bar.progress.refresh()
     bar.close()
-    shown = console.file.getvalue()
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "rung 1 of 3" in shown
     assert "best net8 94.0%" in shown
 

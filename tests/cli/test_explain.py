@@ -68,7 +68,7 @@ def test_pictures_arrays_and_a_sheet_are_written(run, pictures, tmp_path, capsys
 
 def test_what_is_piped_in_and_what_lies_behind_an_address(run, pictures, tmp_path, capsys, monkeypatch):
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    handler.log_message = lambda *_: None
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
