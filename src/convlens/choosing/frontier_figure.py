@@ -96,7 +96,8 @@ class Against:
     def _draw_point(self, axes: "Axes", entry: Entry, colour: str, filled: bool, label: str | None) -> None:
         x, y = self._place(entry)
         face = colour if filled else "white"
-        bars = None if entry.top1 is None else [[y - (entry.low or y)], [(entry.high or y) - y]]
+        below, above = _bar(entry)
+        bars = None if entry.top1 is None else [[below], [above]]
         axes.errorbar(
             [x], [y], yerr=bars, fmt="o", color=colour, markerfacecolor=face, markersize=6, elinewidth=0.8, label=label
         )
@@ -161,8 +162,8 @@ class Against:
             trace["error_y"] = {
                 "type": "data",
                 "symmetric": False,
-                "array": [(e.high or y) - y for e, (_, y) in zip(entries, places, strict=True)],
-                "arrayminus": [y - (e.low or y) for e, (_, y) in zip(entries, places, strict=True)],
+                "array": [_bar(entry)[1] for entry in entries],
+                "arrayminus": [_bar(entry)[0] for entry in entries],
                 "thickness": 1,
                 "width": 3,
             }
@@ -199,6 +200,13 @@ class Against:
         top = max([entry.high or 1.0 for entry in known if entry.top1 is not None], default=1.0)
         bottom = max(min(every), min(finished, default=0.0) - _FAR_BELOW)
         return bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom)
+
+
+def _bar(entry: Entry) -> tuple[float, float]:
+    """How far the interval reaches below and above; of an accuracy of 1 it may end a rounding error below it."""
+    if entry.top1 is None or entry.low is None or entry.high is None:
+        return 0.0, 0.0
+    return max(0.0, entry.top1 - entry.low), max(0.0, entry.high - entry.top1)
 
 
 def report_of(entry: Entry) -> str | None:
