@@ -64,6 +64,7 @@ INLINE Vec activate(Vec x, const Finish& finish) {
     }
 }
 
+[[maybe_unused]] static __attribute__((noinline)) Vec activate_apart(Vec x, const Finish& finish) { return activate(x, finish); }
 [[maybe_unused]] static __attribute__((noinline)) void activate_buffer(float* values, int vectors, const Finish& finish) {
     for (int i = 0; i < vectors; i++) store(values + i * 16, activate(load(values + i * 16), finish));
 }
@@ -101,6 +102,18 @@ INLINE void activate_tile(Vec (&sums)[Rows][Vectors], const Finish& finish) {
     }
 }
 
+// Pixels side by side as whole numbers, out of memory: written out once, and not for every tile.
+[[maybe_unused]] static __attribute__((noinline)) void store_numbers(const float* values, int pixels, const Finish& finish, char* out) {
+    const Vec scale = splat(finish.inverse_scale), zero_point = splat(finish.zero_point);
+    int i = 0;
+    for (; i + 4 <= pixels; i += 4) {
+        Vec four[4];
+        UNROLL for (int u = 0; u < 4; u++) four[u] = fma(load(values + (i + u) * 16), scale, zero_point);
+        Element<Quantised>::store_four((Quantised*)out + i * 16, four);
+    }
+    for (; i < pixels; i++) Element<Quantised>::store((Quantised*)out + i * 16, fma(load(values + i * 16), scale, zero_point));
+}
+
 // As the finish says; from a row of the tile to the next, `step` bytes.
 template <int Rows, int Columns> INLINE void store_tile(Vec (&sums)[Rows][Columns], const Finish& finish, char* out, size_t step) {
     if (finish.stored == Type::float32) {
@@ -110,9 +123,10 @@ template <int Rows, int Columns> INLINE void store_tile(Vec (&sums)[Rows][Column
         UNROLL for (int q = 0; q < Rows; q++)
             UNROLL for (int i = 0; i < Columns; i++) Element<BFloat16>::store((BFloat16*)(out + q * step) + i * 16, sums[q][i]);
     } else {
-        const Vec scale = splat(finish.inverse_scale), zero_point = splat(finish.zero_point);
+        alignas(64) float buffer[Rows * Columns * 16];
         UNROLL for (int q = 0; q < Rows; q++)
-            UNROLL for (int i = 0; i < Columns; i++) Element<Quantised>::store((Quantised*)(out + q * step) + i * 16, fma(sums[q][i], scale, zero_point));
+            UNROLL for (int i = 0; i < Columns; i++) store(buffer + (q * Columns + i) * 16, sums[q][i]);
+        for (int q = 0; q < Rows; q++) store_numbers(buffer + q * Columns * 16, Columns, finish, out + q * step);
     }
 }
 

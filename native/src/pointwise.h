@@ -85,7 +85,13 @@ inline void quantise(const char* x, Type from, size_t step, const float* gate, f
     const Vec shift = splat(zero_point);
     if (gate) scale = scale * load(gate);
     WITH_TYPE(from, {
-        for (size_t i = 0; i < pixels; i++) Element<Quantised>::store((Quantised*)y + i * 16, fma(Element<T>::load((const T*)x + i * step * 16), scale, shift));
+        const auto number = [&](size_t i) { return fma(Element<T>::load((const T*)x + i * step * 16), scale, shift); };
+        size_t i = 0;
+        for (; i + 4 <= pixels; i += 4) {
+            const Vec four[4] = {number(i), number(i + 1), number(i + 2), number(i + 3)};
+            Element<Quantised>::store_four((Quantised*)y + i * 16, four);
+        }
+        for (; i < pixels; i++) Element<Quantised>::store((Quantised*)y + i * 16, number(i));
     });
 }
 inline void dequantise(const char* x, float scale, float zero_point, char* y, Type to, size_t pixels) {

@@ -39,40 +39,76 @@ template <class T, Exactness Exact, bool MayBeFolded, bool AnyType = false, int 
     }
 }
 
+template <Type Stored> INLINE void store_real(char* out, int pixel, Vec y) {
+    if constexpr (Stored == Type::float32) store((float*)out + pixel * 16, y);
+    else Element<BFloat16>::store((BFloat16*)out + pixel * 16, y);
+}
+
 // The same out of memory, for products of whole numbers: beside them a residual and a result have any type, which are too many ways to write out for
-// every tile.
-template <class Activate> INLINE void finish_with(const float* sums, int rows, int vectors, const TileArguments& p, Activate activate_one) {
+// every tile. Residual: its type, or kNone.
+constexpr int kNone = -1;
+
+template <int Residual> INLINE Vec residual_at(const char* residual, int pixel, const Finish& finish) {
+    if constexpr (Residual == (int)Type::float32) return load((const float*)residual + pixel * 16);
+    if constexpr (Residual == (int)Type::bfloat16) return Element<BFloat16>::load((const BFloat16*)residual + pixel * 16);
+    const Vec scale = splat(finish.residual_scale), shift = splat(-finish.residual_scale * finish.residual_zero_point);
+    return fma(Element<Quantised>::load((const Quantised*)residual + pixel * 16), scale, shift);
+}
+
+template <Type Stored, int Residual, class Activate> INLINE void finish_with(const float* sums, int rows, int vectors, const TileArguments& p, Activate activate_one) {
     const Finish& finish = *p.finish;
     const Vec scale = splat(finish.inverse_scale), zero_point = splat(finish.zero_point);
-    const Vec residual_scale = splat(finish.residual_scale), residual_shift = splat(-finish.residual_scale * finish.residual_zero_point);
-    for (int v = 0; v < vectors; v++) {
+    for (int v = 0; v < vectors; v++, sums += rows * 16) {
         char* out = p.out + v * p.out_block;
         const char* residual = p.residual + v * p.residual_block;
         Vec pool = zero();
-        UNROLL4 for (int m = 0; m < rows; m++, sums += 16) {
-            Vec y = load(sums), added = zero();
-            if (p.residual) {
-                if (finish.residual == Type::float32) added = load((const float*)residual + m * 16);
-                else if (finish.residual == Type::bfloat16) added = Element<BFloat16>::load((const BFloat16*)residual + m * 16);
-                else added = fma(Element<Quantised>::load((const Quantised*)residual + m * 16), residual_scale, residual_shift);
-            }
-            y = finish.residual_after ? activate_one(y) + added : activate_one(y + added);
+        const auto made = [&](int m) {
+            Vec y = load(sums + m * 16);
+            if constexpr (Residual == kNone) y = activate_one(y);
+            else if (finish.residual_after) y = activate_one(y) + residual_at<Residual>(residual, m, finish);
+            else y = activate_one(y + residual_at<Residual>(residual, m, finish));
             pool = pool + y;
+            return y;
+        };
+        int m = 0;
+        for (; m + 4 <= rows; m += 4) {
+            Vec y[4];
+            UNROLL for (int u = 0; u < 4; u++) y[u] = made(m + u);
             if (!p.store) continue;
-            if (finish.stored == Type::float32) store((float*)out + m * 16, y);
-            else if (finish.stored == Type::bfloat16) Element<BFloat16>::store((BFloat16*)out + m * 16, y);
-            else Element<Quantised>::store((Quantised*)out + m * 16, fma(y, scale, zero_point));
+            if constexpr (Stored == Type::uint8) {
+                UNROLL for (int u = 0; u < 4; u++) y[u] = fma(y[u], scale, zero_point);
+                Element<Quantised>::store_four((Quantised*)out + m * 16, y);
+            } else {
+                UNROLL for (int u = 0; u < 4; u++) store_real<Stored>(out, m + u, y[u]);
+            }
+        }
+        for (; m < rows; m++) {
+            const Vec y = made(m);
+            if (!p.store) continue;
+            if constexpr (Stored == Type::uint8) Element<Quantised>::store((Quantised*)out + m * 16, fma(y, scale, zero_point));
+            else store_real<Stored>(out, m, y);
         }
         if (p.pool) store(p.pool + v * 16, load(p.pool + v * 16) + pool);
     }
 }
+template <int Residual, class Activate> INLINE void finish_into(const float* sums, int rows, int vectors, const TileArguments& p, Activate activate_one) {
+    if (p.finish->stored == Type::float32) finish_with<Type::float32, Residual>(sums, rows, vectors, p, activate_one);
+    else if (p.finish->stored == Type::bfloat16) finish_with<Type::bfloat16, Residual>(sums, rows, vectors, p, activate_one);
+    else finish_with<Type::uint8, Residual>(sums, rows, vectors, p, activate_one);
+}
+template <class Activate> INLINE void finish_beside(const float* sums, int rows, int vectors, const TileArguments& p, Activate activate_one) {
+    if (!p.residual) finish_into<kNone>(sums, rows, vectors, p, activate_one);
+    else if (p.finish->residual == Type::float32) finish_into<(int)Type::float32>(sums, rows, vectors, p, activate_one);
+    else if (p.finish->residual == Type::bfloat16) finish_into<(int)Type::bfloat16>(sums, rows, vectors, p, activate_one);
+    else finish_into<(int)Type::uint8>(sums, rows, vectors, p, activate_one);
+}
 [[maybe_unused]] static __attribute__((noinline)) void finish_buffer(const float* sums, int rows, int vectors, const TileArguments& p) {
     const Finish& finish = *p.finish;
     const Vec low = splat(finish.low), high = splat(finish.high);
-    if (is_clamp(finish.activation)) finish_with(sums, rows, vectors, p, [&](Vec y) { return at_most(high, at_least(low, y)); });
-    else if (finish.activation == Activation::silu) finish_with(sums, rows, vectors, p, [](Vec y) { return silu<3>(y); });
-    else if (finish.activation == Activation::silu_folded) finish_with(sums, rows, vectors, p, [](Vec y) { return silu_folded<3>(y); });
-    else finish_with(sums, rows, vectors, p, [&](Vec y) { return activate(y, finish); });
+    if (is_clamp(finish.activation)) finish_beside(sums, rows, vectors, p, [&](Vec y) { return at_most(high, at_least(low, y)); });
+    else if (finish.activation == Activation::silu && !p.residual) finish_into<kNone>(sums, rows, vectors, p, [](Vec y) { return silu<3>(y); });
+    else if (finish.activation == Activation::silu_folded && !p.residual) finish_into<kNone>(sums, rows, vectors, p, [](Vec y) { return silu_folded<3>(y); });
+    else finish_beside(sums, rows, vectors, p, [&](Vec y) { return activate_apart(y, finish); });
 }
 
 template <int Rows, int Vectors> INLINE void start_with_bias(Vec (&sums)[Rows][Vectors], const float* bias) {
@@ -84,10 +120,16 @@ template <int Rows, int Vectors> INLINE void start_with_bias(Vec (&sums)[Rows][V
 
 constexpr int kPrefetchSteps = 64;  // how far ahead weights are asked for: they come from a cache that is far away, in order
 
+#if defined(CONVLENS_UINT8) && !defined(__AVX512VNNI__)
+#define UNROLL_STEPS  // a product is many instructions
+#else
+#define UNROLL_STEPS UNROLL4
+#endif
+
 template <class T, int Rows, int Vectors>
 INLINE const T* multiply_block(Vec (&sums)[Rows][Vectors], const T* a, const T* w, int steps) {
     constexpr int step = Element<T>::kStep, vector = 16 * step;
-    UNROLL4 for (int k = 0; k < steps; k++) {
+    UNROLL_STEPS for (int k = 0; k < steps; k++) {
         Vec weight[Vectors];
         UNROLL for (int v = 0; v < Vectors; v++) weight[v] = load((const float*)(w + v * vector));
         UNROLL for (int v = 0; v < Vectors; v++) prefetch((const char*)w + (kPrefetchSteps * Vectors + v) * 64);

@@ -225,7 +225,15 @@ template <> struct Element<Quantised> {
     static constexpr int kStep = 4;
     static INLINE Vec load(const Quantised* p) {
         Vec r;
-        EACH_PART r.part[i] = __builtin_convertvector(__builtin_convertvector(*(const NativeByte*)(p + i * kWidth), NativeInt), Native);
+        EACH_PART {
+#if defined(__AVX512F__)
+            r.part[i] = (Native)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(*(const __m128i_u*)p));
+#elif defined(__AVX2__)
+            r.part[i] = (Native)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(p + i * kWidth))));
+#else
+            r.part[i] = __builtin_convertvector(__builtin_convertvector(*(const NativeByte*)(p + i * kWidth), NativeInt), Native);
+#endif
+        }
         return r;
     }
     // To the nearest of 0..255; what is no number becomes 0.
@@ -238,6 +246,18 @@ template <> struct Element<Quantised> {
             *(NativeByte*)(p + i * kWidth) = __builtin_convertvector((NativeInt)v.part[i] & 0xff, NativeByte);
 #endif
         }
+    }
+    // Four pixels side by side.
+    static INLINE void store_four(Quantised* p, const Vec (&v)[4]) {
+#if defined(__AVX512BW__)
+        __m512i whole[4];
+        UNROLL for (int i = 0; i < 4; i++) whole[i] = _mm512_cvtps_epi32((__m512)at_most(splat(255.0f), v[i]).part[0]);
+        const __m512i quarters = _mm512_packus_epi16(_mm512_packs_epi32(whole[0], whole[1]), _mm512_packs_epi32(whole[2], whole[3]));
+        const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, quarters));
+#else
+        UNROLL for (int i = 0; i < 4; i++) store(p + i * 16, v[i]);
+#endif
     }
     static INLINE Vec broadcast(const Quantised* p) {
         int32_t four;
