@@ -110,6 +110,11 @@ def test_what_is_no_image_is_said(image, message):
         predicting.predict(Brightness(), image)
 
 
+def test_an_empty_path_is_not_the_working_folder(run, digits, capsys):
+    assert main(["predict", str(run), ""]) == 2
+    assert "a path is empty" in capsys.readouterr().err
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format, *arguments):
         pass

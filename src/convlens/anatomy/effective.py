@@ -159,7 +159,8 @@ def silent_parameters(sheet: "Anatomy", at: str) -> tuple[str, ...]:
         factors = [layer.weight] if layer else [norm.weight] if norm else []
         if plain(operation.kind) == "mul" or family(operation) == "product":
             given = arguments_of(operation)
-            factors = [ref.tensor for name, ref in given.items() if isinstance(ref, Ref) and name != "bias"]
+            added = {"bias"} | ({"self"} if {"mat1", "batch1", "mat"} & given.keys() else set())  # it scales nothing
+            factors = [ref.tensor for name, ref in given.items() if isinstance(ref, Ref) and name not in added]
         for index in factors:
             tensor = None if index is None else graph.tensors[origin(graph, index)]
             if tensor is not None and tensor.role == "parameter" and not bool(tensor.value.any()):  # type: ignore[union-attr]

@@ -59,6 +59,8 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in paths:
         if is_address(path):
             raise ConvlensError(f"{path} is an address, and files are asked for; download it, or use convlens predict")
+    if "" in paths:
+        raise ConvlensError("a path is empty; give a file, a folder or a pattern")
     found = [file for path in paths for file in _files_of(Path(path)) or [Path(path)]]
     if all(file.is_dir() for file in found):
         names = ", ".join(repr(str(file)) for file in found)
