@@ -24,7 +24,9 @@ class AverageWeights:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         ours, theirs = self.network.state_dict(), network.state_dict()
         moving = [name for name, tensor in ours.items() if tensor.is_floating_point() and not tensor.is_meta]
-        torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], weight)
+        torch._foreach_lerp_(
+            [own_share(ours[name]) for name in moving], [own_share(theirs[name]) for name in moving], weight
+        )
         for name in ours.keys() - set(moving):
             ours[name].copy_(theirs[name])
 
@@ -35,3 +37,9 @@ class AverageWeights:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Take averaged weights over."""
         self.network.load_state_dict(state)
+
+
+def own_share(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor: its share where several processes share it, else all."""
+    share: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return share

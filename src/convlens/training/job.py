@@ -32,7 +32,7 @@ from convlens.training.team import ALONE, Team
 # what may differ when a run is resumed: none of it touches results
 _FREE_ON_RESUME = frozenset(
     {"data", "columns", "exclude", "max_bad", "device", "workers", "cache", "log"}
-    | {"checkpoint_seconds", "checkpoint_steps", "shard", "schedule"}
+    | {"checkpoint_seconds", "checkpoint_steps", "schedule"}
 )
 
 

@@ -107,7 +107,7 @@ def validate(job: Job, loader: Loader, epoch: int) -> Evaluation:
     network = job.team.evaluating(job.kept_network.eval())
     with uncompiled(network):  # what is compiled is the training step
         own = [_probabilities(network, batch.images) for batch in loader.epoch(0, device=job.device)]
-    p_NK = torch.cat(job.team.in_turns(own))
+    p_NK = torch.cat(job.team.in_turns(own, loader.steps))
     check_answers(p_NK, epoch=epoch, run=job.folder.path)
     return summarise(job.dataset, "val", p_NK.cpu().numpy())
 

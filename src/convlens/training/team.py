@@ -94,8 +94,8 @@ class Team:
         """The network with the same statistics in every process."""
         return network
 
-    def in_turns(self, parts: list[Tensor]) -> list[Tensor]:
-        """What processes made of every batch, each its own in turns, in the order of the batches."""
+    def in_turns(self, parts: list[Tensor], batches: int) -> list[Tensor]:  # noqa: ARG002 - for several
+        """What processes made of so many batches, each its own in turns, in the order of the batches."""
         return parts
 
     def whole(self, part: Any) -> Any:

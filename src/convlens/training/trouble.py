@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from convlens.errors import ConvlensError
+from convlens.training.averaging import own_share
 
 
 class TrainingError(ConvlensError):
@@ -32,7 +33,7 @@ def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path, wh
 def check_weights_finite(network: nn.Module, *, epoch: int, step: int, run: Path) -> None:
     """Stop if a weight is no number, before it could overwrite a good checkpoint."""
     numbers = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point() and not tensor.is_meta]
-    if not bool(torch.stack([tensor.float().sum() for tensor in numbers]).isfinite().all()):
+    if not bool(torch.stack([own_share(tensor).float().sum() for tensor in numbers]).isfinite().all()):
         raise TrainingError(
             f"weights became infinite or nan in epoch {epoch + 1}, step {step}; the last good checkpoint is kept "
             f"in {run}; start a new run with a smaller --lr or --clip-norm 1, or --precision float32"

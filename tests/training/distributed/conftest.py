@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 
-def _start_together(count, arguments, *, cwd=None, cwds=None, seconds=120):
-    """Run `python ARGUMENTS` in so many processes; their exit codes, standard outputs and error outputs by rank."""
+def _start_together(count, *arguments, seconds=200):
+    """Run `python ARGUMENTS` in so many processes, the same in each or one list for each rank.
+
+    Returns:
+        Their exit codes, standard outputs and error outputs, by rank.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -22,9 +26,8 @@ def _start_together(count, arguments, *, cwd=None, cwds=None, seconds=120):
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": sources}
         processes.append(
             subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
+                [sys.executable, *map(str, arguments[rank % len(arguments)])],
                 env=environment,
-                cwd=cwds[rank] if cwds else cwd,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

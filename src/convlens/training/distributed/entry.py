@@ -1,6 +1,7 @@
 """What every process of a training does, whoever launched it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from convlens.training.distributed.launch import Place, launched
 from convlens.training.distributed.meeting import join, meet
 from convlens.training.distributed.pipelined import PipelinedRanks
 from convlens.training.distributed.ranks import Ranks, device_of
+from convlens.training.distributed.sharded import ShardedRanks
 from convlens.training.distributed.shared_trouble import SharedTrouble
 from convlens.training.progress import Silence, Watcher
 from convlens.training.settings import settle
@@ -57,10 +59,13 @@ def _team(config: TrainConfig, place: Place, device: torch.device, control: dist
     """How the processes divide the work."""
     if config.pipeline > 1:
         return PipelinedRanks(place, device, control, config)
+    if config.shard:
+        return ShardedRanks(place, device, control, config)
     return Ranks(place, device, control, synchronise=config.sync_batch_norm)
 
 
 def _config(given: Mapping[str, Any], resume: str | Path | None) -> TrainConfig:
     if resume is None:
-        return settle(given)
+        config = settle(given)
+        return replace(config, memory_format="contiguous") if config.shard else config
     return TrainConfig.from_dict(runs.open_folder(resume, weights=False).config)

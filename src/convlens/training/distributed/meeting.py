@@ -1,5 +1,6 @@
 """Processes find each other, and see that they are of one kind, before anything is computed."""
 
+import contextlib
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from convlens.errors import ConvlensError
 from convlens.training.distributed.launch import Place
 
 _COMING = timedelta(seconds=300)  # for all to come
+_READING = timedelta(seconds=30)
 _ANSWERING = timedelta(minutes=15)  # for the slowest step of any process; then the others give up
 
 
@@ -40,6 +42,7 @@ def meet(place: Place) -> Store:
                 f"rank {rank} of {place.size} did not come within {_COMING.seconds} s; see whether it was started, "
                 f"and whether it reaches {place.address}:{place.port}"
             ) from None
+    _wait_for_readers(place, store)
     for rank, theirs in enumerate(found):
         for what in ("convlens", "torch"):
             if theirs[what] != found[0][what]:
@@ -67,6 +70,14 @@ def join(place: Place, store: Store, device: torch.device) -> "tuple[dist.Proces
     group = dist.new_group(backend="gloo", timeout=_ANSWERING)
     assert group is not None, "every process is in it"
     return group, ours
+
+
+def _wait_for_readers(place: Place, store: Store) -> None:
+    """Rank 0, whose process may hold the store, does not leave before the others have read."""
+    store.set(f"read/{place.rank}", "1")
+    if place.rank == 0:
+        with contextlib.suppress(RuntimeError):  # whoever is gone says so later
+            store.wait([f"read/{rank}" for rank in range(place.size)], _READING)
 
 
 _met = 0  # meetings of this process, each with keys of its own

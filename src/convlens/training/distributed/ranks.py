@@ -145,8 +145,8 @@ class Ranks(Team):
             dist.broadcast(buffer, src=0)
         return network
 
-    def in_turns(self, parts: list[Tensor]) -> list[Tensor]:
-        """What processes made of every batch, each its own in turns, in the order of the batches."""
+    def in_turns(self, parts: list[Tensor], batches: int) -> list[Tensor]:  # noqa: ARG002 - for those that share a network
+        """What processes made of so many batches, each its own in turns, in the order of the batches."""
         of = self.data_share[1]
         found = self.gathered([part.cpu() for part in parts])[:: self.size // of]
         longest = max(len(each) for each in found)

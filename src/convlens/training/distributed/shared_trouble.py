@@ -48,6 +48,8 @@ class Cause:
     lost: bool = False
 
     def __str__(self) -> str:
+        if self.message.startswith(("rank ", "on rank ")):  # all have found it, and it names whose it is
+            return self.message
         return f"rank {self.rank} on {self.host}: {self.message}"
 
 

@@ -14,19 +14,22 @@ from convlens.training.speed.recasting import recast
 def recomputing(network: nn.Module) -> Iterator[int]:
     """Let the blocks of a network forget their activations, and yield how many there are; then put them back.
 
-    A block is a module with parameters and children that stands in a sequence, such as a residual block. Results are
-    the same to the bit: statistics of norms are taken once, and dropout draws the same numbers again.
+    Results are the same to the bit: statistics of norms are taken once, and dropout draws the same numbers again.
     """
+    with recast(blocks_of(network), _recomputed) as count:
+        yield count
+
+
+def blocks_of(network: nn.Module) -> list[nn.Module]:
+    """The outermost modules with parameters and children that stand in a sequence, such as residual blocks."""
     blocks = [
         part
         for module in network.modules()
-        if isinstance(module, nn.Sequential | nn.ModuleList)
-        for part in module
+        if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
+        for part in module.children()
         if not isinstance(part, nn.Sequential) and len(list(part.children())) and any(True for _ in part.parameters())
     ]
-    outermost = [block for block in blocks if not any(block in list(other.modules())[1:] for other in blocks)]
-    with recast(outermost, _recomputed) as count:
-        yield count
+    return [block for block in blocks if not any(block in list(other.modules())[1:] for other in blocks)]
 
 
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
