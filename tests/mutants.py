@@ -117,7 +117,7 @@ def judge(mutant: Mutant) -> str:
         code, said = _run(Path(folder), tests_of(mutant.path))
     if code in (0, 5):
         return "survived" if code == 0 else "untested"
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", said, re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)
     return "caught" if failed and _run(SOURCE.parent, failed[:1])[0] == 0 else "untested"
 
 
