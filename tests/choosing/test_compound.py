@@ -5,7 +5,7 @@ import json
 import pytest
 
 from convlens import networks
-from convlens.choosing.compound import Coefficients, fit_budget, grid, read_base
+from convlens.choosing.compound import Coefficients, Trainings, fit_budget, grid, read_base
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 
@@ -90,3 +90,32 @@ def test_the_command_with_given_coefficients(capsys):
 def test_wrong_options(options, message, capsys):
     assert main(["scale", "digits", "--base", "resnet@0.5,0.25,16", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_best_of_the_grid_is_taken_and_the_figure_drawn(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def pretended(_, name):
+        seen.append(name)
+        scale = networks.read_scaled(name).scale
+        return 0.9 - abs(scale.depth - 0.6) - abs(scale.width - 0.28) / 10
+
+    monkeypatch.setattr("convlens.choosing.compound.Trainings.top1", pretended)
+    figure = tmp_path / "scaling.png"
+    command = ["scale", "digits", "--base", "resnet@0.5,0.25,16", "--max-macs", "3M", "--json", "--figure", str(figure)]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["tried"]) == len(grid())
+    assert told["coefficients"]["alpha"] == 1.2
+    assert told["tried"][0]["top1"] == max(each["top1"] for each in told["tried"])
+    assert list(told["dimensions"]) == ["depth", "width", "resolution", "all three"]
+    assert all(line[0]["name"] == "resnet@0.5,0.25,16" and len(line) == 3 for line in told["dimensions"].values())
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_short_training_is_not_repeated(tmp_path, monkeypatch):
+    trainings = Trainings(data="digits", epochs=1, seed=0, folder=tmp_path)
+    reached = trainings.top1("resnet@0.3,0.2,20")
+    assert 0 < reached <= 1
+    monkeypatch.setattr("convlens.choosing.rung.start", lambda *_, **__: pytest.fail("trained twice"))
+    assert trainings.top1("resnet@0.3,0.2,20") == reached
