@@ -21,7 +21,7 @@ def calibrate(
     Takes less than a minute. Afterwards convlens networks --max-ms 5 and convlens inspect say how long any network
     takes for an image, before it is trained: with PyTorch, on one core, in float32.
 
-    Example: convlens calibrate
+    Example: convlens calibrate --seconds 20
 
     Args:
         rows: Rows of some thirty layers each that are drawn and measured.

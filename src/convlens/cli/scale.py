@@ -41,7 +41,8 @@ def scale(
 
     Args:
         data: Images to train on: a folder with one folder per class, a table, shards, an address, or digits.
-        base: efficientnet_b0, mobilenet_v2, resnet18 to resnet152, or one that is scaled itself: resnet@0.5,0.25,16.
+        base: Network to scale: efficientnet_b0, mobilenet_v2, resnet18 to resnet152, or one that is scaled itself, such
+            as resnet@0.5,0.25,16.
         max_ms: The longest time for one image in milliseconds, predicted (see convlens calibrate).
         max_macs: The most multiply-adds for one image, such as 300M.
         alpha: Growth of the depth while the cost doubles. Default: found on the images.
