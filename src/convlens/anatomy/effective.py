@@ -184,4 +184,4 @@ def _shares(magnitude: NDArray[np.float64], field: "ReceptiveField") -> tuple[fl
     window = energy[top : bottom + 1, left : right + 1]
     held = np.cumsum(np.sort(window.ravel())[::-1]) / max(float(window.sum()), 1e-300)
     pixels = int(np.searchsorted(held, _TWO_SIGMA)) + 1
-    return float(window.sum() / energy.sum()), min(pixels, window.size) / window.size
+    return min(1.0, float(window.sum() / energy.sum())), min(pixels, window.size) / window.size
