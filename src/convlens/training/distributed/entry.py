@@ -13,9 +13,7 @@ from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 from convlens.training.distributed.launch import Place, launched
 from convlens.training.distributed.meeting import join, meet
-from convlens.training.distributed.pipelined import PipelinedRanks
 from convlens.training.distributed.ranks import Ranks, device_of
-from convlens.training.distributed.sharded import ShardedRanks
 from convlens.training.distributed.shared_trouble import SharedTrouble
 from convlens.training.progress import Silence, Watcher
 from convlens.training.settings import settle
@@ -57,9 +55,14 @@ def run_rank(given: Mapping[str, Any], *, resume: str | Path | None = None, watc
 
 def _team(config: TrainConfig, place: Place, device: torch.device, control: dist.ProcessGroup) -> Ranks:
     """How the processes divide the work."""
+    # torch's parts for these take seconds to import.
     if config.pipeline > 1:
+        from convlens.training.distributed.pipelined import PipelinedRanks
+
         return PipelinedRanks(place, device, control, config)
     if config.shard:
+        from convlens.training.distributed.sharded import ShardedRanks
+
         return ShardedRanks(place, device, control, config)
     return Ranks(place, device, control, synchronise=config.sync_batch_norm)
 
