@@ -24,7 +24,7 @@ def calibrate(
     Example: convlens calibrate --seconds 20
 
     Args:
-        rows: Rows of some thirty layers each that are drawn and measured.
+        rows: Number of rows, of some sixty layers each, that are drawn and measured.
         seconds: Of timing, after which no further turn through all rows begins.
         seed: Of the layers that are drawn.
         quiet: Show no progress.
