@@ -38,8 +38,8 @@ def draw_scaling(lines: Mapping[str, Sequence[Tried]], path: Path, data: str) ->
             label=what,
         )
     axes.set_xscale("log")
-    ticks = sorted({round(each.macs / 1e6, 1) for each in lines["all three"]})
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ticks = sorted({each.macs / 1e6 for each in lines["all three"]})
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("multiply-adds for an image, millions")
     axes.set_ylabel("validation accuracy")
@@ -47,6 +47,6 @@ def draw_scaling(lines: Mapping[str, Sequence[Tried]], path: Path, data: str) ->
     axes.grid(alpha=0.3)
     axes.legend(title="scaled in", frameon=False)
     first = next(iter(lines.values()))[0]
-    axes.set_title(f"{first.name} on {Path(data).name}, scaled to twice and four times its cost", fontsize=10)
+    axes.set_title(f"{first.name} on {Path(data).name}, scaled to about twice and four times its cost", fontsize=10)
     with files.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=150)
