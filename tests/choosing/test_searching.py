@@ -62,6 +62,7 @@ def test_a_study_that_is_gone_on_with_at_its_end_trains_nothing(tmp_path):
     assert ended.why
 
 
+@pytest.mark.slow
 def test_killed_in_the_midst_of_its_journal_no_trial_is_repeated(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir(), killed.mkdir()
