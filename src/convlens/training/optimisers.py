@@ -32,7 +32,8 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
             if parameters:
                 groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
     rate = config.learning_rate
-    fused = not any(parameter.is_meta for parameter in network.parameters())  # of a stage, the rest is without memory
+    # Not of a stage, the rest of whose network has no memory, nor of shares, for which SGD has none.
+    fused = not any(parameter.is_meta or hasattr(parameter, "to_local") for parameter in network.parameters())
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=fused)
     if config.optimizer == "lamb":

@@ -64,6 +64,11 @@ def test_two_processes_give_the_weights_and_figures_of_one(together, tmp_path, n
 
 
 @pytest.mark.slow
+def test_two_processes_that_keep_a_share_of_the_network_each_stop_and_go_on_to_the_same_weights(together):
+    assert_close(together / "sharded", together / "plain", 2e-5)
+
+
+@pytest.mark.slow
 def test_two_processes_that_one_signal_stopped_go_on_bit_for_bit(together):
     whole, stopped = weights_of(together / "plain"), weights_of(together / "stopped")
     assert all(torch.equal(tensor, stopped[name]) for name, tensor in whole.items())

@@ -31,6 +31,9 @@ if __name__ == "__main__":
     settings = json.loads((folder / "trainings.json").read_text())["plain"]
     stopped = run_rank(settings | {"runs": str(folder / "together"), "name": "stopped"}, watcher=Stopped(4))
     print(stopped.stopped_by)
+    sharded = settings | {"runs": str(folder / "together"), "name": "sharded", "shard": True}
+    run_rank(sharded, watcher=Stopped(3))
+    run_rank({}, resume=folder / "together" / "sharded")
     if RANK == 0:
         import shutil
 
