@@ -2,8 +2,8 @@
 
 What is regressed is the logarithm of how many times longer a layer takes than the roofline allows (Williams, Waterman
 and Patterson, 2009), by a Gaussian process with a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section 4.2.1) on
-logarithms of sizes. Its length scale and noise are those that predict left-out rows of layers best. It beat gradient
-boosting on them, and needs NumPy alone once it is fitted.
+logarithms of sizes. Its length scale and noise are those that predict left-out rows of layers best. It needs NumPy
+alone once it is fitted.
 """
 
 from collections.abc import Sequence

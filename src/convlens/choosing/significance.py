@@ -77,7 +77,7 @@ def images_needed(only_first: int, only_second: int, images: int) -> int | None:
     """How many images show a difference like this one at 5 % with a power of 80 % (Connor 1987, equation 3).
 
     >>> images_needed(20, 8, 360), images_needed(3, 3, 360)
-    (549, None)
+    (548, None)
     """
     differing, difference = (only_first + only_second) / images, abs(only_first - only_second) / images
     if difference == 0:

@@ -34,7 +34,7 @@ def weights_of(folder):
     return load_file(folder / "weights" / "last.safetensors")
 
 
-def assert_close(folder, other, tolerance):
+def assert_close(folder, other, tolerance, figures_within=1e-4):
     ours, theirs = weights_of(folder), weights_of(other)
     for name, tensor in ours.items():
         torch.testing.assert_close(
@@ -43,7 +43,7 @@ def assert_close(folder, other, tolerance):
     rows, other_rows = runs.open_folder(folder).metrics(), runs.open_folder(other).metrics()
     for row, other_row in zip(rows, other_rows, strict=True):
         figures = row.keys() - {"images_per_second"}
-        assert {k: row[k] for k in figures} == pytest.approx({k: other_row[k] for k in figures}, abs=1e-4)
+        assert {k: row[k] for k in figures} == pytest.approx({k: other_row[k] for k in figures}, abs=figures_within)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,18 @@ def together(tmp_path_factory, start_together):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "settings", "tolerance"), [("plain", PLAIN, 2e-5), ("norms", NORMS, 2e-4)])
-def test_two_processes_give_the_weights_and_figures_of_one(together, tmp_path, name, settings, tolerance):
+@pytest.mark.parametrize(
+    ("name", "settings", "tolerance", "figures_within"),
+    [
+        ("plain", PLAIN, 2e-5, 1e-4),
+        ("norms", NORMS, 2e-4, 0.02),  # a rounding error can decide what an untrained network answers for an image
+    ],
+)
+def test_two_processes_give_the_weights_and_figures_of_one(
+    together, tmp_path, name, settings, tolerance, figures_within
+):
     alone = start(TrainConfig(**settings, runs=str(tmp_path), name="alone"), Silence()).folder.path
-    assert_close(together / name, alone, tolerance)
+    assert_close(together / name, alone, tolerance, figures_within)
 
 
 @pytest.mark.slow
