@@ -22,7 +22,7 @@ from convlens.training.interruption import requests_to_stop
 from convlens.training.settings import settle
 
 if TYPE_CHECKING:
-    from convlens.choosing.searching import Progress, Runner
+    from convlens.choosing.searching import Begin, Progress, Runner
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _DECIDED = ("network", "weights", "size", "name", "runs", "resume")  # by the study itself
@@ -103,7 +103,13 @@ def read_budget(value: str | float | None) -> float | None:
     return seconds
 
 
-def choose(asked: Asked, progress: "Progress", note: Note, run: "Runner | None" = None) -> Frontier | Stopped:
+def choose(
+    asked: Asked,
+    progress: "Progress",
+    note: Note,
+    run: "Runner | None" = None,
+    begin: "Begin | None" = None,
+) -> Frontier | Stopped:
     """Run a study, or go on with it, to its end.
 
     Args:
@@ -111,6 +117,7 @@ def choose(asked: Asked, progress: "Progress", note: Note, run: "Runner | None" 
         progress: is told how it goes; see `choosing.searching.Progress`.
         note: takes what the user should know.
         run: computes one rung of one trial; None takes `run_rung`, in this process.
+        begin: is told which trainings `run` will be asked for; None for nobody.
 
     Raises:
         ConvlensError: wrong input, a study of other images, or a package that is missing.
@@ -140,6 +147,7 @@ def choose(asked: Asked, progress: "Progress", note: Note, run: "Runner | None" 
             progress=progress,
             asked_to_stop=asked_to_stop,
             run=run or run_rung,
+            begin=begin or (lambda _: None),
         )
         ended = search.go()
         if ended.stopped_by:

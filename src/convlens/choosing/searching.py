@@ -1,6 +1,6 @@
 """The study itself: rung after rung, until nothing is left to learn or no time to learn it in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 # settings, epochs, whether to ask about the held-out images, watcher -> what `run_rung` gives
 Runner = Callable[[Mapping[str, Any], int, bool, "Watcher | None"], dict[str, Any]]
+
+
+# (settings, epochs, whether to ask about the held-out images) of each
+Begin = Callable[[Sequence[tuple[Mapping[str, Any], int, bool]]], None]
 
 
 class Progress(Protocol):
@@ -72,6 +76,7 @@ class Search:
         progress: is told how it goes.
         asked_to_stop: gives the signal that asks the study to stop, 0 for none.
         run: computes one rung of one trial.
+        begin: is told which trainings of a rung `run` will be asked for, so that they may begin together.
     """
 
     folder: StudyFolder
@@ -82,6 +87,7 @@ class Search:
     progress: Progress
     asked_to_stop: Callable[[], int]
     run: Runner = run_rung
+    begin: Begin = lambda _: None
 
     def go(self) -> Ended:
         """Train until the study ends; what an earlier call did is not done again."""
@@ -133,6 +139,7 @@ class Search:
         title = "probing frozen features" if rung == PROBE else f"rung {rung} of {LAST}, {_to(epochs)}"
         if waiting:
             self.progress.rung(title, len(waiting))
+            self.begin([call for trial in waiting for call in self._calls(trial, rung)])
         left = list(waiting)
         for trial in waiting:
             trained = trial.user_attrs.get("epochs", 0) >= self._config(trial).epochs and self.seeds == 1
@@ -148,13 +155,11 @@ class Search:
 
     def _train(self, frozen: "FrozenTrial", rung: int) -> int:
         """One rung of one trial, on the last one with every seed; the signal that stopped it, 0 for none."""
-        name, config = self._name(frozen), self._config(frozen)
+        name = self._name(frozen)
         done: dict[str, Any] = {}
         seconds = 0.0
-        for seed in range(self.seeds if rung == LAST else 1):
-            settings = with_seed(config, seed).to_dict()
-            until = self._epochs(rung, config)
-            found = self.run(settings, until, rung == LAST, self.progress.training(name, until))
+        for settings, until, held_out in self._calls(frozen, rung):
+            found = self.run(settings, until, held_out, self.progress.training(name, until))
             if found["stopped_by"]:
                 return int(found["stopped_by"])
             done, seconds = done or found, seconds + found["seconds"]
@@ -170,6 +175,12 @@ class Search:
             self.trials.tell(frozen.number, done["top1"])
         self.progress.reached(name, done["top1"])
         return 0
+
+    def _calls(self, frozen: "FrozenTrial", rung: int) -> list[tuple[Mapping[str, Any], int, bool]]:
+        """What `run` is asked for one trial on one rung: on the last one with every seed."""
+        config = self._config(frozen)
+        seeds = range(self.seeds if rung == LAST else 1)
+        return [(with_seed(config, seed).to_dict(), self._epochs(rung, config), rung == LAST) for seed in seeds]
 
     def _halve(self, rung: int) -> None:
         """End the trials that are not promoted, unless the next rung costs them nothing."""

@@ -33,6 +33,7 @@ def frontier(
     study: Path | None = None,
     ship: str | None = None,
     config: Path | None = None,
+    ray: str | None = None,
     quiet: bool = False,
     json_: bool = False,
     **given: Any,
@@ -68,7 +69,13 @@ def frontier(
     )
     progress = choose_progress(quiet)
     try:
-        found = choose(asked, progress, progress.note)
+        if ray is None:
+            found = choose(asked, progress, progress.note)
+        else:
+            from convlens.cluster.trials import trials_on_ray
+
+            with trials_on_ray(ray, str(training.get("device") or "auto")) as on_nodes:
+                found = choose(asked, progress, progress.note, run=on_nodes.run, begin=on_nodes.begin)
     finally:
         progress.close()
     if isinstance(found, Stopped):
@@ -160,6 +167,12 @@ takes_settings(
         ("study", Path | None, None, "Folder of the study; runs/frontier and the name of the data if not given."),
         ("ship", str | None, None, "Export the recommended network: onnx, openvino, torch, safetensors or plan."),
         ("config", Path | None, None, "YAML file of training settings, with the same names as the flags."),
+        (
+            "ray",
+            str | None,
+            None,
+            "Train on a Ray cluster: host:port of its head node. Without a value: this machine's.",
+        ),
         ("quiet", bool, False, "Print nothing but errors."),
         ("json_", bool, False, "Print the result as JSON; progress goes to the error stream."),
     ],

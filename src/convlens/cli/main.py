@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # options that may stand without a value, which the parser does not know -> the value that they then get
 _ALONE = {("explore", "--lecture"): ":ours"}
-_ALONE |= {(command, "--ray"): "auto" for command in ("train", "predict", "serve")}
+_ALONE |= {(command, "--ray"): "auto" for command in ("train", "predict", "frontier", "serve")}
 
 
 def known_words(words: list[str]) -> list[str]:
