@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.choosing.rung import run_rung
@@ -55,6 +56,7 @@ class Trials:
     def _submit(self, settings: Mapping[str, Any], until: int, held_out: bool) -> Any:
         absolute = with_absolute_paths(settings)
         if not self._checked:
+            Path(absolute["runs"]).mkdir(parents=True, exist_ok=True)
             check_sees(self._nodes, local_paths(absolute) | {absolute["runs"]: 0}, "the data and the study")
             self._checked = True
         return self._task.remote(absolute, until, held_out)
