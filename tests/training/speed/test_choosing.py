@@ -4,7 +4,7 @@ import torch
 from convlens import files, networks
 from convlens.errors import ConvlensError
 from convlens.training import TrainConfig
-from convlens.training.speed import choosing, timing
+from convlens.training.speed import choosing, numerics, timing
 from convlens.training.speed.choosing import choose_numerics
 from convlens.training.speed.numerics import Numerics
 from convlens.training.speed.speed_search import CandidateError, Race
@@ -175,3 +175,10 @@ def test_a_race_ends_when_its_time_is_up_but_not_before_both_have_done_a_step(tr
     clock = StepClock(network, x, y, Step.of(config), recompute=False, seconds=0.0)
     clock.race(PLAIN, Numerics(device="cpu", threads=2, precision="float32"))
     assert steps == [1, 2]
+
+
+@pytest.mark.parametrize(("has", "expected"), [({"avx512_vnni": True}, False), ({"avx512_bf16": True}, True)])
+def test_bfloat16_that_is_only_converted_is_not_taken_for_the_processors_own(monkeypatch, has, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", **has})
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert numerics.has_bfloat16(torch.device("cpu")) == expected

@@ -81,9 +81,16 @@ class Numerics:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 itself, rather than by converting."""
+    """Whether the device computes in bfloat16 itself, rather than by converting.
+
+    oneDNN also offers bfloat16 to processors that have AVX-512 and no instruction for it. It converts there, and some
+    of its gradients of maps of 2 × 2 were seen to be NaN.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    if has.get("architecture") == "x86_64" and not (has.get("avx512_bf16") or has.get("amx_bf16")):
+        return False
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return device.type == "cpu" and supported is not None and bool(supported())
 
