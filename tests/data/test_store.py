@@ -122,7 +122,7 @@ def test_a_killed_writer_leaves_a_store_that_can_be_read(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         waited = time.monotonic() + 60
-        while not (found := list(tmp_path.glob("*.index"))) or found[0].stat().st_size < 2000:
+        while not (found := list(tmp_path.glob("*.index"))) or found[0].stat().st_size < 2200:
             assert time.monotonic() < waited
             time.sleep(0.01)
     finally:

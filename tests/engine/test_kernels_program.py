@@ -138,7 +138,7 @@ def run_python(code):
         env=os.environ | {"PYTHONPATH": os.pathsep.join([here, *sys.path])},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

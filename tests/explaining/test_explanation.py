@@ -69,7 +69,7 @@ def test_occlusion_is_the_same_in_any_batch(trained, unseen):
 # network, though less.
 @pytest.mark.parametrize(
     ("method", "most"),
-    [("gradcam", 0.5), ("integrated-gradients", 0.5), ("occlusion", 0.5), ("gradcam++", 0.95), ("eigencam", 0.95)],
+    [("gradcam", 0.5), ("integrated-gradients", 0.55), ("occlusion", 0.5), ("gradcam++", 0.95), ("eigencam", 0.95)],
 )
 def test_other_parameters_give_another_map(trained, unseen, method, most):
     with torch.random.fork_rng():
