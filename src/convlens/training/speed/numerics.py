@@ -88,7 +88,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if has.get("architecture") == "x86_64" and not (has.get("avx512_bf16") or has.get("amx_bf16")):
         return False
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
