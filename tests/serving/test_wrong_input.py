@@ -34,11 +34,12 @@ def test_what_is_no_run_is_named(tmp_path, capsys):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
-def test_a_device_that_is_not_here(run):
-    words = [sys.executable, "-m", "convlens", "serve", str(run), "--device", "cuda:7", "--port", "0"]
+@pytest.mark.parametrize("device", ["cuda:7", "gpu"])
+def test_a_device_that_is_not_here(run, device):
+    words = [sys.executable, "-m", "convlens", "serve", str(run), "--device", device, "--port", "0"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)  # a process whose event loop is its own
     assert done.returncode == 2
-    assert "this machine has no device 'cuda:7'" in done.stderr.splitlines()[-1]
+    assert f"this machine has no device '{device}'" in done.stderr.splitlines()[-1]
 
 
 def test_a_host_that_is_not_here(run, capsys):
