@@ -57,7 +57,7 @@ def _files(folder: Path) -> list[tuple[str, Path, Callable[[], object]]]:
             (f"weights of a run ({which})", run.weights_path(which), lambda which=which: run.load_network(which))
         )
     parts = {"network": run.build_network()}
-    save_checkpoint(run.checkpoint_path, State(), parts)
+    save_checkpoint(run.checkpoint_path, State(), {name: part.state_dict() for name, part in parts.items()})
     load = lambda: load_checkpoint(run.checkpoint_path, parts, torch.device("cpu"))  # noqa: E731
     return [*found, ("checkpoint of a training", run.checkpoint_path, load)]
 
