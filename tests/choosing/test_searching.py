@@ -113,6 +113,23 @@ def test_a_budget_bounds_the_seconds_and_something_is_finished_all_the_same(tmp_
     assert len(calls_in(tmp_path / "60.0")) > before  # a larger budget goes on where the smaller one ended
 
 
+@pytest.mark.parametrize("budget", [18.0, 30.0, 60.0])
+def test_seconds_that_the_rungs_leave_are_for_candidates_that_were_not_tried(tmp_path, budget):
+    """Each training takes two seconds, so that the first rung's third of the time is not enough for nine."""
+
+    def quick(settings, until, held_out, watcher=None):
+        return pretend(settings, until, held_out) | {"seconds": 2.0}
+
+    search = search_in(tmp_path, budget=budget, run=quick)
+    ended = search.go()
+    untried = [each.status for each in search.reached().values()].count("not tried")
+    assert search.seconds <= budget
+    assert (untried == 0) == (budget >= 30.0)
+    assert (f"{untried} were not tried (for the time budget is spent)" in ended.why) == (untried > 0)
+    if untried:
+        assert search.seconds > budget - 2
+
+
 def test_no_more_candidates_are_tried_than_asked_for(tmp_path):
     search = search_in(tmp_path, most=4)
     ended = search.go()

@@ -1,7 +1,7 @@
 """The study itself: rung after rung, until nothing is left to learn or no time to learn it in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import optuna
@@ -88,10 +88,26 @@ class Search:
     asked_to_stop: Callable[[], int]
     run: Runner = run_rung
     begin: Begin = lambda _: None
+    _spent: float = field(default=0.0, init=False)  # seconds before the rungs were begun with
 
     def go(self) -> Ended:
-        """Train until the study ends; what an earlier call did is not done again."""
+        """Train until the study ends; what an earlier call did is not done again.
+
+        Seconds that the rungs leave are for candidates that the first rung had no time for: they go up the same rungs.
+        """
         self._begin()
+        ended = self._up_the_rungs()
+        while not ended.stopped_by and self.seconds > self._spent and self._untried():
+            ended = self._up_the_rungs()
+        reasons = {
+            "for the time budget is spent": self._untried(),
+            f"--trials {self.most}": len(self.folder.within) - len(self._all()),
+        }
+        left = [f"{count} were not tried ({reason})" for reason, count in reasons.items() if count]
+        return replace(ended, why="; ".join([ended.why, *left]))
+
+    def _up_the_rungs(self) -> Ended:
+        self._spent = self.seconds
         ended = Ended(why="all that are promising were trained to their end")
         for rung in range(LAST + 1):
             stopped = self._climb(rung)
@@ -99,8 +115,11 @@ class Search:
                 return stopped
             ended = stopped or ended
             self._halve(rung)
-        untried = len(self.folder.within) - len(self._all())
-        return replace(ended, why=f"{ended.why}; {untried} were not tried (--trials {self.most})") if untried else ended
+        return ended
+
+    def _untried(self) -> int:
+        """How many candidates began and were never trained."""
+        return sum(not trial.intermediate_values for trial in self._all(TrialState.RUNNING))
 
     @property
     def seconds(self) -> float:
@@ -204,17 +223,20 @@ class Search:
         """Whether the rung's share of the budget is spent, or would be long before the training ends.
 
         All rungs have the same share (Jamieson and Talwalkar 2016, section 3); what one leaves is for those after it.
+        One training may have more than its share, or a short rest of the budget would be for nobody.
         """
         if self.budget is None:
             return False
-        return self.seconds + self._expected(trial, rung) > self.budget * max(1, rung) / LAST
+        spent, budget = self.seconds - self._spent, self.budget - self._spent
+        return spent + self._expected(trial, rung) > (budget * max(1, rung) / LAST if spent else budget)
 
     def _expected(self, trial: "FrozenTrial", rung: int) -> float:
-        """Seconds that a trial will need for a rung, by those of its epochs so far; 0 where it has none."""
+        """Seconds that a trial will need for a rung, by its epochs so far or, where it has none, as the others did."""
         spent = {int(key): value for key, value in trial.user_attrs.get("seconds", {}).items() if int(key) != PROBE}
         epochs = trial.user_attrs.get("epochs", 0)
         if not spent or not epochs:
-            return 0.0
+            theirs = [each.user_attrs["seconds"][str(rung)] for each in self._all() if rung in each.intermediate_values]
+            return float(sum(theirs) / len(theirs)) if theirs else 0.0
         config = self._config(trial)
         more = self._epochs(rung, config) - epochs + (config.epochs * (self.seeds - 1) if rung == LAST else 0)
         return float(sum(spent.values()) / epochs * max(0, more))
