@@ -7,7 +7,7 @@ MUTANTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 CXX ?= c++
-.PHONY: mutants coverage newer screenshots sanitize help demo test check lint types imports docs js bench bench-smoke clean
+.PHONY: kernels mutants coverage newer screenshots sanitize help demo test check lint types imports docs js bench bench-smoke clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,14 @@ $(VENV)/native.stamp: $(NATIVE_SOURCES) | $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./native
 	@touch $@
 
+kernels: $(VENV)/native.stamp  ## build the C++ kernels
+
 demo: $(VENV)/core.stamp  ## train on handwritten digits, then name photographs; in about a minute
 	$(BIN)/convlens demo $(DEMO_ARGS)
 
+# Three processes for two processors: tests wait for servers, pages and other processes for a quarter of their time.
 test: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Not in .ci/run: counting lines slows the suite by more than a tenth under Python 3.11.
 coverage: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run the tests and report what they cover, worst files last
@@ -88,7 +91,8 @@ bench: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark, quickly
 
 bench-smoke: $(VENV)/dev.stamp $(VENV)/native.stamp  ## run every benchmark in its smallest form, to see that it still runs
 	@printf '%s\n' benchmarks/*.py | xargs -P 2 -I{} sh -c \
-		'log=$$(OMP_NUM_THREADS=1 timeout 300 $(BIN)/python {} --quick 2>&1) && echo "ok    {}" || { echo "fails {}"; echo "$$log" | tail -20; exit 1; }'
+		'start=$$(date +%s); log=$$(OMP_NUM_THREADS=1 timeout 300 $(BIN)/python {} --quick 2>&1) && status=ok || status=fails; \
+		echo "$$status {} ($$(($$(date +%s) - start)) s)"; [ $$status = ok ] || { echo "$$log" | tail -40; exit 1; }'
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
