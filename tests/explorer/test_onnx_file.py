@@ -13,7 +13,7 @@ from convlens.artifacts.program import quiet_export
 from convlens.cli.main import main
 from convlens.errors import ConvlensError
 from convlens.explorer.api.network import routes
-from convlens.explorer.onnx_file import is_foreign, read_onnx
+from convlens.explorer.onnx_file import read_foreign, read_onnx
 from convlens.explorer.session import Session
 from convlens.explorer.subjects import Subjects
 
@@ -90,10 +90,14 @@ def test_weights_are_those_in_the_file(foreign):
         file.weights("heed")
 
 
-def test_only_files_of_others_are_foreign(foreign, artifacts, tmp_path):
-    assert is_foreign(foreign)
-    assert not is_foreign(artifacts("onnx"))
-    assert not is_foreign(tmp_path / "nothing.onnx")
+def test_only_files_of_others_are_foreign(foreign, artifacts, tmp_path, monkeypatch):
+    load = onnx.load_model_from_string
+    parsed = []
+    monkeypatch.setattr(onnx, "load_model_from_string", lambda content: parsed.append(1) or load(content))
+    assert read_foreign(foreign).name == foreign.name
+    assert read_foreign(artifacts("onnx")) is None
+    assert read_foreign(tmp_path / "nothing.onnx") is None
+    assert len(parsed) == 1  # large files take seconds
 
 
 def test_what_is_no_network_of_images_is_one_line(tmp_path, capsys):

@@ -138,6 +138,34 @@ def test_what_cannot_be_exported(run, arguments, message):
         shipping.export(run.path, **arguments)
 
 
+class Gray(torch.nn.Module):
+    """Somebody's own, of one channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = torch.nn.Conv2d(1, 8, 3, 2), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.convolution(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("to", ALL)
+def test_a_module_of_ones_own_is_shipped_where_the_file_can_hold_it(to, tmp_path):
+    torch.manual_seed(0)
+    module = Gray()
+    path = tmp_path / f"gray{FORMATS[to].suffixes[0]}"
+    if to == "safetensors":
+        with pytest.raises(ConvlensError, match=r"weights without their network, and Gray is none of .*; use onnx"):
+            shipping.export(module, to, out=path, classes=["a", "b", "c"], size=(16, 20))
+        return
+    shipping.export(module, to, out=path, classes=["a", "b", "c"], size=(16, 20))
+    predictor = convlens.load(path)
+    assert predictor.classes == ("a", "b", "c")
+    x = np.random.default_rng(0).normal(size=(2, 1, 16, 20)).astype(np.float32)
+    expected = module(torch.from_numpy(x)).softmax(1).detach().numpy()
+    np.testing.assert_allclose(predictor.probabilities(x), expected, atol=1e-5)
+
+
 def test_weights_without_class_names(tmp_path):
     (tmp_path / "mine.pth").write_bytes(b"weights")
     with pytest.raises(ConvlensError, match="do not say what their classes are called; give --classes"):

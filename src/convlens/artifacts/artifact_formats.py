@@ -69,6 +69,7 @@ class Format:
         runtimes: that can run it, its own first.
         module: that reads and writes it.
         calibrates: whether its `translate` makes int8 by itself, from images; NNCF does it for the others.
+        weights_only: whether it holds no graph, so that the catalogue has to build the network again.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Format:
     runtimes: tuple[str, ...]
     module: str
     calibrates: bool = False
+    weights_only: bool = False
 
     def open(self, *, writing: bool = False) -> FormatModule:
         """Import what reads and writes it.
@@ -149,6 +151,7 @@ FORMATS = {
             precisions=("float32", "bfloat16"),
             runtimes=("torch",),
             module="convlens.artifacts.format_safetensors",
+            weights_only=True,
         ),
         Format(
             name="plan",

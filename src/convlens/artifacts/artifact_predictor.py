@@ -56,7 +56,7 @@ class OpenArtifact:
     @property
     def has_network(self) -> bool:
         """Whether it holds a network of the catalogue with its weights, into which one can look."""
-        return self.row.name == "safetensors"
+        return self.row.weights_only
 
     def network(self) -> "nn.Module":
         """The network with its weights in float32, in evaluation mode; only where `has_network`."""

@@ -12,6 +12,7 @@ from convlens.untrusted.sealing import BLANK, NAME
 
 FORMAT = 2
 PREFIX = "convlens."
+FORMAT_ENTRY = f"{PREFIX}format"  # that every artifact has, of whatever version
 _LARGEST_SIDE = 16_384
 _MOST_CLASSES = 1_000_000
 
@@ -56,12 +57,7 @@ class Manifest:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
         texts = {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-        return {f"{PREFIX}format": str(FORMAT)} | texts | {f"{PREFIX}{NAME}": BLANK}
-
-    @staticmethod
-    def is_in(strings: Mapping[str, str]) -> bool:
-        """Whether a file's mapping holds a manifest, of whatever version."""
-        return f"{PREFIX}format" in strings
+        return {FORMAT_ENTRY: str(FORMAT)} | texts | {f"{PREFIX}{NAME}": BLANK}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Manifest":
@@ -74,7 +70,7 @@ class Manifest:
         Raises:
             ArtifactError: the file was not exported by Convlens, is damaged, or was written by a newer version.
         """
-        found = strings.get(f"{PREFIX}format")
+        found = strings.get(FORMAT_ENTRY)
         if found is None:
             raise ArtifactError(
                 f"{where} says neither its classes nor its preprocessing, so it is no artifact of convlens; "

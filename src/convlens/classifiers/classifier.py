@@ -178,8 +178,10 @@ class Classifier:
         run = dict(self.provenance.run)
         if self.provenance.weights_file is not None:
             run["weights_sha256"] = hashlib.sha256(self.provenance.weights_file.read_bytes()).hexdigest()
+        network = {"dropout": None, **self.provenance.choice}  # of code and modules, the choice is but a name
+        network |= {"classes": len(self.classes), "channels": self.image_shape[0], "size": list(self.image_shape[1:])}
         return Manifest(
-            network=dict(self.provenance.choice),
+            network=network,
             classes=self.classes,
             preprocessing=self.preprocessing,
             preprocessing_inside=inside,

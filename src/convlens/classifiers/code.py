@@ -36,10 +36,13 @@ def module_from_code(source: str) -> "nn.Module":
 
 
 def usual_shape(module: "nn.Module") -> tuple[int, ...]:
-    """The input that a module of timm says it is for, else (3, 224, 224)."""
+    """The input that a module of timm says it is for, else 224 × 224, of one channel if its first convolution takes one."""
     configured = getattr(module, "default_cfg", None) or getattr(module, "pretrained_cfg", None)
     size = configured.get("input_size") if isinstance(configured, dict) else None
-    return tuple(size) if size else USUAL
+    if size:
+        return tuple(size)
+    first = next((each for each in module.modules() if hasattr(each, "in_channels")), None)
+    return (1, *USUAL[1:]) if getattr(first, "in_channels", None) == 1 else USUAL
 
 
 def load_weights(module: "nn.Module", path: Path, source: str) -> None:

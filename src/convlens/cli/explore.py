@@ -44,7 +44,7 @@ def explore(
     from convlens.classifiers import resolve
     from convlens.explorer import server
     from convlens.explorer.lecture import read_lecture
-    from convlens.explorer.onnx_file import is_foreign, read_onnx
+    from convlens.explorer.onnx_file import read_foreign
     from convlens.explorer.session import Session
     from convlens.explorer.shelf import ImageShelf
     from convlens.explorer.subjects import Subjects
@@ -52,7 +52,7 @@ def explore(
     study = None
     if subject is not None and (is_study(subject) or Path(subject).name == FILE):
         study, subject = read_frontier(subject), None
-    file = read_onnx(Path(subject)) if subject is not None and is_foreign(Path(subject)) else None
+    file = None if subject is None else read_foreign(Path(subject))
     opened = None if subject is None or file is not None else resolve(subject, weights=weights)
     if opened is not None:
         opened.image_shape  # noqa: B018 - what is wrong with it is said before anything opens

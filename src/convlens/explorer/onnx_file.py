@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from convlens.artifacts.manifest import Manifest
+from convlens.artifacts.manifest import FORMAT_ENTRY
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explorer.folding import INPUT, Node, join_followers
 from convlens.explorer.node_names import Part, spelt_convolution, spelt_pool
@@ -132,9 +132,24 @@ def read_onnx(path: Path, side: int | None = None) -> OnnxFile:
         ConvlensError: it is damaged, no ONNX file, its first input is no batch of images, or
             its size is fixed and another.
     """
+    return _parsed(read_whole(path, most=MOST_BYTES), path, side)
+
+
+def read_foreign(path: Path) -> OnnxFile | None:
+    """Read what is named as ONNX files are, unless `export` wrote it; None for that, and for anything else.
+
+    Raises:
+        ConvlensError: as `read_onnx`.
+    """
+    if path.suffix != ".onnx" or not path.is_file():
+        return None
+    content = read_whole(path, most=MOST_BYTES)
+    return None if FORMAT_ENTRY.encode() in content else _parsed(content, path, None)
+
+
+def _parsed(content: bytes, path: Path, side: int | None) -> OnnxFile:
     import onnx
 
-    content = read_whole(path, most=MOST_BYTES)
     try:
         model = onnx.load_model_from_string(content)
         size = _settle(model, side)
@@ -145,19 +160,6 @@ def read_onnx(path: Path, side: int | None = None) -> OnnxFile:
         reason = " ".join(str(error).split())[:160]
         raise ConvlensError(f"{path} is damaged or no ONNX file ({reason})") from None
     return OnnxFile(path=path, model=model, size=size)
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether a file is named as ONNX files are and `export` did not write it."""
-    if path.suffix != ".onnx" or not path.is_file():
-        return False
-    import onnx
-
-    try:
-        model = onnx.load_model_from_string(read_whole(path, most=MOST_BYTES))
-    except Exception:  # damaged: whoever reads it as an artifact says how
-        return False
-    return not Manifest.is_in({entry.key: entry.value for entry in model.metadata_props})
 
 
 def _settle(model: Any, side: int | None) -> tuple[int, int, int]:

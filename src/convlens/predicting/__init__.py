@@ -1,6 +1,5 @@
 """From images to answers: runtimes, predictors on them, and the predictions for files and pictures in memory."""
 
-from convlens.predicting.devices import choose_device
 from convlens.predicting.engines import Precision
 from convlens.predicting.prediction_inputs import find_files, list_inputs
 from convlens.predicting.predictions import FilePrediction, predict, predict_files, predict_inputs
@@ -19,7 +18,6 @@ __all__ = [
     "Predictor",
     "Runtime",
     "Settled",
-    "choose_device",
     "find_files",
     "list_inputs",
     "predict",

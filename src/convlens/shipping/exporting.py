@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convlens.artifacts.artifact_formats import Format, find_format
+from convlens.artifacts.artifact_formats import FORMATS, Format, find_format
 from convlens.artifacts.writing import Artifact, Note, write_proved
 from convlens.classifiers.classifier import Classifier
 from convlens.classifiers.own_images import own_data, proof_images
@@ -43,8 +43,8 @@ def export(
         data: images to prove it on and, for int8 and auto, to calibrate on and to measure accuracy with, as
             `open_dataset` takes them; None takes the run's own.
         weights: for the name of a network: published weights or a file.
-        classes: for the name of a network: its class names.
-        size: for the name of a network: (H, W) of its input.
+        classes: for the name of a network, code or a module: its class names, in the order of the outputs.
+        size: for these: (H, W) of its input.
         max_drop: accuracy that int8 and auto may lose, in points.
         batch: images at a time when auto compares speeds.
         on_note: called with what the user should know on the way.
@@ -62,6 +62,12 @@ def export(
     subject = resolve(source, weights=weights, classes=classes, size=size)
     if subject.names is None and subject.kind == "network":
         raise nameless(weights)
+    if subject.kind in ("code", "module") and row.weights_only:
+        able = ", ".join(other.name for other in FORMATS.values() if not other.weights_only)
+        raise ConvlensError(
+            f"{row.name} holds weights without their network, and {subject.source} is none of the catalogue, from which "
+            f"it could be built again; use {able}"
+        )
     path = artifact_path(subject, row, precision, out)
     dataset = own_data(subject, data, note)
     if precision in ("float32", "bfloat16"):
@@ -89,7 +95,8 @@ def artifact_path(subject: Classifier, row: Format, precision: str, out: str | P
         if Path(out).suffix != suffix:
             raise ConvlensError(f"--out {out}: a file of the format {row.name!r} ends in {suffix}; name it so")
         return Path(out)
-    name = subject.network_name if precision == "float32" else f"{subject.network_name}-{precision}"
+    name = subject.network_name.rpartition("/")[2]  # code is named by its path
+    name = name if precision == "float32" else f"{name}-{precision}"
     folder = subject.provenance.folder / "artifacts" if subject.provenance.folder else Path()
     return folder / f"{name}{suffix}"
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from convlens.predicting import choose_device
+from convlens.predicting.devices import choose_device
 from convlens.runs.busy import trained_by_us_alone
 from convlens.training.step import Step
 

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from convlens import files
 from convlens.errors import ConvlensError
-from convlens.predicting import choose_device
+from convlens.predicting.devices import choose_device
 from convlens.runs.busy import trained_by_us_alone
 from convlens.training.distributed.launch import Place
 from convlens.training.distributed.synchronised import synchronised
