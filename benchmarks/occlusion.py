@@ -21,7 +21,7 @@ import torch
 from captum.attr import Occlusion
 from torch import nn
 
-from convlens.explaining.attribution import occlusion
+from convlens.explaining.occlusion import occlusion
 from convlens.networks import create
 
 SIDE = 224

@@ -49,3 +49,9 @@ def test_each_dependency_has_its_reason_and_none_has_one_that_is_no_dependency()
 def test_the_page_says_which_extra_has_it():
     for name, extras in _wanted().items():
         assert any(extra in _rows()[name] for extra in extras), name
+
+
+def test_what_a_plan_needs_is_a_part_of_what_convlens_needs():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = {*told["project"]["dependencies"], *told["project"]["optional-dependencies"]["serve"]}
+    assert set(told["dependency-groups"]["plan"]) <= named

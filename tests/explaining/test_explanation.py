@@ -8,9 +8,9 @@ from torch import nn
 from convlens import networks
 from convlens.errors import ConvlensError
 from convlens.explaining import METHODS, explain
-from convlens.explaining.attribution import integrated_gradients, occlusion
-from convlens.explaining.explanation import occlude
-from convlens.explaining.heat_pictures import sheet
+from convlens.explaining.attribution import integrated_gradients
+from convlens.explaining.heat_pictures import overlay, sheet
+from convlens.explaining.occlusion import occlude, occlusion
 
 from .conftest import OBJECT, small_network
 
@@ -47,7 +47,7 @@ def test_occlusion_covers_every_pixel_and_takes_few_large_images_at_a_time(shape
 
     if patch == 1 and shape[0] == 3:
         patch = 19  # a pixel at a time would be 50,000 passes
-    raw = occlude(probabilities, torch.ones(shape), 0, patch)
+    raw = occlude(probabilities, np.ones(shape, np.float32), 0, patch)
     assert covered.all()
     assert not raw.any()
     assert max(passes) == (4 if shape[0] == 3 else min(64, max(passes)))
@@ -198,3 +198,12 @@ def test_a_caption_is_written_in_the_alphabet_of_the_class():
 def test_a_long_caption_ends_before_the_next():
     beside = _caption("a-very-long-name-" * 20 + ".png: cat 99.9%")[:, 484:]
     assert beside.min() == 255
+
+
+def test_the_colours_of_heat_are_those_of_inferno():
+    import matplotlib
+
+    heat = np.linspace(0, 1, 300, dtype=np.float32)[np.newaxis]
+    share = (heat * (2 - heat))[..., np.newaxis]
+    expected = matplotlib.colormaps["inferno"](heat)[..., :3] * 255 * share
+    assert np.abs(overlay(np.zeros((1, 300, 3), np.uint8), heat, strength=1.0) - expected).max() < 8

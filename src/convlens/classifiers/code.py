@@ -36,7 +36,7 @@ def module_from_code(source: str) -> "nn.Module":
 
 
 def usual_shape(module: "nn.Module") -> tuple[int, ...]:
-    """The input that a module of timm says it is for, else 224 × 224, of one channel if its first convolution takes one."""
+    """The input that a module of timm says it is for, else 224 × 224, gray if its first convolution is."""
     configured = getattr(module, "default_cfg", None) or getattr(module, "pretrained_cfg", None)
     size = configured.get("input_size") if isinstance(configured, dict) else None
     if size:

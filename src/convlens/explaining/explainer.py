@@ -1,17 +1,21 @@
 """An explainer of one source for many images: a network with its graph, or a predictor that has no gradients."""
 
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from convlens.errors import ConvlensError, unknown_name
-from convlens.explaining.explanation import METHODS, Explanation, check_options, explain, explain_by_occlusion
-from convlens.explaining.target import recorded
-from convlens.graph import Graph
+from convlens.explaining.explanation import METHODS, Explanation, check_options
+from convlens.explaining.occlusion import explain_by_occlusion
 from convlens.predicting.finite import check_finite
 from convlens.predicting.protocol import Answering
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from convlens.graph import Graph
 
 
 class Explainer:
@@ -22,7 +26,7 @@ class Explainer:
         network: what the predictor runs, if it has gradients; not used by anything else meanwhile.
     """
 
-    def __init__(self, predictor: Answering, network: nn.Module | None) -> None:
+    def __init__(self, predictor: Answering, network: "nn.Module | None") -> None:
         self.predictor = predictor
         self.network = network
         self._graph: Graph | None = None
@@ -69,6 +73,9 @@ class Explainer:
             check_finite(self.predictor.probabilities(x_CHW[np.newaxis]))
             if self.network is None or method == "occlusion":  # the predictor's arrangement in memory is the faster
                 return explain_by_occlusion(self.predictor, x_CHW, index, patch)
+            from convlens.explaining.explained_networks import explain
+            from convlens.explaining.target import recorded
+
             if self._graph is None and method != "integrated-gradients":
                 channels, height, width = x_CHW.shape
                 self._graph = recorded(self.network, (channels, height, width))

@@ -12,6 +12,14 @@ from convlens.images import Preprocessing, with_channels
 Pixels = NDArray[np.uint8]
 
 _SMALLEST = 224  # smaller pictures are enlarged, pixel by pixel
+# Matplotlib's inferno at seventeen equal distances, nearly straight between them: a server of plans has none of it.
+_INFERNO = np.array(
+    """
+    0,0,4 11,7,36 33,12,74 61,9,101 87,16,110 113,25,110 138,34,106 163,44,97 188,55,84 210,70,68 228,90,49 241,115,29
+    249,142,9 252,172,17 249,203,53 242,234,105 252,255,164
+    """.replace(",", " ").split(),
+    float,
+).reshape(-1, 3)
 _GAP = 12
 _LINE = 16
 
@@ -24,9 +32,8 @@ def overlay(image_HWC: Pixels, heat_HW: NDArray[np.float32], *, strength: float 
         heat_HW: 0..1, in the size of the image.
         strength: how much of the image the hottest place hides.
     """
-    import matplotlib
-
-    colours = matplotlib.colormaps["inferno"](heat_HW)[:, :, :3] * 255
+    places = np.linspace(0, 1, len(_INFERNO))
+    colours = np.stack([np.interp(heat_HW, places, channel) for channel in _INFERNO.T], axis=-1)
     share = strength * (heat_HW * (2 - heat_HW))[:, :, np.newaxis]  # steeper at first, and no edge where heat begins
     picture: Pixels = np.rint(image_HWC * (1 - share) + colours * share).astype(np.uint8)
     return picture

@@ -65,8 +65,8 @@ def export(
     if subject.kind in ("code", "module") and row.weights_only:
         able = ", ".join(other.name for other in FORMATS.values() if not other.weights_only)
         raise ConvlensError(
-            f"{row.name} holds weights without their network, and {subject.source} is none of the catalogue, from which "
-            f"it could be built again; use {able}"
+            f"{row.name} holds weights without their network, and {subject.source} is none of the catalogue, "
+            f"from which it could be built again; use {able}"
         )
     path = artifact_path(subject, row, precision, out)
     dataset = own_data(subject, data, note)
