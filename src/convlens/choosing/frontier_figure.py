@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from convlens.choosing.frontier import Entry, Frontier
-from convlens.evaluation.figures import COLOURS, plain_layout
+from convlens.evaluation.figures import COLOURS, PERCENT, plain_layout, show_percent
 from convlens.quantities import count, size_in_bytes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Against:
         ticks = self._tick_values()
         layout["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [self.cost.write(value) for value in ticks]}
         layout["xaxis"] |= {"range": [log10(end) for end in self._range()]}
-        layout["yaxis"] |= {"tickformat": ".0%", "range": list(self._accuracies())}
+        layout["yaxis"] |= {"tickformat": PERCENT, "range": list(self._accuracies())}
         return {"data": data, "layout": layout | {"hovermode": "closest", "height": 420}}
 
     def draw(self, axes: "Axes") -> None:
@@ -90,7 +90,7 @@ class Against:
         axes.minorticks_off()
         values = self._tick_values()
         axes.set_xticks(values, [self.cost.write(value) for value in values])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        show_percent(axes)
         axes.grid(alpha=0.25)
 
     def _draw_point(self, axes: "Axes", entry: Entry, colour: str, filled: bool, label: str | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from convlens import files
 from convlens.choosing.compound import Tried
 from convlens.errors import ConvlensError
-from convlens.evaluation.figures import COLOURS
+from convlens.evaluation.figures import COLOURS, show_percent
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -43,7 +43,7 @@ def draw_scaling(lines: Mapping[str, Sequence[Tried]], path: Path, data: str) ->
     axes.minorticks_off()
     axes.set_xlabel("multiply-adds for an image, millions")
     axes.set_ylabel("validation accuracy")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if abs(value * 100 % 1) < 1e-6 else f"{value:.1%}")
+    show_percent(axes)
     axes.grid(alpha=0.3)
     axes.legend(title="scaled in", frameon=False)
     first = next(iter(lines.values()))[0]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # distinguishable with any kind of colour vision (Okabe and Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _INK, _GRID = "#24292f", "#d8dee4"
+PERCENT = ".2~%"  # Plotly's format of an axis: no more decimals than needed
 _LONGEST_LABEL = 24  # characters beside a matrix
 _LARGEST_NUMBERED = 25  # classes up to which the counts are written into a matrix
 
@@ -70,7 +71,7 @@ class Curves:
             for (label, values), colour in zip(self.series.items(), _endless(COLOURS, len(self.series)), strict=True)
         ]
         layout = plain_layout(self.title, self.x_label, self.y_label)
-        layout["yaxis"] |= {"tickformat": ".0%"} if self.percent else {}
+        layout["yaxis"] |= {"tickformat": PERCENT} if self.percent else {}
         layout["yaxis"] |= {"type": "log"} if self.logarithmic else {}
         layout["xaxis"] |= {"dtick": 1} if self._few_whole() else {}  # there is no epoch 1.5
         return {"data": data, "layout": layout | {"showlegend": len(data) > 1}}
@@ -85,7 +86,7 @@ class Curves:
         if self._few_whole():
             axes.set_xticks(self.x)
         if self.percent:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+            show_percent(axes)
         if len(self.series) > 1:
             axes.legend(frameon=False)
 
@@ -186,7 +187,7 @@ class Bars:
                 {"type": "scatter", "mode": "lines", "x": list(self.labels), "y": list(self.line), "line": line}
             )
         layout = plain_layout(self.title, self.x_label, self.y_label)
-        layout["yaxis"] |= {"tickformat": ".0%", "range": [0, 1.08 if self.counts else 1]}
+        layout["yaxis"] |= {"tickformat": PERCENT, "range": [0, 1.08 if self.counts else 1]}
         layout["xaxis"] |= {"type": "category"}
         return {"data": data, "layout": layout | {"showlegend": False}}
 
@@ -198,7 +199,7 @@ class Bars:
         if self.line is not None:
             axes.plot(self.labels, self.line, color=COLOURS[1], linestyle="--")
         axes.set(xlabel=self.x_label, ylabel=self.y_label, ylim=(0, 1.08 if self.counts else 1))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        show_percent(axes)
         axes.tick_params(axis="x", rotation=45 if max(map(len, self.labels)) > 3 else 0, labelsize=8)
 
     def _written(self) -> list[str]:
@@ -251,6 +252,13 @@ def save_png(drawing: Drawing, path: Path) -> Path:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, format="png")
     return path
+
+
+def show_percent(axes: "Axes") -> None:
+    """Write the vertical axis in percent, with as many decimals as its ticks need, as `PERCENT` does for Plotly."""
+    from matplotlib.ticker import PercentFormatter
+
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 def plain_layout(title: str, x_label: str, y_label: str) -> dict[str, Any]:
