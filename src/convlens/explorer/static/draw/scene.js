@@ -6,6 +6,7 @@ import { language, t } from "../core/text.js";
 import { layered } from "./layers.js";
 
 const [WIDEST, THICKEST, THINNEST] = [120, 64, 3];
+const UPRIGHT = 3; // across the page there is room above and below: slabs are so many times as thick
 const GAPS = { rank: 26, lane: 22 };
 const LINE = 14; // pixels of a line of text
 const SIGNS = { add: "+", multiply: "×", concat: "concat" };
@@ -14,7 +15,7 @@ const SIGNS = { add: "+", multiply: "×", concat: "concat" };
 export function scaleOf(graphs) {
   const maps = graphs.flatMap((graph) => graph.nodes.filter((node) => node.shape.length === 3));
   const largest = (axis) => Math.max(1, ...maps.map((node) => node.shape[axis]));
-  return { pixel: WIDEST / Math.max(largest(1), largest(2)), channel: THICKEST / largest(0) };
+  return { pixel: WIDEST / Math.max(largest(1), largest(2)), channel: THICKEST / largest(0), thickest: THICKEST };
 }
 
 /** Runs of equal blocks, one after the other, become one node that says how many it stands for. */
@@ -44,6 +45,7 @@ function counted(edges, end) {
 
 /** shapes: [{d | text, fill, stroke, width, x, y, box}]; places: node id -> its box. `tint(node)` may give a node a colour. */
 export function sceneOf(graph, { scale, across, tint }) {
+  if (across) scale = { ...scale, channel: scale.channel * UPRIGHT, thickest: scale.thickest * UPRIGHT };
   const lanes = layered(graph.nodes, graph.edges);
   const sizes = new Map(graph.nodes.map((node) => [node.id, sized(node, scale)]));
   const places = placed(graph, lanes, sizes, across);
@@ -61,9 +63,9 @@ function sized(node, scale) {
   const [channels, height, width] = map ? node.shape : [node.shape.at(-1) ?? 1, 1, 1];
   const [thick, wide] = [channels * scale.channel, width * scale.pixel];
   const slab = SIGNS[node.type] ? { wide: node.type === "concat" ? 58 : 26, thick: 26, dx: 0, dy: 0 } : {
-    wide: Math.max(THINNEST, wide), thick: Math.min(THICKEST, Math.max(THINNEST, thick)),
+    wide: Math.max(THINNEST, wide), thick: Math.min(scale.thickest, Math.max(THINNEST, thick)),
     dx: Math.max(1.5, height * scale.pixel * 0.3), dy: Math.max(1, height * scale.pixel * 0.17),
-    broken: thick > THICKEST + 0.5 || thick < THINNEST || wide < THINNEST,
+    broken: thick > scale.thickest + 0.5 || thick < THINNEST || wide < THINNEST,
   };
   return { slab, lines, wide: Math.max(slab.wide + slab.dx, letters * 6.3), tall: slab.thick + slab.dy + 8 + lines.length * LINE };
 }

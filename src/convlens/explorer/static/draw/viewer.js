@@ -70,10 +70,16 @@ export class Viewer {
     return x > 20 && y > 20 && x < this.width - 20 && y < this.height - 20;
   }
 
+  /** How large a scene of this size is drawn if all of it is to be seen. */
+  zoomFor(/** @type {number[]} */ [x, y, right, bottom]) {
+    this.#resize();
+    return Math.min(1.5, (this.width - 40) / (right - x), (this.height - 40) / (bottom - y));
+  }
+
   fit() {
     if (!this.#scene) return;
     const [x, y, right, bottom] = this.#scene.box;
-    const k = Math.min(1.5, (this.width - 40) / (right - x), (this.height - 40) / (bottom - y));
+    const k = this.zoomFor(this.#scene.box);
     // a long network is shown from its beginning, large enough to be read
     const readable = k >= READABLE ? k : Math.max(k, Math.min(0.75, Math.max((this.width - 40) / (right - x), (this.height - 40) / (bottom - y))));
     this.#at = { k: readable, x: readable > (this.width - 40) / (right - x) + 1e-9 ? 20 - x * readable : this.width / 2 - ((x + right) / 2) * readable, y: readable > (this.height - 40) / (bottom - y) + 1e-9 ? 20 - y * readable : this.height / 2 - ((y + bottom) / 2) * readable };

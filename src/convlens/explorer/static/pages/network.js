@@ -21,7 +21,7 @@ export const settings = (opened) => ({
   openA: word(""),
   openB: word(""),
   side: integer(0, { least: 0, most: 1024 }),
-  way: choice("down", ["down", "across"]),
+  way: choice("fit", ["fit", "down", "across"]),
   once: flag(true),
   tint: choice("kind", COLOURS),
   at: word(""),
@@ -43,19 +43,21 @@ export async function show(root, { settings, signal, notify }) {
     const graphs = [sides.a, sides.b].map((each) => each.graph).filter(Boolean);
     const scale = scaleOf(graphs);
     for (const each of [sides.a, sides.b]) each.draw(scale);
+    turn.textContent = sides.a.across ? "⤷" : "⤵";
     totals.replaceChildren(totalsTable(graphs));
     const told = graphs.map((graph) => graph.name.replace(/_.*/, "")).find((name) => name === "googlenet");
     note.hidden = !told;
     if (told) note.textContent = t("network.googlenet");
   };
   const sides = Object.fromEntries(["a", "b"].map((key) => [key, new Side(key, settings, { signal, notify, drawn: redraw, chosen: (node, graph) => card.show(key, node, graph) })]));
+  const turn = button("", () => settings.set({ way: sides.a.across ? "down" : "across" }), { class: "plain turn-way", "aria-label": t("network.turn"), title: t("network.turn") });
   const find = search(sides, signal);
   const colours = Object.fromEntries(COLOURS.map((name) => [name, t(`network.tint.${name}`)]));
   root.append(
     h("section", { class: "card network-bar" },
       h("div", { class: "bar" }, chooser("a", settings, listed, signal), chooser("b", settings, listed, signal), sideControl(settings, signal), select(settings, "tint", t("network.tint.label"), colours, { signal }), find,
         toggle(settings, "once", t("network.once"), { signal }),
-        h("div", { class: "chips" }, button("", () => settings.set({ way: settings.get("way") === "down" ? "across" : "down" }), { class: "plain turn-way", "aria-label": t("network.turn"), title: t("network.turn") }),
+        h("div", { class: "chips" }, turn,
           button("SVG", () => sides.a.save("svg")), button("PNG", () => sides.a.save("png")), button(t("controls.reset"), () => settings.reset()), copyLink(settings)))),
     h("div", { class: "network-layout" },
       h("div", { class: "networks" }, sides.a.element, sides.b.element),
@@ -65,12 +67,8 @@ export async function show(root, { settings, signal, notify }) {
           h("button", { type: "button", class: "chip", onclick: () => settings.set({ b: "", openA: "", openB: "", side: 0, at: "", ...pair }) }, t(`network.pair.${name}`))))),
         h("section", { class: "card" }, h("h2", {}, t("network.legend")), legend()),
         pattern())));
-  const turn = root.querySelector(".turn-way");
-  const follow = () => {
-    root.querySelector(".networks").classList.toggle("two", settings.get("b") !== "");
-    turn.textContent = settings.get("way") === "down" ? "⤵" : "⤷";
-  };
-  settings.on(["b", "way"], follow, signal);
+  const follow = () => root.querySelector(".networks").classList.toggle("two", settings.get("b") !== "");
+  settings.on(["b"], follow, signal);
   follow();
   settings.on(["way", "once", "tint"], redraw, signal);
   await Promise.all([sides.a.update(), sides.b.update()]);
@@ -79,6 +77,7 @@ export async function show(root, { settings, signal, notify }) {
 /** One of the two networks: its canvas, and what is open in it. */
 class Side {
   graph = null;
+  across = false; // whether it is drawn from left to right
   #shown = null; // what is drawn: equal blocks once
   #figures = new Map();
   #fitted = "";
@@ -226,8 +225,12 @@ class Side {
       return heat(high > low ? Math.log(value / low) / Math.log(high / low) : 1);
     };
     this.scale = { what, low, high };
-    this.scene = sceneOf(this.#shown, { scale, across: this.settings.get("way") === "across", tint });
-    const view = [this.graph.name, this.settings.get("way"), this.settings.get("b") !== ""].join();
+    const [way, alone] = [this.settings.get("way"), this.settings.get("b") === ""];
+    const view = [this.graph.name, way, alone].join();
+    const scene = (across) => sceneOf(this.#shown, { scale, across, tint });
+    // the way that shows it larger; it stays when a part is opened, and two beside each other go down
+    if (view !== this.#fitted) this.across = way === "fit" ? alone && this.viewer.zoomFor(scene(true).box) > this.viewer.zoomFor(scene(false).box) : way === "across";
+    this.scene = scene(this.across);
     this.viewer.draw(this.scene, { fit: view !== this.#fitted || !this.#paths().length });
     this.#fitted = view;
     const at = this.settings.get("at");
