@@ -142,7 +142,7 @@ def _save(image: Image.Image, path: Path, **options: Any) -> None:
 
 def ours(root: Path, page: Path) -> dict[str, Any]:
     """What `convlens check DATA --html` does, with the time of its parts."""
-    from convlens.cli.bar import bar
+    from convlens.commands.bar import bar
     from convlens.data.check_page import page_of
     from convlens.data.findings import check
     from convlens.data.opening import survey

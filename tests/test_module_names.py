@@ -1,14 +1,14 @@
 """One name, one meaning: no two modules share a name.
 
-Except a command, which has the name that people type, and a route of the explorer, which has that of its page: the
-module whose work they show may be called the same.
+Except a command (what it takes, and its work), which has the name that people type, and a route of the explorer, which
+has that of its page: the module whose work they show may be called the same.
 """
 
 from collections import defaultdict
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "convlens"
-NAMED_AFTER_WHAT_THEY_SHOW = ("cli", "explorer/api")
+NAMED_AFTER_WHAT_THEY_SHOW = ("cli", "commands", "explorer/api")
 
 
 def test_no_two_modules_share_a_name():

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from convlens.cli.main import COMMANDS, main
+from convlens.cli.main import COMMANDS, declaration, main, work_of
 from convlens.training.config import TrainConfig
 
 
@@ -38,7 +38,7 @@ def test_the_help_of_every_command_has_an_example(command, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_example_is_shown_as_it_is_typed(command, capsys):
-    module, function = COMMANDS[command][0].split(":")
+    module, function = declaration(command).split(":")
     written = " ".join(inspect.getdoc(getattr(importlib.import_module(module), function)).split())
     example = written.split("Example", 1)[1].split(" Args:")[0][:70]
     assert main([command, "--help"]) == 0
@@ -47,13 +47,32 @@ def test_an_example_is_shown_as_it_is_typed(command, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_option_says_what_it_is_in_sentences(command):
-    module, function = COMMANDS[command][0].split(":")
+    module, function = declaration(command).split(":")
     documented = inspect.getdoc(getattr(importlib.import_module(module), function)).partition("Args:\n")[2]
     texts = re.findall(r"^ {4}\w+: (.*(?:\n {8}.*)*)", documented, re.MULTILINE)
     texts += [entry.metadata["help"] for entry in fields(TrainConfig)] if command == "train" else []
     for text in texts:
         assert re.match(r"[A-Z]|auto ", text), text
         assert text.endswith("."), text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_work_of_a_command_takes_what_the_command_takes(command):
+    module, function = declaration(command).split(":")
+    declared = getattr(importlib.import_module(module), function)
+    work = inspect.signature(work_of(declared)).parameters
+    taken = [name for name in inspect.signature(declared).parameters if name in work or "given" not in work]
+    assert taken == [name for name in work if name != "given"]
+    assert all(work[name].default is inspect.Parameter.empty for name in work)  # said once, where the help says it
+
+
+def test_a_package_of_an_extra_that_is_missing_is_one_line(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "convlens.commands.serve", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    for name in [name for name in sys.modules if name.startswith(("convlens.serving", "prometheus_client."))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["serve", "runs/nothing"]) == 2
+    assert capsys.readouterr().err.startswith("convlens: serve needs the package 'prometheus_client")
 
 
 def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):

@@ -59,7 +59,7 @@ def test_what_is_here_already_is_not_fetched_again(capsys):
 
 
 def test_every_network_that_is_named_is_fetched(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("convlens.networks.download.fetch", lambda weights: tmp_path / weights.file_name)
+    monkeypatch.setattr("convlens.commands.weights.fetch", lambda weights: tmp_path / weights.file_name)
     assert main(["weights", "fetch", "resnet18", "resnet50", "--weights", "IMAGENET1K_V1"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in out] == ["resnet18, imagenet1k_v1", "resnet50, imagenet1k_v1"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from convlens import data, evaluation
-from convlens.cli.evaluate import _show
+from convlens.commands.evaluate import _show
 from convlens.errors import ConvlensError
 from convlens.evaluation.report_page import evaluation_sections
 from convlens.images import Preprocessing

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from convlens.cli.demo import _name_photographs, _show_photographs
 from convlens.cli.main import main
+from convlens.commands.demo import _name_photographs, _show_photographs
 from convlens.lessons.demo import first_layer, shift
 
 

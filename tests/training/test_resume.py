@@ -123,7 +123,7 @@ def test_ctrl_c_and_sigterm_end_after_the_step_with_a_run_that_can_be_used_and_r
 
 
 def test_the_command_says_how_to_go_on_and_exits_like_the_signal(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("convlens.training.progress.choose_watcher", lambda quiet: Interrupter(signal.SIGTERM, 1))
+    monkeypatch.setattr("convlens.commands.train.choose_watcher", lambda quiet: Interrupter(signal.SIGTERM, 1))
     words = ["train", "digits", "--network", "lenet5", "--batch", "256", "--epochs", "1", "--runs", str(tmp_path)]
     assert main([*words, "--no-tune"]) == 128 + signal.SIGTERM
     assert f"convlens train --resume {tmp_path / 'digits'}" in capsys.readouterr().err

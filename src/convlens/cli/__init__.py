@@ -1,1 +1,1 @@
-"""The command line: a command a file, each thin: parse, call, print."""
+"""The command line: what each command takes, and its help, a file each; the work stands in `commands`."""

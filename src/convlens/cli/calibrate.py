@@ -1,11 +1,8 @@
-"""`convlens calibrate`: layers measured on this machine."""
+"""What `convlens calibrate` takes, and its help."""
 
-import json
 from typing import Annotated
 
 from cyclopts import Parameter
-
-from convlens.cli.bar import bar
 
 
 def calibrate(
@@ -30,19 +27,3 @@ def calibrate(
         quiet: Show no progress.
         json_: Print the result as JSON and nothing else.
     """
-    from convlens.calibrating import RUNTIME
-    from convlens.calibrating import calibrate as measure
-
-    with bar("calibrating", quiet or json_) as progress:
-        made = measure(rows, seconds=seconds, seed=seed, on_note=lambda share: progress(round(100 * share), 100))
-    if json_:
-        left_out = {family: vars(each.left_out) for family, each in made.regressions.items()}
-        told = {name: getattr(made, name) for name in ("processor", "versions", "layers", "between", "training")}
-        print(json.dumps({**told, "runtime": RUNTIME, "roof": vars(made.roof), "left_out": left_out}, indent=2))
-        return
-    print(f"{made.layers:,} layers on {made.processor}: {RUNTIME}")
-    print(f"at most {2 * made.roof.macs / 1e6:.0f} GFLOPS and {made.roof.nbytes / 1e6:.1f} GB/s were seen")
-    print(f"{'layers':12}{'left out':>9}{'median error':>15}{'90th percentile':>18}")
-    for family, each in sorted(made.regressions.items()):
-        left = each.left_out
-        print(f"{family:12}{left.layers:9}{left.median:15.0%}{left.p90:18.0%}")

@@ -1,14 +1,9 @@
-"""`convlens explain`: where on an image a network saw what it answers."""
+"""What `convlens explain` takes, and its help."""
 
-import json
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-
-from convlens.cli.asked_images import asked_about
 
 
 def explain(
@@ -23,7 +18,7 @@ def explain(
     out: Path = Path("explained"),
     sheet: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
+) -> None:
     """Show which parts of an image a network's answer rests on: heat maps, as pictures and as arrays.
 
     Example: convlens explain runs/train/photos cat.jpg dog.jpg --sheet
@@ -46,23 +41,3 @@ def explain(
         sheet: Also write sheet.png, with every image beside its heat.
         json_: Print the result as JSON and nothing else.
     """
-    from convlens.classifiers import read_class_names, resolve
-    from convlens.errors import legible
-    from convlens.explaining import Explainer, explain_files
-
-    found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
-    predictor = found.predictor()
-    explainer = Explainer(predictor, found.network if found.load else None)
-    explainer.check(method, target)
-    one = partial(explainer, method=method, target=target, layer=layer, patch=patch)
-    explained = explain_files(predictor, one, asked_about(images), out, on_sheet=sheet)
-    if json_:
-        print(json.dumps({"explanations": [entry.to_dict() for entry in explained]}, ensure_ascii=False, indent=2))
-    for entry in explained:
-        if entry.error is not None:
-            print(f"convlens: {entry.error}", file=sys.stderr)
-        elif not json_:
-            where = f" at {entry.layer}" if entry.layer else ""
-            answer = f"{entry.label} {entry.probability:.1%}, {entry.method}{where}"
-            print(f"{legible(entry.file)}: {answer}: {legible(entry.picture)}")
-    return 1 if any(entry.error is not None for entry in explained) else 0

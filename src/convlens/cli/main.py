@@ -1,11 +1,15 @@
-"""The `convlens` command: finds the command's file, and turns errors into one line and an exit code."""
+"""The `convlens` command: parses the words, loads the command's work, and turns errors into an exit code."""
 
 import errno
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import requires
 from io import TextIOWrapper
+from typing import Any
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownCommandError
@@ -19,31 +23,30 @@ OUR_ERROR = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-# command -> (function that runs it, one line for `convlens --help`), in the order of the work that people do;
-# imported only when the command is used
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("convlens.cli.demo:demo", "Compare a convolutional and a fully connected network on digits."),
-    "networks": ("convlens.cli.networks:networks", "List the networks, or show one."),
-    "weights": ("convlens.cli.weights:weights", "List published weights, or fetch some."),
-    "inspect": ("convlens.cli.inspect:inspect", "Show a network's shapes, costs, memory and receptive fields."),
-    "compare": ("convlens.cli.compare:compare", "Compare networks, stage by stage."),
-    "convolve": ("convlens.cli.convolve:convolve", "Slide a kernel over an input and show each sum."),
-    "pool": ("convlens.cli.pool:pool", "Take the maximum or mean of each window."),
-    "check": ("convlens.cli.check:check", "Find unreadable, repeated, leaking and odd images."),
-    "pack": ("convlens.cli.pack:pack", "Write a data set as shards with checksums, for streaming."),
-    "prepare": ("convlens.cli.prepare:prepare", "Decode all images before training."),
-    "train": ("convlens.cli.train:train", "Train a network on a folder of images."),
-    "find-lr": ("convlens.cli.find_lr:find_lr", "Suggest a learning rate."),
-    "evaluate": ("convlens.cli.evaluate:evaluate", "Measure a trained network on labelled images."),
-    "predict": ("convlens.cli.predict:predict", "Predict the classes of images."),
-    "frontier": ("convlens.cli.frontier:frontier", "Find the network to take, on your images and within limits."),
-    "scale": ("convlens.cli.scale:scale", "Scale a network in depth, width and resolution to a budget."),
-    "calibrate": ("convlens.cli.calibrate:calibrate", "Measure layers here, to predict how long networks take."),
-    "benchmark": ("convlens.cli.benchmark:benchmark", "Measure networks on every runtime in every precision."),
-    "export": ("convlens.cli.export:export", "Export a network to a verified file."),
-    "serve": ("convlens.cli.serve:serve", "Serve predictions over HTTP."),
-    "explain": ("convlens.cli.explain:explain", "Show which parts of an image an answer rests on."),
-    "explore": ("convlens.cli.explore:explore", "Open interactive pages for the lecture in the browser."),
+# command -> one line for `convlens --help`, in the order of the work that people do
+COMMANDS: dict[str, str] = {
+    "demo": "Compare a convolutional and a fully connected network on digits.",
+    "networks": "List the networks, or show one.",
+    "weights": "List published weights, or fetch some.",
+    "inspect": "Show a network's shapes, costs, memory and receptive fields.",
+    "compare": "Compare networks, stage by stage.",
+    "convolve": "Slide a kernel over an input and show each sum.",
+    "pool": "Take the maximum or mean of each window.",
+    "check": "Find unreadable, repeated, leaking and odd images.",
+    "pack": "Write a data set as shards with checksums, for streaming.",
+    "prepare": "Decode all images before training.",
+    "train": "Train a network on a folder of images.",
+    "find-lr": "Suggest a learning rate.",
+    "evaluate": "Measure a trained network on labelled images.",
+    "predict": "Predict the classes of images.",
+    "frontier": "Find the network to take, on your images and within limits.",
+    "scale": "Scale a network in depth, width and resolution to a budget.",
+    "calibrate": "Measure layers here, to predict how long networks take.",
+    "benchmark": "Measure networks on every runtime in every precision.",
+    "export": "Export a network to a verified file.",
+    "serve": "Serve predictions over HTTP.",
+    "explain": "Show which parts of an image an answer rests on.",
+    "explore": "Open interactive pages for the lecture in the browser.",
 }
 
 
@@ -66,6 +69,12 @@ def known_words(words: list[str]) -> list[str]:
     return known
 
 
+def declaration(command: str) -> str:
+    """Where a command says what it takes: a function of its name, in a file of its name; its work stands alike."""
+    name = command.replace("-", "_")
+    return f"convlens.cli.{name}:{name}"
+
+
 def build_app(asked: str = "") -> App:
     """Build the command line application without importing any command but the one that is asked for."""
     app = App(
@@ -75,11 +84,42 @@ def build_app(asked: str = "") -> App:
         version=__version__,
         default_parameter=None,
     )
-    for position, (name, (target, summary)) in enumerate(COMMANDS.items()):
+    for position, (name, summary) in enumerate(COMMANDS.items()):
         # The command that is asked for tells about itself, with its own example; the others are a line each.
         described = {} if name == asked else {"help": summary}
-        app.command(target, name=name, sort_key=position, help_epilogue="", **described)
+        app.command(declaration(name), name=name, sort_key=position, help_epilogue="", **described)
     return app
+
+
+def work_of(declared: Callable[..., Any]) -> Callable[..., Any]:
+    """What a declared command does, from the file of its name in `commands`, which imports all that it needs.
+
+    Raises:
+        ConvlensError: a package of an extra is not installed.
+    """
+    room, _, name = declared.__module__.rpartition(".")
+    if room != "convlens.cli":  # help and version are the parser's own
+        return declared
+    try:
+        module = import_module(f"convlens.commands.{name}")
+    except ModuleNotFoundError as error:
+        extra = _extra_with(str(error.name).partition(".")[0])
+        if extra is None:
+            raise
+        message = f"{name.replace('_', '-')} needs the package {error.name!r}: pip install 'convlens[{extra}]'"
+        raise ConvlensError(message) from None
+    work: Callable[..., Any] = getattr(module, name)
+    return work
+
+
+def _extra_with(package: str) -> str | None:
+    """The first of our extras that brings a package."""
+    for needed in requires("convlens") or ():
+        named, _, condition = needed.partition(";")
+        extra = re.search(r"extra == ['\"](\w+)['\"]", condition)
+        if extra and re.split(r"[^\w-]", named)[0].replace("-", "_").lower() == package.lower():
+            return extra[1]
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,9 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = known_words(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        result = build_app(words[0] if words else "")(
-            words, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        app = build_app(words[0] if words else "")
+        declared, given, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        given.apply_defaults()
+        result = work_of(declared)(*given.args, **given.kwargs)
     except ConvlensError as error:
         return _complain(str(error), error.exit_code)
     except UnknownCommandError as error:

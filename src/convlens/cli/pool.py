@@ -1,11 +1,9 @@
-"""`convlens pool`: what a pooling keeps, window by window."""
+"""What `convlens pool` takes, and its help."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-
-from convlens.errors import ConvlensError, unknown_name
 
 Words = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -28,7 +26,7 @@ def pool(
     seconds: float = 0.8,
     output: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
+) -> None:
     """Take the maximum or mean of each window, for the lecture's example or your own numbers and images.
 
     Example: convlens pool photo.png --operation max --kernel 3 --stride 2 --padding 1 --output pooled.png
@@ -50,29 +48,3 @@ def pool(
         output: File to write the result to: .csv, .npy or .png (.png is rounded and clipped to 0..255).
         json_: Print the result as JSON and nothing else.
     """
-    from convlens.arithmetic import pool_steps
-    from convlens.arithmetic.grids import LECTURE_POOLING
-    from convlens.arithmetic.stepping import POOLINGS
-    from convlens.cli.layer_settings import input_from, padding_from, pair_from
-    from convlens.cli.walking import check_files, finish
-
-    check_files(output, animate)
-    if operation not in (*POOLINGS, "both"):
-        raise unknown_name("pooling", operation, (*POOLINGS, "both"))
-    asked = POOLINGS if operation == "both" else (operation,)
-    if len(asked) > 1 and (step or animate or output):
-        raise ConvlensError("--step, --animate and --output show one operation; add --operation max or average")
-    around = padding_from(padding)
-    if isinstance(around, str):
-        raise ConvlensError(f"padding is {around!r}; a pooling takes numbers")
-    x = input_from(LECTURE_POOLING if input is None else input)
-    between = None if stride is None else pair_from("stride", stride)
-    walks = [
-        pool_steps(
-            x, pair_from("kernel", kernel), operation=each, stride=between, padding=around,
-            dilation=pair_from("dilation", dilation), ceil_mode=ceil_mode,
-            count_include_pad=count_include_pad, divisor_override=divisor,
-        )
-        for each in asked
-    ]  # fmt: skip
-    return finish(walks, at=at, step=step, animate=animate, seconds=seconds, output=output, as_json=json_)

@@ -1,4 +1,4 @@
-"""`convlens prepare`: decode every image before training does."""
+"""What `convlens prepare` takes, and its help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ def prepare(
     columns: str | None = None,
     max_bad: float = 0.05,
     quiet: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+) -> None:
     """Decode all images into the store that training reads, so that the first epoch is as fast as the others.
 
     Example: convlens prepare photos/ --network resnet18 --size 224
@@ -34,34 +34,3 @@ def prepare(
         max_bad: Largest share of unreadable files, from 0 to 1.
         quiet: Print nothing.
     """
-    import sys
-
-    from convlens.cli.bar import bar
-    from convlens.data.keeping import OnDisk
-    from convlens.sizes import image_size
-    from convlens.training.config import TrainConfig
-    from convlens.training.material import gather
-
-    config = TrainConfig(
-        data=data,
-        network=network,
-        size=image_size(size) if size else None,
-        channels=channels,
-        exclude=str(exclude) if exclude else None,
-        columns=columns,
-        max_bad=max_bad,
-        batch=1,
-        device="cpu",
-    )
-    material = gather(config, (lambda _: None) if quiet else (lambda note: print(note, file=sys.stderr)))
-    for loader in (material.train_loader, material.val_loader):
-        if loader is None:
-            continue
-        with bar("preparing", quiet) as on_progress:
-            loader.fill(on_progress)
-        if not quiet and isinstance(loader.kept, OnDisk):
-            store = loader.kept.store
-            print(f"{len(store):,} images in {store.folder}" + (f"; {store.stopped}" if store.stopped else ""))
-        elif not quiet:
-            print(f"{len(loader.records):,} images need no store: they are not encoded")
-    return 0

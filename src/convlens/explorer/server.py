@@ -5,8 +5,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import uvicorn
+
 from convlens.errors import ConvlensError
+from convlens.explorer.app import create_app
 from convlens.explorer.session import Session
+from convlens.serving.wire import BoundedHttp
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8765
@@ -45,11 +49,6 @@ def serve(session: Session, listening: socket.socket, *, when_ready: Callable[[s
         listening: a socket from `bind`.
         when_ready: called with the address once it answers.
     """
-    import uvicorn
-
-    from convlens.explorer.app import create_app
-    from convlens.serving.wire import BoundedHttp
-
     # after the first page is there; no daemon, for torch aborts a process that is cut off in the middle of its imports
     warming = threading.Timer(WARM_UP_AFTER, session.subjects.warm_up)
 

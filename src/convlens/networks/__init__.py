@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convlens.networks.cards import Card, card, is_name, names
+from convlens.networks.cards import Card, card, is_name, matching, names
 from convlens.networks.catalogue import check_size, create
 from convlens.networks.class_names import class_names
 from convlens.networks.outputs import WithAuxiliary
@@ -56,6 +56,7 @@ __all__ = [
     "installed_weights",
     "is_name",
     "is_scaled",
+    "matching",
     "names",
     "read_scaled",
     "scale_efficientnet",

@@ -6,6 +6,7 @@ Every figure on a card is recomputed from the network by `tests/networks/test_ca
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -149,3 +150,18 @@ def _read_card(row: dict[str, str]) -> Card:
 def _read_size(text: str) -> tuple[int, int]:
     height, width = text.split("x")
     return int(height), int(width)
+
+
+def matching(pattern: str | None) -> list[str]:
+    """The name that was given in full, else those that match a pattern or hold it; all for None.
+
+    Raises:
+        UnknownNameError: none does.
+    """
+    if pattern is not None and is_name(pattern):
+        return [pattern]
+    wanted = (pattern or "*").lower()
+    found = [name for name in names() if fnmatchcase(name, wanted) or wanted in name]
+    if not found:
+        raise unknown_name("network", str(pattern), names())
+    return found

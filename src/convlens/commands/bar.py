@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
 
 @contextmanager
 def bar(title: str, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a function that takes how much is done and how much there is, None where that is not known."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield lambda _done, _total: None

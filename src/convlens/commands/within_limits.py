@@ -3,13 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from convlens.cli.bar import bar
-
-if TYPE_CHECKING:
-    from convlens.calibrating.latency import Prediction
-    from convlens.calibrating.recorded import Recorded
+from convlens.calibrating import RUNTIME, NotCalibratedError, calibration
+from convlens.calibrating.latency import Prediction, predicted
+from convlens.calibrating.recorded import Recorded, recorded
+from convlens.choosing.limits import Costs, Limits, impossible
+from convlens.commands.bar import bar
+from convlens.quantities import count, size_in_bytes
+from convlens.sizes import image_size
 
 
 def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: str | None, *, as_json: bool) -> None:
@@ -19,12 +21,6 @@ def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: st
         NotCalibratedError: a time is limited, and this machine is not calibrated.
         ConvlensError: a limit that is no amount, or that no network meets; the message says what the smallest needs.
     """
-    from convlens.calibrating import RUNTIME, NotCalibratedError, calibration
-    from convlens.calibrating.latency import predicted
-    from convlens.calibrating.recorded import recorded
-    from convlens.choosing.limits import Costs, Limits, impossible
-    from convlens.sizes import image_size
-
     asked = Limits.read(limits)
     where = image_size(size) if size else None
     try:
@@ -69,9 +65,7 @@ def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: st
             print(f"{one.name}: {times[one.name].unknown_text}")
 
 
-def _show(within: "Sequence[Recorded]", times: "Mapping[str, Prediction]") -> None:
-    from convlens.quantities import count, size_in_bytes
-
+def _show(within: Sequence[Recorded], times: Mapping[str, Prediction]) -> None:
     print(f"{'network':20}{'input':>9}{'ms':>9}{'parameters':>12}{'MACs':>9}{'memory':>9}")
     for one in within:
         ms = f"{times[one.name].milliseconds:.3g}" if times else "–"
@@ -80,7 +74,7 @@ def _show(within: "Sequence[Recorded]", times: "Mapping[str, Prediction]") -> No
         print(f"{one.name:20}{size:>9}{ms:>9}{count(one.parameters):>12}{count(one.macs):>9}{memory:>9}")
 
 
-def _as_dict(one: "Recorded", times: "Mapping[str, Prediction]") -> dict[str, Any]:
+def _as_dict(one: Recorded, times: Mapping[str, Prediction]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": one.name,
         "size": list(one.size),

@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from shutil import get_terminal_size
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from rich.console import Console
+from rich.table import Table
 
-    from convlens.lessons.literature import Compared
-    from convlens.lessons.literature_claims import Claim
+from convlens.lessons.literature import Compared, compare, papers
+from convlens.lessons.literature_claims import Claim, claims
+from convlens.lessons.literature_figure import check_figure, draw_figure_1
 
 
 def compare_literature(figure: Path | None, *, as_json: bool) -> None:
@@ -19,10 +21,6 @@ def compare_literature(figure: Path | None, *, as_json: bool) -> None:
     Raises:
         ConvlensError: the figure has another suffix than .png, .svg or .pdf.
     """
-    from convlens.lessons.literature import compare, papers
-    from convlens.lessons.literature_claims import claims
-    from convlens.lessons.literature_figure import check_figure, draw_figure_1
-
     if figure is not None:
         check_figure(figure)
     rows = compare(papers())
@@ -37,11 +35,7 @@ def compare_literature(figure: Path | None, *, as_json: bool) -> None:
             print(f"figure    {figure}")
 
 
-def _show(rows: Sequence["Compared"], said: Sequence["Claim"]) -> None:
-    from shutil import get_terminal_size
-
-    from rich.console import Console
-
+def _show(rows: Sequence[Compared], said: Sequence[Claim]) -> None:
     console = Console(file=sys.stdout, width=max(get_terminal_size((110, 24)).columns, 110), highlight=False)
     tan = [row for row in rows if row.stated.in_figure_1]
     console.print("Tan and Le, 2019: figure 1 and table 2", style="bold")
@@ -58,9 +52,7 @@ def _show(rows: Sequence["Compared"], said: Sequence["Claim"]) -> None:
         console.print(f"· {claim.text}")
 
 
-def _table(rows: Sequence["Compared"]) -> "Table":
-    from rich.table import Table
-
+def _table(rows: Sequence[Compared]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("network", no_wrap=True)
     for column in ("parameters", "recomputed", "MACs", "recomputed", "at", "top-1", "top-5"):
@@ -80,9 +72,7 @@ def _table(rows: Sequence["Compared"]) -> "Table":
     return table
 
 
-def _seconds(rows: Sequence["Compared"]) -> "Table":
-    from rich.table import Table
-
+def _seconds(rows: Sequence[Compared]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -102,7 +92,7 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} %"
 
 
-def _as_dict(rows: Sequence["Compared"], said: Sequence["Claim"], figure: Path | None) -> dict[str, Any]:
+def _as_dict(rows: Sequence[Compared], said: Sequence[Claim], figure: Path | None) -> dict[str, Any]:
     return {
         "networks": [
             {

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
 from convlens.arithmetic import Step, Walk
+from convlens.arithmetic.animation import FORMATS, save_animation
 from convlens.arithmetic.grids import write_grid
 from convlens.arithmetic.padding import NO_SOURCE
 from convlens.arithmetic.walk import bare
@@ -82,8 +84,6 @@ def finish(
         _write_result(walk.output, output)
         print(f"wrote {output}", file=sys.stderr)
     if animate is not None:
-        from convlens.arithmetic.animation import save_animation
-
         save_animation(walk, animate, seconds_per_frame=seconds)
         print(f"wrote {animate}: {len(walk)} frames", file=sys.stderr)
     console = Console()
@@ -125,8 +125,6 @@ def _step_at(text: str | None, walk: Walk) -> Step:
 
 def check_files(output: Path | None, animation: Path | None) -> None:
     """Refuse a suffix that cannot be written, before anything is computed."""
-    from convlens.arithmetic.animation import FORMATS
-
     drawn = tuple(f".{name}" for name in FORMATS)
     for option, file, suffixes in (("output", output, RESULT_SUFFIXES), ("animate", animation, drawn)):
         if file is not None and file.suffix.lower() not in suffixes:
@@ -142,8 +140,6 @@ def _write_result(output: NDArray[Any], file: Path) -> None:
         if file.suffix.lower() == ".npy":
             np.save(stream, output, allow_pickle=False)
         else:
-            from PIL import Image
-
             Image.fromarray(np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)).save(stream, format="PNG")
 
 
