@@ -30,3 +30,12 @@ def size_in_bytes(number: int | None) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """A shape with multiplication signs: 1×64×56×56."""
     return "×".join(str(size) for size in sizes) if sizes else "scalar"
+
+
+def percent(value: float | None) -> str:
+    """A share that is given in percent, with two decimals; a dash for what nobody stated.
+
+    >>> percent(76.13), percent(None)
+    ('76.13 %', '–')
+    """
+    return "–" if value is None else f"{value:.2f} %"

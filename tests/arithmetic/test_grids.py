@@ -29,7 +29,7 @@ def test_ways_to_write_the_same_grid(text):
     [
         ("", "the grid is empty; write it as"),
         ("1 2 / 3", "row 2 of the grid has 1 numbers and row 1 has 2"),
-        ("1 x", "'x' is no number"),
+        ("1 x", "'x' is not a number"),
     ],
 )
 def test_what_is_no_grid_is_refused(text, message):
@@ -53,11 +53,11 @@ def test_damaged_files_are_refused(tmp_path):
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
     np.save(tmp_path / "object.npy", np.array([[None]]), allow_pickle=True)
     for name, message in {
-        "words.csv": "words.csv holds no grid of numbers: 'a' is no number",
+        "words.csv": "words.csv holds no grid of numbers: 'a' is not a number",
         "bytes.csv": "bytes.csv holds no grid of numbers",
-        "cut.npy": "cut.npy is no array of numbers",
+        "cut.npy": "cut.npy is not an array of numbers",
         "cube.npy": r"cube.npy holds shape \(2, 2, 2\) of float64; use two axes",
-        "object.npy": "object.npy is no array of numbers",
+        "object.npy": "object.npy is not an array of numbers",
     }.items():
         with pytest.raises(ArithmeticSettingError, match=message):
             read_grid(tmp_path / name)

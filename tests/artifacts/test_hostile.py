@@ -158,7 +158,7 @@ def test_names_that_would_become_code(artifacts, tmp_path, mark):
     def edit(graph, _):
         graph["nodes"][-1]["outputs"] = [{"as_tensor": {"name": f"x); open({str(mark)!r}, 'w'); ("}}]
 
-    refused(archived(artifacts("torch"), tmp_path / "names.pt2", edited(edit)), "is no name")
+    refused(archived(artifacts("torch"), tmp_path / "names.pt2", edited(edit)), "is not a name")
 
 
 def test_a_compressed_archive_is_not_unpacked(artifacts, tmp_path):

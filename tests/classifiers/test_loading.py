@@ -87,7 +87,7 @@ def test_arrays_with_impossible_wishes(artifacts, digits, asked, message):
     ("images", "message"),
     [
         (np.zeros((3, 8, 8), np.uint8), r"an array of shape \(3, 8, 8\); give \(H, W, C\) with 1 or 3 channels"),
-        ([1.5], "float is no image; give paths"),
+        ([1.5], "float is not an image; give paths"),
     ],
 )
 def test_images_that_do_not_fit(artifacts, images, message):

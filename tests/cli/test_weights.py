@@ -50,7 +50,7 @@ def test_weights_in_a_folder_of_ones_own_are_here(capsys, monkeypatch, tmp_path)
     assert "is not what was published as imagenet1k_v1 of resnet18" in capsys.readouterr().err
     monkeypatch.setenv("CONVLENS_WEIGHTS", str(tmp_path / "unmounted"))
     assert main(["networks", "--weights"]) == 2
-    assert "unmounted' is no folder; make or mount it, or unset the variable" in capsys.readouterr().err
+    assert "unmounted' is not a folder; make or mount it, or unset the variable" in capsys.readouterr().err
 
 
 def test_what_is_here_already_is_not_fetched_again(capsys):

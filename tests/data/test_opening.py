@@ -104,7 +104,7 @@ def test_what_is_ignored_is_said(tmp_path):
     said = "\n".join(dataset.notes)
     for sentence in (
         "ignored 3 hidden",
-        "ignored 1 file(s) that are no images (.txt)",
+        "ignored 1 file(s) that are not images (.txt)",
         "ignored 1 image(s) that lie in no class folder",
         "ignored runs: it holds runs",
         "bird is empty; add its images, or remove it",

@@ -245,7 +245,9 @@ def test_unreadable_images_and_tars_are_named(tmp_path):
     write_tar(tmp_path / "train" / "0.tar", [*samples(0, 30), *broken])
     dataset = open_dataset(tmp_path)
     assert dataset.bad_files[0].key == "train/0.tar/a.png"
-    assert dataset.bad_files[0].reason.startswith("train/0.tar/a.png is no image that can be read; it is a text file")
+    assert dataset.bad_files[0].reason.startswith(
+        "train/0.tar/a.png is not an image that can be read; it is a text file"
+    )
     (tmp_path / "train" / "0.tar").write_bytes(gzip.compress(b"x" * 5000))
     with pytest.raises(DataError, match="cannot be read as an uncompressed tar"):
         open_dataset(tmp_path)
@@ -298,7 +300,7 @@ def test_rows_without_image_or_label_are_bad(tmp_path):
     reasons = [file.reason for file in open_dataset(tmp_path / "photos.parquet", max_bad=0.1).bad_files]
     assert reasons[0].startswith("has no label")
     assert "holds no bytes" in reasons[1]
-    assert "is no image" in reasons[2]
+    assert "is not an image" in reasons[2]
 
 
 def test_a_stray_table_does_not_hide_a_folder_of_images(tmp_path):

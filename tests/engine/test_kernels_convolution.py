@@ -1,4 +1,4 @@
-"""Convolutions against torch: every tile remainder, odd sizes, one-pixel maps, channels that are no multiple of 16."""
+"""Convolutions against torch: every tile remainder, odd sizes, one-pixel maps, channels not a multiple of 16."""
 
 import numpy as np
 import pytest

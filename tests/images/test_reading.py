@@ -198,7 +198,7 @@ def test_truncated_files_say_so(kind, tmp_path):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     path = tmp_path / "half.jpg"
     path.write_bytes(encoded(noise, kind)[: len(encoded(noise, kind)) // 2])
-    with pytest.raises(images.ImageError, match=r"half\.jpg (cannot be decoded|is no image)") as caught:
+    with pytest.raises(images.ImageError, match=r"half\.jpg (cannot be decoded|is not an image)") as caught:
         images.read(path)
     assert "\n" not in str(caught.value)
 

@@ -100,7 +100,7 @@ def test_published_weights_name_their_classes_in_the_order_of_their_outputs():
 @pytest.mark.parametrize(
     ("name", "weights", "message"),
     [
-        ("vgg16", "imagenet1k_features", "'imagenet1k_features' of vgg16 are no classifier; choose imagenet1k_v1"),
+        ("vgg16", "imagenet1k_features", "'imagenet1k_features' of vgg16 do not classify; choose imagenet1k_v1"),
         ("resnet50", "imagenet1k_v9", "unknown weights of resnet50 'imagenet1k_v9'; did you mean imagenet1k_v"),
         ("resnet50", "nowhere.pth", "there is no file of weights 'nowhere.pth'; check the path"),
     ],

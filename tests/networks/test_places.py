@@ -91,7 +91,7 @@ def test_a_folder_that_is_none_is_an_error_before_anything_is_downloaded(kind, t
     if kind == "a file":
         place.write_text("")
     monkeypatch.setenv("CONVLENS_WEIGHTS", str(place))
-    with pytest.raises(ConvlensError, match=r"CONVLENS_WEIGHTS='.*drive' is no folder; make or mount it, or unset"):
+    with pytest.raises(ConvlensError, match=r"CONVLENS_WEIGHTS='.*drive' is not a folder; make or mount it, or unset"):
         create("resnet18", weights="imagenet1k_v1")
 
 

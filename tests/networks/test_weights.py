@@ -122,7 +122,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_another_kind_of_file_is_named(tmp_path):
     (tmp_path / "weights.txt").write_text("12")
-    with pytest.raises(WeightsFileError, match=r"is no file of weights; they end in \.pth, \.pt, \.safetensors"):
+    with pytest.raises(WeightsFileError, match=r"is not a file of weights; they end in \.pth, \.pt, \.safetensors"):
         convlens.create("lenet5", weights=tmp_path / "weights.txt")
 
 

@@ -51,7 +51,7 @@ def values(count):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Eleven images in two folders, one of them broken, and what is no image."""
+    """Eleven images in two folders, one of them broken, and what is not an image."""
     for number, value in enumerate(values(11)):
         path = tmp_path / "photos" / f"{'b/deep' if number % 3 else 'a'}" / f"{number:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

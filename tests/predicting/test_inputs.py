@@ -100,7 +100,7 @@ def test_nothing_gives_nothing():
         (PIXELS.astype(np.float32), r"floats from .* give uint8, or floats of 0\.\.1"),
         (PIXELS.astype(np.int32), "image 0 holds int32; give uint8"),
         (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
-        ([None], "NoneType is no image"),
+        ([None], "NoneType is not an image"),
         ("", "a path is empty"),
         ([io.StringIO("cat")], "image 0 is a file of text; open it with 'rb'"),
     ],
@@ -137,7 +137,7 @@ def test_addresses_are_images(photo, address):
     assert found[0].classes == asked(photo)[0]
     assert found[0].file == f"{address}/a.png"
     assert "is not there; check the address" in found[1].error
-    assert found[2].error.startswith(f"{address}/page.jpg is no image that can be read; it is a web page")
+    assert found[2].error.startswith(f"{address}/page.jpg is not an image that can be read; it is a web page")
 
 
 def piped(monkeypatch, content):

@@ -64,7 +64,7 @@ def test_a_single_class(here, capsys):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"this is no image\n", "text file"),
+        (b"this is not an image\n", "text file"),
         (b"", "empty (0 bytes)"),
         ("half", "truncated"),
         ("bomb", "pixels"),

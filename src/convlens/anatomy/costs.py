@@ -45,7 +45,7 @@ class Call:
         """The tensor given as the argument of that name."""
         ref = self.given.get(name)
         if not isinstance(ref, Ref):
-            raise LookupError(f"argument {name!r} of {self.operation.name} is no tensor")
+            raise LookupError(f"argument {name!r} of {self.operation.name} is not a tensor")
         return self.graph.tensors[ref.tensor]
 
     def has(self, name: str) -> bool:

@@ -78,7 +78,7 @@ def effective_receptive_field(
         count, seed: number of noise images, and where their noise begins.
 
     Raises:
-        ConvlensError: the module has no weights, `at` is no module, or the images do not fit.
+        ConvlensError: the module has no weights, `at` is not a module, or the images do not fit.
     """
     field = sheet.receptive_field(at, unit)
     pictures = _pictures(sheet, images, count, seed)
@@ -142,7 +142,7 @@ def _gradient(
 
 
 def _unit(made: torch.Tensor, places: "Places", unit: tuple[int, ...]) -> torch.Tensor:
-    """The unit's value, summed over everything that is no place: channels, wherever they stand, and windows."""
+    """The unit's value, summed over everything that is not a place: channels, wherever they stand, and windows."""
     made = made.reshape(places.sizes)
     for axis, index in zip(places.axes, unit, strict=True):
         made = made.narrow(axis, index, 1)

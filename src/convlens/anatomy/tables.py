@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.table import Table
+
 from convlens.anatomy.anatomy import Anatomy
 from convlens.anatomy.calls import CallRow, call_rows
 from convlens.anatomy.module_tree import ModuleNode
@@ -163,9 +166,6 @@ def summary(sheet: Anatomy, planned: Planned | None = None) -> list[tuple[str, s
 
 def as_text(sheet: Anatomy, table: Lines, width: int | None = None, planned: Planned | None = None) -> str:
     """A table and the totals, drawn for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for title in table.titles:
         drawn.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=True)

@@ -110,22 +110,31 @@ def prepared(
     groups: int = 1,
 ) -> Prepared:
     """Check a convolution's arguments against each other and add the axes that are missing."""
-    image, kernels = np.asarray(x), np.asarray(weight)
-    if image.ndim == 2 and kernels.ndim == 2:
-        kernels = kernels[None, None]
-    if image.ndim not in (2, 3, 4) or kernels.ndim != 4 or (image.ndim == 2 and kernels.shape[:2] != (1, 1)):
-        raise ArithmeticSettingError(
-            f"x has shape {image.shape} and weight {np.shape(weight)}; use (N, C, H, W) or (C, H, W) with "
-            "(O, C, kH, kW), or (H, W) with (kH, kW)"
-        )
-    missing_axes = 4 - image.ndim
-    image = image.reshape((1,) * missing_axes + image.shape)
+    image, kernels, missing_axes = with_all_axes(x, weight, "O, C")
     _check_groups(image.shape[1], kernels.shape, groups)
     window = sliding(kernels.shape[2:], stride=stride, padding=padding, dilation=dilation)
     window.output_size(image.shape[2:])
     return Prepared(
         x=image, weight=kernels, bias=checked_bias(bias, len(kernels)), window=window, missing_axes=missing_axes
     )
+
+
+def with_all_axes(x: ArrayLike, weight: ArrayLike, channels: str) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """The image as (N, C, H, W), the kernels with four axes, and how many axes the image lacked.
+
+    Raises:
+        ArithmeticSettingError: other shapes; `channels` are the first two axes of the kernels in its message.
+    """
+    image, kernels = np.asarray(x), np.asarray(weight)
+    if image.ndim == 2 and kernels.ndim == 2:
+        kernels = kernels[None, None]
+    if image.ndim not in (2, 3, 4) or kernels.ndim != 4 or (image.ndim == 2 and kernels.shape[:2] != (1, 1)):
+        raise ArithmeticSettingError(
+            f"x has shape {image.shape} and weight {np.shape(weight)}; use (N, C, H, W) or (C, H, W) with "
+            f"({channels}, kH, kW), or (H, W) with (kH, kW)"
+        )
+    missing_axes = 4 - image.ndim
+    return image.reshape((1,) * missing_axes + image.shape), kernels, missing_axes
 
 
 def _check_groups(channels: int, kernels: tuple[int, ...], groups: int) -> None:

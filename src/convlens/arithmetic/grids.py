@@ -32,7 +32,7 @@ def parse_grid(text: str) -> NDArray[Any]:
         `(H, W)`, int64 when every number is whole, else float64.
 
     Raises:
-        ArithmeticSettingError: rows of different lengths, or something that is no number.
+        ArithmeticSettingError: rows of different lengths, or something that is not a number.
 
     >>> parse_grid("1 2 / 3 4").tolist(), parse_grid("0.5, 1").tolist()
     ([[1, 2], [3, 4]], [[0.5, 1.0]])
@@ -64,7 +64,7 @@ def read_grid(path: str | Path) -> NDArray[Any]:
     try:
         grid = np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ArithmeticSettingError(f"{file} is no array of numbers: {error}") from None
+        raise ArithmeticSettingError(f"{file} is not an array of numbers: {error}") from None
     if not isinstance(grid, np.ndarray) or grid.ndim != 2 or grid.dtype.kind not in "biuf" or 0 in grid.shape:
         shape, dtype = getattr(grid, "shape", "?"), getattr(grid, "dtype", "?")
         raise ArithmeticSettingError(f"{file} holds shape {shape} of {dtype}; use two axes of real numbers: (H, W)")
@@ -88,4 +88,4 @@ def _number(word: str) -> int | float:
     try:
         return float(word)
     except ValueError:
-        raise ArithmeticSettingError(f"{word!r} is no number; write the grid as '1 2 3 / 4 5 6'") from None
+        raise ArithmeticSettingError(f"{word!r} is not a number; write the grid as '1 2 3 / 4 5 6'") from None

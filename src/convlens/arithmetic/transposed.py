@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from convlens.arithmetic.convolution import checked_bias
+from convlens.arithmetic.convolution import checked_bias, with_all_axes
 from convlens.arithmetic.dtypes import sum_dtypes
 from convlens.arithmetic.geometry import dilated_extent, transposed_size
 from convlens.arithmetic.padding import Sides
@@ -121,16 +121,7 @@ def prepared_transposed(
     dilation: Pair = 1,
 ) -> PreparedTransposed:
     """Check a transposed convolution's arguments against each other and add the axes that are missing."""
-    image, kernels = np.asarray(x), np.asarray(weight)
-    if image.ndim == 2 and kernels.ndim == 2:
-        kernels = kernels[None, None]
-    if image.ndim not in (2, 3, 4) or kernels.ndim != 4 or (image.ndim == 2 and kernels.shape[:2] != (1, 1)):
-        raise ArithmeticSettingError(
-            f"x has shape {image.shape} and weight {np.shape(weight)}; use (N, C, H, W) or (C, H, W) with "
-            "(C, O, kH, kW), or (H, W) with (kH, kW)"
-        )
-    missing_axes = 4 - image.ndim
-    image = image.reshape((1,) * missing_axes + image.shape)
+    image, kernels, missing_axes = with_all_axes(x, weight, "C, O")
     _check_channels(image.shape[1], kernels.shape, groups)
     if isinstance(padding, str):
         raise ArithmeticSettingError(f"padding is {padding!r}; a transposed convolution takes numbers")

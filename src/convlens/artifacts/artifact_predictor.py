@@ -69,7 +69,7 @@ def open_artifact(path: Path) -> OpenArtifact:
     """Read an artifact.
 
     Raises:
-        ConvlensError: it is no artifact, damaged or from a newer version.
+        ConvlensError: it is not an artifact, damaged or from a newer version.
     """
     row = format_of(path)
     model, manifest = row.open().read(path)
@@ -84,7 +84,7 @@ def _tried(module: FormatModule, model: Any, manifest: Manifest, runtime: str, t
         answer = engine(np.zeros((1, preprocessing.channels, *preprocessing.size), np.float32))
     except ConvlensError as error:
         raise ArtifactError(f"{path}: {error}") from None
-    except Exception as error:  # a graph that is no network, which each runtime finds in its own way
+    except Exception as error:  # a graph that is not a network, which each runtime finds in its own way
         reason = " ".join(str(error).split())[-160:] or type(error).__name__
         raise ArtifactError(f"{path} does not run on {runtime} ({reason}); export it again") from None
     if answer.shape != (1, len(manifest.classes)):

@@ -18,7 +18,7 @@ _MOST_CLASSES = 1_000_000
 
 
 class ArtifactError(ConvlensError):
-    """A file that is no artifact, is not whole, or was written by a newer version."""
+    """A file that is not an artifact, is not whole, or was written by a newer version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Manifest:
         found = strings.get(FORMAT_ENTRY)
         if found is None:
             raise ArtifactError(
-                f"{where} says neither its classes nor its preprocessing, so it is no artifact of convlens; "
+                f"{where} says neither its classes nor its preprocessing, so it is not an artifact of convlens; "
                 "make one with convlens export"
             )
         if not (found.isascii() and found.isdecimal() and len(found) < 10 and int(found) <= FORMAT):

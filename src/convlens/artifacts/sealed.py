@@ -11,13 +11,13 @@ def read_sealed(path: Path) -> bytes:
     """Read a file that convlens wrote.
 
     Raises:
-        ArtifactError: it is no artifact, or a byte of it has changed.
+        ArtifactError: it is not an artifact, or a byte of it has changed.
     """
     try:
         content = read_whole(path)
         if PREFIX.rstrip(".").encode() not in content:
             raise ArtifactError(
-                f"{path} says neither its classes nor its preprocessing, so it is no artifact of convlens; "
+                f"{path} says neither its classes nor its preprocessing, so it is not an artifact of convlens; "
                 "make one with convlens export"
             )
         check_seal(content, path)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._subclasses import FakeTensorMode
 
 from convlens.artifacts.onnx_graph import MOST_NUMBERS
 
@@ -69,8 +70,6 @@ def check_sizes(module: fx.GraphModule, channels: int, size: tuple[int, int]) ->
     Raises:
         GraphError: a value has more numbers than any network's.
     """
-    from torch._subclasses import FakeTensorMode
-
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         _Sizes(module).run(torch.empty(1, channels, *size))
 
@@ -192,7 +191,7 @@ def _operator(target: Any) -> Any:
     packet = getattr(torch.ops.aten, found[1], None) if found else None
     overload = getattr(packet, found[2], None) if found else None
     if not isinstance(overload, torch._ops.OpOverload):
-        raise GraphError(f"it calls {str(target)[:80]!r}, which is no operator of a network")
+        raise GraphError(f"it calls {str(target)[:80]!r}, which is not an operator of a network")
     names = {argument.name for argument in overload._schema.arguments}
     if "filename" in names:  # aten.from_file maps a file of the machine
         raise GraphError(f"it calls {target!r}, which opens files")
@@ -218,7 +217,7 @@ def _tensor(entry: Mapping[str, Any], content: bytes) -> torch.Tensor:
 
 def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise GraphError(f"{str(value)[:40]!r} is no size")
+        raise GraphError(f"{str(value)[:40]!r} is not a size")
     return value
 
 
@@ -227,7 +226,7 @@ def _number(value: Any) -> Any:
     if value in ("Infinity", "-Infinity", "NaN"):
         return float(value)
     if type(value) not in (int, float, bool):
-        raise GraphError(f"{str(value)[:40]!r} is no number")
+        raise GraphError(f"{str(value)[:40]!r} is not a number")
     return value
 
 
@@ -240,5 +239,5 @@ def _word(value: Any) -> str:
 def _checked(name: Any) -> str:
     """A name becomes part of the code that torch.fx writes."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise GraphError(f"{str(name)[:40]!r} is no name")
+        raise GraphError(f"{str(name)[:40]!r} is not a name")
     return name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.artifacts.artifact_formats import format_of
 from convlens.benchmarking.footprint import measure_memory
 from convlens.benchmarking.hot_layers import HotLayer, can_profile, hot_layers
 from convlens.benchmarking.machine import Machine, measure_machine
@@ -23,6 +24,7 @@ from convlens.benchmarking.variants import (
 )
 from convlens.classifiers.classifier import Classifier
 from convlens.classifiers.resolve import resolve
+from convlens.data import open_dataset
 from convlens.errors import ConvlensError
 from convlens.predicting.apart import Apart, Subject
 from convlens.predicting.measuring import Timing
@@ -201,8 +203,6 @@ def _variants(
     """A run or a network in every form; an artifact as it is, on each runtime that takes it."""
     path = Path(source)
     if path.is_file():
-        from convlens.artifacts.artifact_formats import format_of
-
         able = [runtime for runtime in format_of(path).runtimes if runtime in runtimes]
         return [load_variant(path.name, path, runtime, threads) for runtime in able]
     folder.mkdir()
@@ -213,7 +213,6 @@ def _variants(
 
 def _calibration(subject: Classifier, data: str | Path | None) -> NDArray[np.float32]:
     from convlens.artifacts.proof_images import from_photographs
-    from convlens.data import open_dataset
     from convlens.shipping.labelled import read_labelled
     from convlens.shipping.quantising import CALIBRATION_IMAGES
 
@@ -225,7 +224,6 @@ def _calibration(subject: Classifier, data: str | Path | None) -> NDArray[np.flo
 
 
 def _evaluate(variant: Variant, data: str | Path | None) -> "Evaluation":
-    from convlens.data import open_dataset
     from convlens.evaluation import evaluate
 
     assert data is not None

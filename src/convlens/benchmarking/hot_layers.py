@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlens.artifacts import openvino_graph
 from convlens.artifacts.artifact_formats import format_of
 from convlens.artifacts.onnx_graph import modules_of
 from convlens.artifacts.openvino_graph import PLACE
@@ -120,8 +121,6 @@ def _profile_openvino(variant: Variant, x: NDArray[np.float32]) -> Milliseconds:
     model, manifest = row.open().read(variant.path)
     precision = manifest.precision
     if row.name == "onnx":
-        from convlens.artifacts import openvino_graph
-
         model = openvino_graph.from_onnx(model)
     compiled = compile_openvino(model, variant.predictor.threads, precision, profile=True)
     request = compiled.create_infer_request()

@@ -1,6 +1,6 @@
 """The layers that are measured: drawn at random, in rows, so that each finds the caches as in a network.
 
-A row is no network of the catalogue, nor a scaled one: widths, sizes, kernels and the order of blocks are drawn.
+A row is not a network of the catalogue, nor a scaled one: widths, sizes, kernels and the order of blocks are drawn.
 """
 
 import random

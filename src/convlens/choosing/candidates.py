@@ -103,7 +103,7 @@ def _in_range(pattern: str) -> list[str]:
     first, _, last = pattern.partition("..")
     low, high = _NUMBERED.fullmatch(first), _NUMBERED.fullmatch(last)
     if not low or not high or not low[1].endswith(high[1]) or low[3] != high[3]:
-        raise ConvlensError(f"{pattern!r} is no range of networks; write it as resnet18..50 or efficientnet_b0..b2")
+        raise ConvlensError(f"{pattern!r} is not a range of networks; write it as resnet18..50 or efficientnet_b0..b2")
     numbered = [(name, _NUMBERED.fullmatch(name)) for name in networks.names()]
     fitting = [
         name

@@ -89,7 +89,7 @@ def read_budget(value: str | float | None) -> float | None:
     """Read a time: 90s, 30m, 2h, or a number of seconds.
 
     Raises:
-        ConvlensError: what is no time above 0.
+        ConvlensError: what is not a time above 0.
 
     >>> read_budget("30m"), read_budget("1.5h"), read_budget(None)
     (1800.0, 5400.0, None)
@@ -197,7 +197,7 @@ def _folder(
         note(f"going on with {path}")
         return replace(folder, data=asked.data)  # the same images may lie elsewhere now
     if path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
-        raise StudyError(f"{path} is there already and is no study; give another folder with --study")
+        raise StudyError(f"{path} is there already and is not a study; give another folder with --study")
     found = shortlist(asked.data, dataset, names, asked.sizes, asked.limits, with_weights=asked.weights, note=note)
     folder = StudyFolder(
         path=path,

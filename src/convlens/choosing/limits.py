@@ -87,7 +87,7 @@ class Limits:
         """Read limits as the command line takes them: 10M, 200MB, 8.
 
         Raises:
-            ConvlensError: what is no amount above 0.
+            ConvlensError: what is not an amount above 0.
 
         >>> Limits.read({"max_params": "10M", "max_mb": 20}).max_mb
         20000000.0
@@ -117,7 +117,7 @@ def read_amount(option: str, value: float | str) -> float:
     """Read an amount: a number, or one with k, M, G or T, and B for bytes.
 
     Raises:
-        ConvlensError: what is no amount above 0.
+        ConvlensError: what is not an amount above 0.
 
     >>> read_amount("--max-memory", "200MB"), read_amount("--max-params", "1.5k")
     (200000000.0, 1500.0)

@@ -83,7 +83,7 @@ def open_study(path: str | Path) -> StudyFolder:
     """
     file = Path(path) / _STUDY
     if not file.is_file():
-        raise StudyError(f"{str(path)!r} is no study; give the folder that convlens frontier printed")
+        raise StudyError(f"{str(path)!r} is not a study; give the folder that convlens frontier printed")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:

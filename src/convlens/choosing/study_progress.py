@@ -4,9 +4,9 @@ import sys
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID, TimeElapsedColumn
 
-from convlens.training.progress import Plan, Silence
+from convlens.training.progress import Plan, Silence, wide_bar
 from convlens.training.state import State
 
 
@@ -58,15 +58,7 @@ class Bar(Lines):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[best]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            refresh_per_second=5,
-        )
+        self.progress = wide_bar(console, TimeElapsedColumn())
         self.task: TaskID | None = None
         self.title, self.done = "", 0
 
@@ -79,7 +71,7 @@ class Bar(Lines):
         super().rung(title, trainings)
         self.close()
         self.title, self.done = title.partition(",")[0], 0
-        self.task = self.progress.add_task(self.title, total=trainings, best="")
+        self.task = self.progress.add_task(self.title, total=trainings, figures="")
         self.progress.start()
 
     def training(self, name: str, until: int) -> Silence | None:
@@ -99,7 +91,7 @@ class Bar(Lines):
         self.done += 1
         if self.task is not None:
             best = f"best {self.best[0]} {self.best[1]:.1%}"
-            self.progress.update(self.task, completed=self.done, best=best)
+            self.progress.update(self.task, completed=self.done, figures=best)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from convlens.artifacts.proof import LEAST_IMAGES, Images
 from convlens.artifacts.proof_images import from_dataset, from_photographs
+from convlens.data import open_dataset
 from convlens.errors import ConvlensError
 from convlens.images import Preprocessing
 
@@ -22,8 +23,6 @@ def own_data(
     Raises:
         ConvlensError: the data asked for cannot be opened, or have none of its classes.
     """
-    from convlens.data import open_dataset
-
     if data is not None:
         dataset = open_dataset(data, classes=classifier.classes)
         for sentence in dataset.notes:

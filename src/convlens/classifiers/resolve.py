@@ -120,7 +120,7 @@ def _from_artifact(source: str, path: Path) -> Classifier:
     def build() -> "nn.Module":
         if not networks.is_name(choice["name"]):
             raise ConvlensError(
-                f"{source} holds {choice['name']!r}, which is no network of the catalogue; give its code"
+                f"{source} holds {choice['name']!r}, which is not a network of the catalogue; give its code"
             )
         return _on_meta(lambda: networks.create(**choice | {"size": tuple(choice["size"])}))
 

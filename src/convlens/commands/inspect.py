@@ -132,7 +132,9 @@ def _given(texts: tuple[str, ...], usual: tuple[int, ...]) -> tuple[tuple[object
         name, equals, rest = text.rpartition("=")
         numbers, colon, kind = rest.partition(":")
         shape = read_size(numbers, usual[0])
-        literal = shape[-1 - numbers.count(",") :]  # with a type it is no image: nothing is added to what was written
+        literal = shape[
+            -1 - numbers.count(",") :
+        ]  # with a type it is not an image: nothing is added to what was written
         value: object = _typed(literal, kind, text) if colon else shape
         if equals:
             keywords[name] = value

@@ -13,6 +13,7 @@ from rich.table import Table
 from convlens.lessons.literature import Compared, compare, papers
 from convlens.lessons.literature_claims import Claim, claims
 from convlens.lessons.literature_figure import check_figure, draw_figure_1
+from convlens.quantities import count, percent
 
 
 def compare_literature(figure: Path | None, *, as_json: bool) -> None:
@@ -61,13 +62,13 @@ def _table(rows: Sequence[Compared]) -> Table:
         stated = row.stated
         table.add_row(
             stated.network,
-            _count(stated.parameters),
+            _stated(stated.parameters),
             "as published" if row.parameters is None else f"{row.parameters:,}",
-            _count(stated.macs),
-            "as published" if row.macs is None else _count(row.macs),
+            _stated(stated.macs),
+            "as published" if row.macs is None else count(row.macs),
             "–" if stated.size is None else f"{stated.size[0]} px",
-            _percent(stated.top1),
-            _percent(stated.top5),
+            percent(stated.top1),
+            percent(stated.top5),
         )
     return table
 
@@ -81,15 +82,8 @@ def _seconds(rows: Sequence[Compared]) -> Table:
     return table
 
 
-def _count(number: float | None) -> str:
-    if number is None:
-        return "–"
-    unit, letter = (1e9, "G") if number >= 1e9 else (1e6, "M")
-    return f"{number / unit:#.3g}".rstrip(".") + f" {letter}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} %"
+def _stated(number: float | None) -> str:
+    return "–" if number is None else count(round(number))
 
 
 def _as_dict(rows: Sequence[Compared], said: Sequence[Claim], figure: Path | None) -> dict[str, Any]:

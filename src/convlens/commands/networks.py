@@ -8,6 +8,7 @@ from rich.table import Table
 
 from convlens.commands.weights import list_weights
 from convlens.networks import Card, PublishedWeights, card, is_name, matching
+from convlens.quantities import count, percent
 
 
 def networks(
@@ -81,9 +82,9 @@ def _show_table(cards: list[Card]) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("weights", no_wrap=True)
     for sheet in cards:
-        cost = (_size(sheet), _count(sheet.parameters), _count(sheet.macs))
+        cost = (_size(sheet), count(sheet.parameters), count(sheet.macs))
         versions = " ".join(name.removeprefix("imagenet1k_") for name in sheet.weights)
-        table.add_row(sheet.name, str(sheet.year), *cost, _percent(sheet.top1), versions)
+        table.add_row(sheet.name, str(sheet.year), *cost, percent(sheet.top1), versions)
     Console(highlight=False).print(table)
 
 
@@ -96,13 +97,13 @@ def _show(sheet: Card) -> None:
         "classes": str(sheet.classes),
         "parameters": f"{sheet.parameters:,}",
         "MACs": f"{sheet.macs:,}",
-        "top-1": f"{_percent(sheet.top1)} ({sheet.accuracy_source})",
-        "top-5": _percent(sheet.top5),
+        "top-1": f"{percent(sheet.top1)} ({sheet.accuracy_source})",
+        "top-5": percent(sheet.top5),
         "resize": f"{prepared.resize}, {prepared.interpolation}, crop {prepared.crop or 'none'}",
         "mean, std": f"{_numbers(prepared.mean)}; {_numbers(prepared.std)}",
     }
     for name, weights in sheet.weights.items():
-        accuracy = f"top-1 {_percent(weights.top1)}, top-5 {_percent(weights.top5)}"
+        accuracy = f"top-1 {percent(weights.top1)}, top-5 {percent(weights.top5)}"
         lines[name] = f"{accuracy}, {weights.file_mb:.0f} MiB, {', '.join(_sources(weights))}"
     width = max(map(len, lines))
     for label, value in lines.items():
@@ -116,17 +117,6 @@ def _sources(weights: PublishedWeights) -> list[str]:
 
 def _size(sheet: Card) -> str:
     return f"{sheet.input_size[0]}×{sheet.input_size[1]}"
-
-
-def _count(number: int) -> str:
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:#.3g}".rstrip(".") + f" {letter}"
-    return str(number)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} %"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -19,7 +19,7 @@ def list_within(names: Sequence[str], limits: Mapping[str, str | None], size: st
 
     Raises:
         NotCalibratedError: a time is limited, and this machine is not calibrated.
-        ConvlensError: a limit that is no amount, or that no network meets; the message says what the smallest needs.
+        ConvlensError: a limit that is not an amount, or that no network meets, with what the smallest needs.
     """
     asked = Limits.read(limits)
     where = image_size(size) if size else None

@@ -19,7 +19,7 @@ def read_exclusions(path: str | Path) -> frozenset[str]:
     except OSError as error:
         raise DataError(f"the list {path} cannot be opened: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DataError(f"the list {path} is no text; give what convlens check --write-list wrote") from None
+        raise DataError(f"the list {path} is not text; give what convlens check --write-list wrote") from None
     # Lines end with \n alone: a name may hold what Unicode takes for the end of a line.
     return frozenset(key for line in text.split("\n") if (key := _key_of(line)))
 

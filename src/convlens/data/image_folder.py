@@ -10,12 +10,12 @@ from convlens.data.listing import Listing
 from convlens.data.tree import Folder
 from convlens.images import SUFFIXES, UNREAD_SUFFIXES
 
-_LISTED = SUFFIXES | UNREAD_SUFFIXES  # what is no image to us is still one to its owner: reading it says why
+_LISTED = SUFFIXES | UNREAD_SUFFIXES  # what is not an image to us is still one to its owner: reading it says why
 
 
 @dataclass(kw_only=True)
 class _PassedOver:
-    """What lies in a folder and is no image."""
+    """What lies in a folder and is not an image."""
 
     hidden: int = 0
     other_files: Counter[str] = field(default_factory=Counter)
@@ -29,7 +29,7 @@ class _PassedOver:
             said.append(f"ignored {self.hidden} hidden file(s) and folder(s)")
         if self.other_files:
             kinds = ", ".join(sorted(self.other_files))
-            said.append(f"ignored {self.other_files.total()} file(s) that are no images ({kinds})")
+            said.append(f"ignored {self.other_files.total()} file(s) that are not images ({kinds})")
         said += [f"ignored {name}: it holds runs" for name in self.runs]
         return said
 

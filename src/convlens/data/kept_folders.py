@@ -20,7 +20,7 @@ def budget(root: Path, pattern: str) -> int:
     or taken by them, at most 50 GB.
 
     Raises:
-        ConvlensError: the setting is no number of gigabytes.
+        ConvlensError: the setting is not a number of gigabytes.
     """
     given = os.environ.get(SETTING, "")
     if given:

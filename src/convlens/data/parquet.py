@@ -31,7 +31,7 @@ def open_parquet(path: Path | str, stream: Any = None) -> Any:
 
     Args:
         path: the file; of a `stream`, what to call it.
-        stream: the opened file, where it is no local one.
+        stream: the opened file, where it is not a local one.
 
     Raises:
         DataError: pyarrow is not installed, or the file is no Parquet.

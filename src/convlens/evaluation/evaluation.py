@@ -177,7 +177,7 @@ def summarise(dataset: Dataset, split: str, p_NK: NDArray[np.float32]) -> Evalua
     """Compute every figure from the probabilities of a split's records, in their order.
 
     Raises:
-        ConvlensError: a probability that is no number.
+        ConvlensError: a probability that is not a number.
     """
     _check_numbers(dataset, split, p_NK)
     records, y_N, classes = dataset.records(split), dataset.labels(split), dataset.classes

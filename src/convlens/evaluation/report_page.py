@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,8 +57,6 @@ class Section:
 
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
     """Write the page, and the figures as PNG files into `figures/` beside it."""
-    from jinja2 import Environment
-
     template = resources("convlens.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = _figure_json

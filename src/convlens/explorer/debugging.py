@@ -14,10 +14,11 @@ from torch.nn.functional import cross_entropy
 
 from convlens import runs
 from convlens.anatomy import inspect
-from convlens.data import Dataset, Record, open_dataset
+from convlens.data import Dataset, Loader, Record, open_dataset
 from convlens.errors import ConvlensError
 from convlens.explorer.folding import unfolded
 from convlens.graph import observe
+from convlens.training.config import TrainConfig
 
 BINS = 40
 BATCH = 32
@@ -116,8 +117,6 @@ class Debugging:
 
     def augmented(self) -> NDArray[np.uint8]:
         """Sixteen training images as the first epoch showed them, uint8 `(N, H, W, C)`."""
-        from convlens.data import Loader
-        from convlens.training.config import TrainConfig
         from convlens.training.material import augmentation_of
 
         config = TrainConfig.from_dict(self.run.config)

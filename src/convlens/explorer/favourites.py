@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convlens.data import Dataset, Record, open_dataset
 from convlens.errors import ConvlensError
-from convlens.explorer.inside import Patient, prepared
+from convlens.explorer.inside import Look, Patient, prepared, seen
 from convlens.graph import execute
 
 BATCH = 16
@@ -52,7 +52,7 @@ class Favourites:
         """
         source = patient.classifier.provenance.data
         if source is None:
-            raise ConvlensError(f"{patient.name} is no run, so it has no training images; open a run to see them")
+            raise ConvlensError(f"{patient.name} is not a run, so it has no training images; open a run to see them")
         if source not in self._datasets:
             self._datasets[source] = open_dataset(source)
         return self._datasets[source]
@@ -97,8 +97,6 @@ class Favourites:
 
 def thumbnail(patient: Patient, dataset: Dataset, record_: Record) -> NDArray[np.uint8]:
     """A training image as the network sees it, uint8 `(H, W, C)`."""
-    from convlens.explorer.inside import Look, seen
-
     return seen(Look(patient, prepared(patient, dataset.read(record_, channels=patient.size[0]))))
 
 

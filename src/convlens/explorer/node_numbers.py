@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from convlens.anatomy import Anatomy
+from convlens.engine import compile
+from convlens.engine.table import measured
 from convlens.errors import ConvlensError
 from convlens.explorer.folding import Node
 from convlens.explorer.inside import Patient
@@ -56,9 +58,6 @@ def planned(patient: Patient, sheet: Anatomy, nodes: Iterable[Node]) -> dict[str
     Raises:
         ConvlensError: the kernels are not installed, or the plan has none for an operator of this network.
     """
-    from convlens.engine import compile
-    from convlens.engine.table import measured
-
     with patient.lock:
         steps = measured(compile(patient.network, patient.size, tune=False), REPEATS)
     macs = {row.name: float(row.macs or 0) for row in sheet.rows}

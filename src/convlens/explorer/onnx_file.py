@@ -129,7 +129,7 @@ def read_onnx(path: Path, side: int | None = None) -> OnnxFile:
         side: the height and width of the image, where the file leaves them open.
 
     Raises:
-        ConvlensError: it is damaged, no ONNX file, its first input is no batch of images, or
+        ConvlensError: it is damaged, no ONNX file, its first input is not a batch of images, or
             its size is fixed and another.
     """
     return _parsed(read_whole(path, most=MOST_BYTES), path, side)

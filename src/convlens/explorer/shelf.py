@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from convlens import images
 from convlens.errors import ConvlensError, unknown_name
@@ -148,7 +149,7 @@ class ImageShelf:
         """
         with self._lock:
             if self._own.pop(name, None) is None:
-                raise ConvlensError(f"the picture {name!r} is no upload of yours; only those can be removed")
+                raise ConvlensError(f"the picture {name!r} is not an upload of yours; only those can be removed")
 
 
 def scaled(pixels: Image, longest: int) -> Image:
@@ -157,8 +158,6 @@ def scaled(pixels: Image, longest: int) -> Image:
     factor = longest / max(height, width)
     if factor >= 1:
         return pixels
-    from PIL import Image as PillowImage
-
     picture = to_pillow(pixels)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     shrunk = np.asarray(picture.resize(size, PillowImage.Resampling.LANCZOS))

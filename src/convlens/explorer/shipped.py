@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from convlens.classifiers import Classifier, Provenance, resolve
+from convlens.images import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,8 +67,6 @@ def build_shipped(name: str) -> "nn.Module":
 @cache
 def open_shipped(name: str) -> Classifier:
     """Open one of the networks that come with the package."""
-    from convlens.images import Preprocessing
-
     if name == LITE:
         return replace(resolve("efficientnet_lite0", weights="imagenet1k"), name=LITE)
     about, state = _read(SHIPPED[name][0])

@@ -5,11 +5,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
+
 from convlens import networks
+from convlens.anatomy import inspect
 from convlens.classifiers import Classifier
 from convlens.errors import ConvlensError, unknown_name
 from convlens.explorer.onnx_file import OnnxFile
 from convlens.explorer.shipped import build_shipped, shipped, size_of
+from convlens.networks.inception import Inception, InceptionNaive, InceptionWidths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,14 +27,10 @@ Size = tuple[int, int, int]  # (C, H, W)
 
 
 def _inception_naive() -> "nn.Module":
-    from convlens.networks.inception import InceptionNaive
-
     return InceptionNaive(192, one=64, three=128, five=32)
 
 
 def _inception_reduced() -> "nn.Module":
-    from convlens.networks.inception import Inception, InceptionWidths
-
     return Inception(192, InceptionWidths(64, 96, 128, 16, 32, 32))
 
 
@@ -106,10 +106,6 @@ class Subjects:
         return channels, side, side
 
     def _inspect(self, name: str, size: Size) -> "Anatomy":
-        import torch
-
-        from convlens.anatomy import inspect
-
         if self._opened and name == self._opened.name:
             with self._opened.lock:
                 return inspect(self._opened.structure().eval(), size)

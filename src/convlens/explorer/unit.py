@@ -237,14 +237,14 @@ def share_of(look: Look, place: str, channel: int, source: int) -> dict[str, Any
     """One input channel's plane and what one filter makes of it.
 
     Raises:
-        ConvlensError: the layer is no convolution, or has no such channels.
+        ConvlensError: the layer is not a convolution, or has no such channels.
     """
     graph = look.patient.sheet.graph
     node = look.patient.node(place)
     layers = (Convolution.of(graph.operations[index]) for index in node.operations)
     layer = next((each for each in layers if each is not None), None)
     if layer is None or layer.transposed:
-        raise ConvlensError(f"layer {place} is no convolution, so no input channel has a share of its own")
+        raise ConvlensError(f"layer {place} is not a convolution, so no input channel has a share of its own")
     values = look.tensors({layer.input, layer.weight})
     kernels = values[layer.weight]
     if not 0 <= channel < len(kernels) or not 0 <= source < kernels.shape[1]:

@@ -122,7 +122,7 @@ def _read(
             f"{name} declares more than {limit:,} pixels: a decompression bomb, or one to shrink"
         ) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is no image that can be read{_what_it_looks_like(content)}") from None
+        raise ImageError(f"{name} is not an image that can be read{_what_it_looks_like(content)}") from None
     # Decoders meet hostile bytes with nearly every built-in exception; each means that this file cannot be read.
     except Exception as error:
         raise ImageError(f"{name} cannot be decoded: {_reason(error)}") from None

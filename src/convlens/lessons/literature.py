@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from convlens.networks import card, names
+from convlens.networks import card, create, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,6 @@ def _count(name: str, size: tuple[int, int]) -> tuple[int, int]:
     import torch
 
     from convlens.anatomy import inspect
-    from convlens.networks import create
 
     with torch.device("meta"):
         network = create(name).eval()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convlens.lessons.literature import Compared
+from convlens.networks import card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,6 @@ def _size(row: Compared, name: str, stated: float, how: str) -> Claim:
 
 def _googlenet(row: Compared, alexnet: Compared) -> Claim:
     """Where "5 million" comes from, and why today's networks of that name have more."""
-    from convlens.networks import card
-
     assert row.stated.parameters is not None
     today = card("googlenet").parameters
     text = (

@@ -36,7 +36,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsFileError(f"there is no file of weights {str(path)!r}; check the path")
     if path.suffix.lower() not in SUFFIXES:
-        raise WeightsFileError(f"{str(path)!r} is no file of weights; they end in {', '.join(SUFFIXES)}")
+        raise WeightsFileError(f"{str(path)!r} is not a file of weights; they end in {', '.join(SUFFIXES)}")
     try:
         read = load_tensors if path.suffix.lower() == ".safetensors" else load_pickle
         content = read(read_whole(path), path)
@@ -62,5 +62,5 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
             return entries
         if entries:
             others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-            raise WeightsFileError(f"{str(path)!r} has entries that are no tensors: {', '.join(others[:5])}")
+            raise WeightsFileError(f"{str(path)!r} has entries that are not tensors: {', '.join(others[:5])}")
     raise WeightsFileError(f"{str(path)!r} holds no weights; save the state_dict() of a network")

@@ -26,7 +26,7 @@ def class_names(name: str, weights: str | Path) -> tuple[str, ...]:
     published = sheet.published(weights)
     if published is not None and not published.class_names:
         others = [each.name for each in sheet.weights.values() if each.class_names]
-        raise ConvlensError(f"the weights {str(weights)!r} of {name} are no classifier; choose {' or '.join(others)}")
+        raise ConvlensError(f"the weights {str(weights)!r} of {name} do not classify; choose {' or '.join(others)}")
     if published is not None:
         return published.class_names
     if not path.is_file() and not path.suffix:

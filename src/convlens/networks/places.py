@@ -26,7 +26,7 @@ def find(weights: PublishedWeights) -> Path | None:
     the downloads, in this order. Its content is not looked at; `checked` does.
 
     Raises:
-        ConvlensError: CONVLENS_WEIGHTS is no folder, or cannot be read.
+        ConvlensError: CONVLENS_WEIGHTS is not a folder, or cannot be read.
     """
     try:
         return next((path for path in _candidates(weights) if path.is_file()), None)
@@ -73,14 +73,14 @@ def shared_folder() -> Path | None:
     """The folder that CONVLENS_WEIGHTS names, such as one on a network drive; None if it names none.
 
     Raises:
-        ConvlensError: it is no folder.
+        ConvlensError: it is not a folder.
     """
     named = os.environ.get(VARIABLE)
     if not named:
         return None
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        raise ConvlensError(f"{VARIABLE}={named!r} is no folder; make or mount it, or unset the variable")
+        raise ConvlensError(f"{VARIABLE}={named!r} is not a folder; make or mount it, or unset the variable")
     return folder
 
 

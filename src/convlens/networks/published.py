@@ -43,7 +43,7 @@ class PublishedWeights:
         sha256_prefix: the first hexadecimal digits of its SHA-256, or all of them.
         file_mb: its size in MiB.
         licence: its SPDX name; None where the publishers do not say.
-        top1: ImageNet accuracy in percent for one crop, None for weights that are no classifier.
+        top1: ImageNet accuracy in percent for one crop, None for weights that are not a classifier.
         top5: the same for five guesses, None where it was not published.
         preprocessing: what its images went through.
     """
@@ -62,7 +62,7 @@ class PublishedWeights:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the outputs, in order; empty for weights that are no classifier."""
+        """Names of the outputs, in order; empty for weights that are not a classifier."""
         return () if self.top1 is None else imagenet_classes()
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from convlens.errors import ConvlensError, unknown_name
+from convlens.networks.families import Request
 from convlens.networks.scaling import Scale
 
 if TYPE_CHECKING:
@@ -136,8 +137,6 @@ def counted(name: str, classes: int, channels: int) -> tuple[int, int]:
     """Parameters, and multiply-adds of convolutions and linear layers for one image; nothing is computed."""
     import torch
     from torch import nn
-
-    from convlens.networks.families import Request
 
     side = read_scaled(name).scale.resolution
     macs = 0

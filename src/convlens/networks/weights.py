@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from convlens.errors import ConvlensError, unknown_name
 from convlens.networks import loading
 from convlens.networks.cards import Card, card, names
+from convlens.networks.catalogue import builder_of, family_of
 from convlens.networks.checkpoints import SUFFIXES, read_checkpoint
 from convlens.networks.families import Family, Request
 from convlens.networks.published import PublishedWeights
@@ -37,8 +38,6 @@ def create_with_weights(
         size=size or sheet.input_size,
         dropout=dropout,
     )
-    from convlens.networks.catalogue import builder_of
-
     network = builder_of(sheet, family)(request)
     source = str(weights)
     adapted = loading.adapt(entries, network, family, source)
@@ -54,8 +53,6 @@ def create_with_weights(
 
 def looks_like(entries: Mapping[str, Tensor]) -> str | None:
     """Return the network of the catalogue that weights belong to, whatever their classes and channels; None if none."""
-    from convlens.networks.catalogue import family_of
-
     counted = sum(value.numel() for name, value in entries.items() if "running_" not in name)
     nearest = sorted((card(name) for name in names()), key=lambda sheet: abs(sheet.parameters - counted))
     for sheet in nearest[:_COMPARED]:
@@ -73,8 +70,6 @@ def looks_like(entries: Mapping[str, Tensor]) -> str | None:
 
 def _outline(sheet: Card, family: Family) -> nn.Module:
     """The network without memory: names and shapes of its entries."""
-    from convlens.networks.catalogue import builder_of
-
     request = Request(classes=sheet.classes, channels=sheet.channels, size=sheet.input_size, dropout=None)
     with torch.device("meta"):
         return builder_of(sheet, family)(request)

@@ -129,7 +129,7 @@ def _inputs_of(each: Any, number: int) -> list[Input]:
             raise ConvlensError(str(error)) from None
         return [from_tensor(tensor, f"image {number + i}") for i, tensor in enumerate(tensors)]
     raise ConvlensError(
-        f"{type(each).__name__} is no image; give paths, addresses, bytes, Pillow pictures, arrays or torch tensors"
+        f"{type(each).__name__} is not an image; give paths, addresses, bytes, Pillow pictures, arrays or torch tensors"
     )
 
 

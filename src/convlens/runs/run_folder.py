@@ -175,7 +175,9 @@ def read_folder(path: str | Path) -> RunFolder:
         raise RunError(f"no run folder {str(path)!r}; give the folder that convlens train printed")
     file = root / "run.yaml"
     if not file.is_file():
-        raise RunError(f"{str(path)!r} has no run.yaml, so it is no run; give the folder that convlens train printed")
+        raise RunError(
+            f"{str(path)!r} has no run.yaml, so it is not a run; give the folder that convlens train printed"
+        )
     try:
         content = read_document(file)
     except UntrustedFileError as error:

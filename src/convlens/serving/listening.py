@@ -67,7 +67,7 @@ def _listening(host: str, port: int, *, shared: bool) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        raise ConvlensError(f"host is {host!r}, which is no address; use 127.0.0.1 or 0.0.0.0") from None
+        raise ConvlensError(f"host is {host!r}, which is not an address; use 127.0.0.1 or 0.0.0.0") from None
     listener = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":
@@ -91,5 +91,5 @@ def _explain(error: OSError, host: str, port: int) -> ConvlensError:
     if error.errno == errno.EACCES:
         return ConvlensError(f"port {port} on {host} needs privileges; choose one above 1023 with --port")
     if error.errno == errno.EADDRNOTAVAIL:
-        return ConvlensError(f"host is {host!r}, which is no address of this machine; use 127.0.0.1 or 0.0.0.0")
+        return ConvlensError(f"host is {host!r}, which is not an address of this machine; use 127.0.0.1 or 0.0.0.0")
     return ConvlensError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port")

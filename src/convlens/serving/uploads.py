@@ -15,7 +15,7 @@ from convlens.serving.refusals import RefusalError
 FIELD = "file"
 _LONGEST_BOUNDARY = 70  # RFC 2046, section 5.1.1
 _LONGEST_PART_HEAD = 8_192
-_OTHER_FIELDS = 32  # parts of a body that are no images
+_OTHER_FIELDS = 32  # parts of a body that are not images
 _MOST_MARKS = 20_000
 _MOST_SKELETON = 500_000
 _LONG_TEXT = 1_000
@@ -188,14 +188,14 @@ def _from_entry(entry: Any, number: int, texts: Mapping[str, bytes]) -> Upload:
         raise RefusalError(400, f"entry {number} of 'files' has no text 'content'; {_JSON_HOW}")
     name = entry.get("file", f"image {number}")
     if not isinstance(name, str):
-        raise RefusalError(400, f"entry {number} of 'files' has a 'file' that is no text; {_JSON_HOW}")
+        raise RefusalError(400, f"entry {number} of 'files' has a 'file' that is not text; {_JSON_HOW}")
     if name in texts:
         name = texts[name].decode("utf-8", "replace")
     given = entry["content"]
     try:
         return Upload(name, _decoded(texts.get(given) or given.encode("ascii")))
     except (binascii.Error, ValueError):
-        raise RefusalError(400, f"entry {number} of 'files' ({name}) is no base64; {_JSON_HOW}") from None
+        raise RefusalError(400, f"entry {number} of 'files' ({name}) is not base64; {_JSON_HOW}") from None
 
 
 def _decoded(text: bytes) -> bytes:

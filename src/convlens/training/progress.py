@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from convlens.training.state import State
 
@@ -99,22 +99,25 @@ class Lines(Silence):
         print(note, file=sys.stderr, flush=True)
 
 
+def wide_bar(console: Console, *times: ProgressColumn) -> Progress:
+    """A bar as wide as there is room, with a description, the field `figures` and times; it goes away at its end."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[figures]}"),
+        *times,
+    )
+    return Progress(*columns, console=console, transient=True, refresh_per_second=5)
+
+
 class Bar(Lines):
     """A bar with epoch, loss, images a second and time left, and a line for every epoch above it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[figures]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=console,
-            transient=True,
-            refresh_per_second=5,
-        )
+        left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+        self.progress = wide_bar(console, TextColumn("left"), left)
         self.task: TaskID | None = None
         self.shown = 0.0
 

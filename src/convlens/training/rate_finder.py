@@ -67,8 +67,8 @@ def find_rate(
         on_progress: called with how many steps are done and how many there are.
 
     Raises:
-        ConvlensError: a range without an inside, a loss that is no number from the start, or a loss from which no rate
-            can be read: it does not fall, or it falls fastest at an end of the range.
+        ConvlensError: a range without an inside, a loss that is not a number from the start, or a loss from which no
+            rate can be read: it does not fall, or it falls fastest at an end of the range.
     """
     if not 0 < lowest < highest or steps < 10:
         raise ConvlensError(

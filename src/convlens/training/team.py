@@ -83,7 +83,7 @@ class Team:
         return loss
 
     def suspect(self) -> str:
-        """Whose loss is no number, as the beginning of a sentence."""
+        """Whose loss is not a number, as the beginning of a sentence."""
         return ""
 
     def agreed(self, signal: int, due: bool) -> tuple[int, bool]:

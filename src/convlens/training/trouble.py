@@ -1,4 +1,4 @@
-"""A loss or a weight that is no number."""
+"""A loss or a weight that is not a number."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class TrainingError(ConvlensError):
 
 
 def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path, where: str = "") -> None:
-    """Stop if the loss is no number.
+    """Stop if the loss is not a number.
 
     Raises:
         TrainingError: naming the step, what is kept and what helps.
@@ -31,7 +31,7 @@ def check_loss(loss: float, *, epoch: int, step: int, rate: float, run: Path, wh
 
 
 def check_weights_finite(network: nn.Module, *, epoch: int, step: int, run: Path) -> None:
-    """Stop if a weight is no number, before it could overwrite a good checkpoint."""
+    """Stop if a weight is not a number, before it could overwrite a good checkpoint."""
     numbers = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point() and not tensor.is_meta]
     if not bool(torch.stack([own_share(tensor).float().sum() for tensor in numbers]).isfinite().all()):
         raise TrainingError(

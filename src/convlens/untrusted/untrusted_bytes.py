@@ -30,7 +30,7 @@ def read_whole(path: str | Path, *, most: int = MOST_BYTES) -> bytes:
     with os.fdopen(handle, "rb") as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise UntrustedFileError(f"{path} is no regular file; give one")
+            raise UntrustedFileError(f"{path} is not a regular file; give one")
         if state.st_size > most:
             raise UntrustedFileError(f"{path} has {state.st_size:,} bytes, more than {most:,}; give another file")
         return file.read(most)

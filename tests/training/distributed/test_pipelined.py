@@ -65,7 +65,7 @@ def test_what_cannot_be_cut_is_named():
     ("settings", "processes", "said"),
     [
         ({"pipeline": 4}, 2, "pipeline is 4 and 2 processes were started; start 4"),
-        ({"pipeline": 4}, 6, "6 processes are no multiple of 4 stages; start 4 or 8"),
+        ({"pipeline": 4}, 6, "6 processes are not a multiple of 4 stages; start 4 or 8"),
         ({"pipeline": 2, "microbatches": 3}, 2, "a batch of 32 cannot be divided into 3 equal micro-batches"),
         ({"pipeline": 2, "microbatches": 8}, 12, "for each of 6 pipelines"),
         ({"pipeline": 2, "layer_decay": 0.5}, 2, "layer_decay is 0.5 together with --pipeline"),
