@@ -22,6 +22,17 @@ def allocated(work):
     return peak
 
 
+class Last(nn.Module):
+    """A layer over maps whose channels lie last in memory."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x.permute(0, 3, 1, 2))
+
+
 FAMILIES = [
     ("lenet5", (4, 1, 32, 32)),
     ("alexnet", (2, 3, 224, 224)),
@@ -63,6 +74,59 @@ def test_peak_of_a_training_step(name, size):
     assert memory.total == pytest.approx(measured, rel=0.1)
     assert memory.gradients == memory.optimizer == state
     assert 0 < memory.saved < memory.peak
+
+
+# Each way in which a convolution is computed, which decides what it allocates for itself.
+LAYERS = {
+    "volumes over columns": (nn.Conv3d(32, 32, 3, padding=1), (1, 32, 4, 12, 12)),
+    "volumes in blocks": (nn.Conv3d(32, 32, 3, padding=1), (2, 32, 4, 12, 12)),
+    "one axis": (nn.Conv1d(64, 64, 9, 2, 4), (8, 64, 400)),
+    "groups of eight": (nn.Conv2d(24, 24, 3, padding=1, groups=3), (2, 24, 32, 32)),
+    "few channels in a group": (nn.Conv2d(64, 64, 3, padding=1, groups=16), (2, 64, 16, 16)),
+    "depthwise": (nn.Conv2d(40, 40, 3, padding=1, groups=40), (2, 40, 24, 24)),
+    "depthwise and wide": (nn.Conv2d(64, 64, 7, padding=3, groups=64), (2, 64, 24, 24)),
+    "depthwise, channels last": (Last(nn.Conv2d(32, 32, 7, padding=3, groups=32)), (2, 16, 16, 32)),
+    "patches": (nn.Conv2d(3, 64, 16, 16), (2, 3, 96, 96)),
+    "strided 1 × 1": (nn.Conv2d(64, 64, 1, 2), (2, 64, 24, 24)),
+    "many images 1 × 1": (nn.Conv2d(64, 64, 1), (16, 64, 12, 12)),
+    "transposed": (nn.ConvTranspose2d(64, 32, 2, 2), (2, 64, 12, 12)),
+    "transposed over columns": (nn.ConvTranspose2d(16, 32, 3, 2), (1, 16, 8, 8)),
+    "double precision": (nn.Conv2d(16, 16, 3, padding=1).double(), (3, 16, 12, 12)),
+}
+
+
+@pytest.mark.parametrize("way", LAYERS)
+def test_what_a_convolution_needs_for_itself(way):
+    layer, size = LAYERS[way]
+    weight = next(layer.parameters())
+    x = torch.zeros(size, dtype=weight.dtype)
+    with torch.no_grad():
+        layer(x)
+        measured = allocated(lambda: layer(x))
+    sheet = inspect(layer, x)
+    assert sheet.peak_memory == pytest.approx(measured, rel=0.05)
+
+    def step():
+        output = layer(x)
+        output.backward(torch.ones_like(output))
+
+    for _ in range(2):
+        layer.zero_grad()
+        measured = allocated(step)
+    assert sheet.training("sgd without momentum").peak == pytest.approx(measured, rel=0.05)
+
+
+def test_several_threads_copy_what_one_does_not():
+    layer, x = nn.Conv2d(64, 64, 1), torch.zeros(2, 64, 24, 24)
+    alone, threads = inspect(layer, x).peak_memory, torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.no_grad():
+            layer(x)
+            measured = allocated(lambda: layer(x))
+        assert alone < inspect(layer, x).peak_memory == pytest.approx(measured, rel=0.05)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_training_memory_leaves_the_module_alone():

@@ -288,3 +288,17 @@ def test_mistakes_are_answered(at, unit, message):
     sheet = inspect(Some(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()), (3, 8, 8))
     with pytest.raises(ConvlensError, match=message):
         sheet.receptive_field(at, unit)
+
+
+class WrittenOut(nn.Module):
+    """Writes rows 0 to 3 over rows 4 to 7 by `out=`."""
+
+    def forward(self, x):
+        y = x.clone()
+        torch.add(y[:, :, :4], 1, out=y[:, :, 4:8])
+        return y
+
+
+def test_what_out_names_is_written_and_not_read():
+    field = inspect(WrittenOut(), (3, 8, 8)).receptive_field(unit=(5, 2))
+    assert (field.rows, field.columns, field.exact) == ((1, 1), (2, 2), True)

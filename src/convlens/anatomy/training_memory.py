@@ -11,7 +11,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convlens.anatomy.workspace import backward_workspace, forward_workspace
+from convlens.anatomy.workspace import Layer
 from convlens.errors import ConvlensError, unknown_name
 from convlens.graph.isolation import expelled, isolated
 from convlens.graph.nests import leaves
@@ -107,22 +107,14 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _needed(func: Any, args: Any, result: Any) -> int:
+    """What an operation needs for itself: of a convolution and its gradient."""
     backward = func is torch.ops.aten.convolution_backward.default
     if not backward and func is not torch.ops.aten.convolution.default:
         return 0
     given = named(func, args, {})
-    if given["transposed"]:
-        return 0
-    y = given["grad_output"] if backward else result
-    return (backward_workspace if backward else forward_workspace)(
-        tuple(given["input"].shape),
-        tuple(given["weight"].shape),
-        tuple(y.shape),
-        stride=tuple(given["stride"]),
-        padding=tuple(given["padding"]),
-        groups=given["groups"],
-        itemsize=y.dtype.itemsize,
-    )
+    x, weight, y = given["input"], given["weight"], given["grad_output"] if backward else result
+    layer = Layer.of(given, tuple(x.shape), tuple(x.stride()), tuple(weight.shape), tuple(y.shape), y.dtype)
+    return layer.backward(of_input=given["output_mask"][0]) if backward else layer.forward()
 
 
 def training_memory(

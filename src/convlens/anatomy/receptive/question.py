@@ -52,8 +52,10 @@ class Question(Call):
         return [self._fields[ref.tensor] for ref in self.argument(position) if isinstance(ref, Ref)]
 
     def every_field(self) -> list[Field]:
-        """Fields of all tensors that go in."""
-        return [self._fields[index] for index in self.operation.inputs]
+        """Fields of all tensors that go in; not those that an `out=` argument names, which are only written to."""
+        declared = self.operation.operator._schema.arguments
+        written = {each.tensor for d in declared if d.is_out and isinstance(each := self.given[d.name], Ref)}
+        return [self._fields[index] for index in self.operation.inputs if index not in written]
 
     def argument(self, position: int, default: Any = None) -> Any:
         """Argument number `position` of the operator's schema, given by position, by name or by default."""
