@@ -8,8 +8,9 @@ from torch import nn
 
 import convlens
 from convlens.anatomy import inspect
+from convlens.anatomy.anatomy_figures import draw_network
 from convlens.anatomy.calls import call_rows
-from convlens.anatomy.drawing import boxes, draw_graph
+from convlens.anatomy.drawing import boxes, branching_depth, draw_graph
 from convlens.errors import ConvlensError
 
 
@@ -101,3 +102,26 @@ def test_the_drawing_has_every_box_and_edge(sheet, suffix, tmp_path):
         ElementTree.fromstring(text)
     with pytest.raises(ConvlensError, match=r"must end in \.svg or \.dot"):
         draw_graph(sheet, tmp_path / "net.bmp")
+
+
+def test_pictures_go_so_deep_that_shortcuts_are_seen(tmp_path):
+    block = Block()
+    sheet = inspect(nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), block)), (3, 8, 12))
+    assert branching_depth(sheet) == 3
+    assert branching_depth(inspect(block.one, (3, 8, 12))) == 1
+    draw_network(sheet, tmp_path / "net.svg")
+    drawn = (tmp_path / "net.svg").read_text("utf-8")
+    assert all(label in drawn for label in ("0.1.two", "3×8×12"))  # matplotlib leaves what it draws as comments
+    draw_graph(sheet, tmp_path / "graph.svg")
+    assert "0.1.two" in (tmp_path / "graph.svg").read_text("utf-8")
+
+
+class Block(nn.Module):
+    """Two convolutions with a shortcut."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.two(self.one(x))

@@ -200,6 +200,16 @@ PLACES = {
     "many channels last": (
         lambda x, m: m["many"](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), (10, 12, 32), (7, 9), ((6, 8), (8, 10)),
     ),
+    "channels last, normalised and mixed first": (
+        lambda x, m: m["high"](m["four"](m["norm"](x)).permute(0, 3, 1, 2)), (10, 12, 5), (7, 9), ((6, 8), (8, 10)),
+    ),
+    "channels last, seen as tokens first": (
+        lambda x, m: m["wide"](x.flatten(1, 2).transpose(1, 2).unflatten(2, (10, 12))), (10, 12, 4), (7, 9),
+        ((7, 7), (7, 11)),
+    ),
+    "one picture, channels last": (
+        lambda x, m: m["high"](x[0].permute(2, 0, 1)), (10, 12, 4), (7, 9), ((6, 8), (8, 10)),
+    ),
     "channels last and no layer that slides": (lambda x, m: m["line"](x), (10, 12, 4), (7, 9), ((7, 7), (9, 9))),
     "pixels put into channels last": (
         lambda x, m: F.pixel_unshuffle(x, 2).permute(0, 2, 3, 1), (4, 10, 12), (4, 5), ((8, 9), (10, 11)),
@@ -212,6 +222,7 @@ def test_rows_and_columns_are_found_wherever_they_stand(kind):
     forward, size, unit, axes = PLACES[kind]
     layers = {"high": nn.Conv2d(4, 4, 3, padding=1), "wide": nn.Conv2d(4, 4, (1, 5), padding=(0, 2))}
     layers |= {"many": nn.Conv2d(32, 4, 3, padding=1), "line": nn.Linear(4, 6)}
+    layers |= {"norm": nn.LayerNorm(5), "four": nn.Linear(5, 4)}
     field = inspect(Doing(forward, **layers), size).receptive_field("", unit)
     assert field.axes == axes
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from convlens.anatomy import WrongShapeError, inspect
 from convlens.anatomy.comparison import stages
@@ -86,6 +87,44 @@ def test_every_way_to_resize_has_a_cost(mode, size):
     assert sheet.not_counted == {}
     enlarging = sheet.modules.children[1]
     assert (enlarging.flops == 0) == mode.startswith("nearest")  # which only moves numbers
+
+
+class Called(nn.Module):
+    """A function as a network."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+# On one map of 4 × 6: MACs and FLOPs of the one operation that computes.
+COUNTED = {
+    # columns: 4 rows of 3 outputs that read 3, 4 and 3 of them; then rows: 3 columns of 2 outputs that read 3 each
+    "_upsample_bilinear2d_aa": (
+        lambda x: F.interpolate(x, (2, 3), mode="bilinear", antialias=True),
+        0,
+        4 * 17 + 3 * 10,
+    ),
+    # only the columns change: 4 rows of 3 outputs that read 5, 6 and 5
+    "_upsample_bicubic2d_aa": (lambda x: F.interpolate(x, (4, 3), mode="bicubic", antialias=True), 0, 4 * (2 * 16 - 3)),
+    "_cdist_forward": (lambda x: torch.cdist(x, x[:, :, :3]), 0, 4 * 3 * (3 * 6 + 1)),
+    "_trilinear": (nn.Bilinear(6, 6, 5, bias=False), 4 * 5 * 36, 3 * 4 * 5 * 36),
+    "affine_grid_generator": (lambda x: F.affine_grid(x[:, 0, :2, :3], (1, 1, 5, 7), False), 5 * 7 * 2 * 3, 420),
+    "diag_embed": (torch.diag_embed, 0, 0),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+def test_operations_that_no_layer_of_its_own_stands_for_are_counted(kind):
+    given, macs, flops = COUNTED[kind]
+    net = Called((lambda x: given(x, x)) if isinstance(given, nn.Module) else given)
+    sheet = inspect(net, (1, 4, 6))
+    assert sheet.not_counted == {}
+    (row,) = [row for row in sheet.rows if row.kind == kind]
+    assert (row.macs, row.flops) == (macs, flops)
 
 
 def test_bytes_and_intensity():

@@ -156,6 +156,60 @@ def _interpolation(taps: int) -> Callable[[Call], Cost]:
     return lambda call: Cost(0, (2 * taps - 1) * call.output.numel)
 
 
+def _antialiased(reach: int) -> Callable[[Call], Cost]:
+    """Weighted sums of `n` neighbours, `2n − 1` FLOPs each, along the columns and then along the rows; an axis that
+    keeps its size is left out. The neighbours lie within `reach` positions, of the smaller map when it shrinks."""
+
+    def formula(call: Call) -> Cost:
+        (*lead, height, width), (rows, columns) = call.inputs[0].shape, call.output.shape[2:]
+        total = 0
+        for name, length, outputs, lines in (
+            ("scales_w", width, columns, prod(lead) * height),
+            ("scales_h", height, rows, prod(lead) * columns),
+        ):
+            if length != outputs:
+                step = _step(length, outputs, call.given[name], corners=bool(call.given["align_corners"]))
+                total += lines * (2 * _neighbours(length, outputs, step, reach * max(step, 1.0)) - outputs)
+        return Cost(0, total)
+
+    return formula
+
+
+def _step(length: int, outputs: int, scale: float | None, *, corners: bool) -> float:
+    if corners:
+        return (length - 1) / (outputs - 1) if outputs > 1 else 0.0
+    return 1 / scale if scale else length / outputs
+
+
+def _neighbours(length: int, outputs: int, step: float, support: float) -> int:
+    """How many positions all outputs together read along one axis."""
+    centres = [step * (output + 0.5) for output in range(outputs)]
+    return sum(min(int(each + support + 0.5), length) - max(int(each - support + 0.5), 0) for each in centres)
+
+
+def _trilinear(call: Call) -> Cost:
+    """`nn.Bilinear`: one MAC and one more multiplication for each triple of elements that meet."""
+    sizes = []
+    for number in (1, 2, 3):
+        shape = list(call.tensor(f"i{number}").shape)
+        for axis in call.given[f"expand{number}"]:
+            shape.insert(axis, 1)
+        sizes.append(shape)
+    macs = prod(max(each) for each in zip(*sizes, strict=True))
+    return Cost(macs, 3 * macs)
+
+
+def _distances(call: Call) -> Cost:
+    """A difference, its power and a sum for each pair of elements that meet, and a root for each distance."""
+    pairs = call.output.numel
+    return Cost(0, pairs * (3 * call.tensor("x1").shape[-1] + 1))
+
+
+def _affine_grid(call: Call) -> Cost:
+    """A matrix applied to every place of a grid: prod(output) × the matrix's columns."""
+    return _with_bias(call, call.output.numel * call.tensor("theta").shape[-1])
+
+
 def _each(formula: Callable[[Call], Cost], names: frozenset[str]) -> dict[str, Callable[[Call], Cost]]:
     return dict.fromkeys(names, formula)
 
@@ -181,7 +235,12 @@ FORMULAS: dict[str, Callable[[Call], Cost]] = {
     "upsample_bilinear2d": _interpolation(4),
     "upsample_trilinear3d": _interpolation(8),
     "upsample_bicubic2d": _interpolation(16),
+    "_upsample_bilinear2d_aa": _antialiased(1),
+    "_upsample_bicubic2d_aa": _antialiased(2),
     "grid_sampler_2d": _interpolation(4),
+    "_trilinear": _trilinear,
+    "_cdist_forward": _distances,
+    "affine_grid_generator": _affine_grid,
     "col2im": _an_element(1),
     "glu": _an_element(1),
 }

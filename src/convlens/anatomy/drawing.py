@@ -9,7 +9,8 @@ from convlens.errors import ConvlensError
 from convlens.files import write_text
 from convlens.quantities import count, shape
 
-_WIDTH, _HEIGHT, _GAP, _ROW = 250, 44, 26, 86
+_HEIGHT, _GAP, _ROW, _LETTER = 44, 26, 86, 7.6
+_NARROWEST, _WIDEST = 250, 460  # boxes are as wide as the longest name within these; longer ones are set closer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,15 @@ def _has_inner(sheet: Anatomy, call: int) -> bool:
     return any(each.parent == call for each in sheet.graph.calls)
 
 
-def draw_graph(sheet: Anatomy, path: str | Path, *, depth: int = 1) -> None:
-    """Write the boxes and arrows as .svg, or as .dot for Graphviz.
+def branching_depth(sheet: Anatomy) -> int:
+    """The first depth at which shortcuts or branches are seen, such as 3 of a ResNet's blocks; 1 if there are none."""
+    deepest = max((node.depth for node in sheet.modules if node.calls), default=1)
+    several = (depth for depth in range(1, deepest + 1) if any(len(box.before) > 1 for box in boxes(sheet, depth)))
+    return next(several, 1)
+
+
+def draw_graph(sheet: Anatomy, path: str | Path, *, depth: int | None = None) -> None:
+    """Write the boxes and arrows as .svg, or as .dot for Graphviz, by default so deep that shortcuts are seen.
 
     Raises:
         ConvlensError: another suffix.
@@ -91,7 +99,7 @@ def draw_graph(sheet: Anatomy, path: str | Path, *, depth: int = 1) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in (".svg", ".dot"):
         raise ConvlensError(f"cannot draw {path}: the name must end in .svg or .dot")
-    found = boxes(sheet, depth)
+    found = boxes(sheet, branching_depth(sheet) if depth is None else depth)
     write_text(Path(path), _svg(sheet, found) if suffix == ".svg" else _dot(sheet, found))
 
 
@@ -111,33 +119,36 @@ def _quoted(text: str) -> str:
 
 
 def _svg(sheet: Anatomy, found: tuple[Box, ...]) -> str:
-    """From top to bottom by rank; an edge that passes boxes runs beside them in a lane of its own."""
+    """From top to bottom by rank; an edge that passes boxes runs between the ranks to a lane of its own beside them."""
+    longest = max(_LETTER * max(len(box.title), len(_second_line(box))) for box in found)
+    box_width = round(min(max(_NARROWEST, longest + 20), _WIDEST))
     ranks: dict[int, list[int]] = {}
     for number, box in enumerate(found):
         ranks.setdefault(box.rank, []).append(number)
     across = max(len(each) for each in ranks.values())
     place = {
-        number: (column * (_WIDTH + _GAP) + (across - len(row)) * (_WIDTH + _GAP) / 2, rank * _ROW)
+        number: (column * (box_width + _GAP) + (across - len(row)) * (box_width + _GAP) / 2, rank * _ROW)
         for rank, row in ranks.items()
         for column, number in enumerate(row)
     }
     lanes: list[int] = []  # the rank at which each lane is free again
-    parts, right = [], across * (_WIDTH + _GAP)
+    parts, right = [], across * (box_width + _GAP)
     for number, box in enumerate(found):
         for each in box.before:
             (x0, y0), (x1, y1) = place[each], place[number]
-            start, end = (x0 + _WIDTH / 2, y0 + _HEIGHT), (x1 + _WIDTH / 2, y1)
+            start, end = (x0 + box_width / 2, y0 + _HEIGHT), (x1 + box_width / 2, y1)
             if box.rank - found[each].rank > 1:
                 lane = next((k for k, free in enumerate(lanes) if free <= found[each].rank), len(lanes))
                 lanes[lane : lane + 1] = [box.rank]
                 x = right + 14 * (lane + 1)
-                way = f"M{x0 + _WIDTH} {y0 + _HEIGHT / 2} H{x} V{y1 + _HEIGHT / 2} H{x1 + _WIDTH}"
+                leaves, arrives = start[1] + 10 + 3 * (lane % 4), end[1] - 13 - 3 * (lane % 4)
+                way = f"M{start[0]} {start[1]} V{leaves} H{x} V{arrives} H{end[0]} V{end[1]}"
             else:
                 middle = (start[1] + end[1]) / 2
                 way = f"M{start[0]} {start[1]} C{start[0]} {middle} {end[0]} {middle} {end[0]} {end[1]}"
             name = html.escape(f"{found[each].title} → {box.title}: {shape(found[each].shape)}")
             parts.append(f'<path class="edge" d="{way}" marker-end="url(#arrow)"><title>{name}</title></path>')
-    parts += [_box(box, *place[number]) for number, box in enumerate(found)]
+    parts += [_box(box, *place[number], box_width) for number, box in enumerate(found)]
     name = f"{sheet.name}: {count(sheet.parameters)} parameters, {count(sheet.macs)} MACs"
     width, height = max(right + 14 * (len(lanes) + 2), 9 * len(name)), (max(ranks) + 1) * _ROW
     title = html.escape(name)
@@ -152,11 +163,18 @@ def _svg(sheet: Anatomy, found: tuple[Box, ...]) -> str:
     )
 
 
-def _box(box: Box, x: float, y: float) -> str:
-    title, text = html.escape(box.title), html.escape(f"{box.text}  {shape(box.shape)}".strip())
-    fit = f' textLength="{_WIDTH - 16}" lengthAdjust="spacingAndGlyphs"'
-    return (
-        f'<g transform="translate({x} {y})"><rect width="{_WIDTH}" height="{_HEIGHT}" rx="5"/>'
-        f'<text x="8" y="18" font-weight="600"{fit if len(box.title) > 30 else ""}>{title}</text>'
-        f'<text x="8" y="35" fill="#444"{fit if len(text) > 34 else ""}>{text}</text></g>'
+def _box(box: Box, x: float, y: float, width: int) -> str:
+    lines = (box.title, 18, ' font-weight="600"'), (_second_line(box), 35, ' fill="#444"')
+    texts = (
+        f'<text x="8" y="{place}"{look}{_fitted(text, width - 16)}>{html.escape(text)}</text>'
+        for text, place, look in lines
     )
+    return f'<g transform="translate({x} {y})"><rect width="{width}" height="{_HEIGHT}" rx="5"/>{"".join(texts)}</g>'
+
+
+def _second_line(box: Box) -> str:
+    return f"{box.text}  {shape(box.shape)}".strip()
+
+
+def _fitted(text: str, width: int) -> str:
+    return f' textLength="{width}" lengthAdjust="spacingAndGlyphs"' if _LETTER * len(text) > width + 10 else ""

@@ -43,7 +43,8 @@ def inspect(
         files: Files for --json, --csv and --html, as in --csv layers.csv; several may be combined.
         size: Input size in pixels: 224, 192,256 or 3,192,256. Default: the usual size. Repeat it for several inputs,
             with names and types where needed: --size 1,128:int64 --size mask=1,128:bool.
-        depth: Number of module levels to show. Default: 2, or all with --json.
+        depth: Number of module levels to show. Default: 2, or all with --json; in pictures so many that shortcuts are
+            seen.
         at: Show the receptive field of one unit of this module (its path) or operation (its name).
         unit: Row and column of the unit, counted from 0, as in 3,3. Default: the middle one.
         input_: Number of the input whose receptive field is shown, counted from 0.
@@ -58,7 +59,7 @@ def inspect(
         effective: With --at: measure by gradients how the influence is distributed inside the receptive field.
         image: With --at: image to draw on, or to measure with.
         figure: File to draw to (.png, .svg, .pdf): the network to scale, or with --at the region.
-        graph: File to draw the network's modules to as boxes and arrows (.svg, or .dot for Graphviz), down to --depth.
+        graph: File to draw the network's modules to as boxes and arrows (.svg, or .dot for Graphviz).
         json_: Print the result as JSON and nothing else; training_memory is included with --training.
         csv: Print the operations as CSV, or with --calls the calls.
         html: Print the result as a web page.

@@ -67,13 +67,13 @@ def inspect(
         print(_table_up_to(error.anatomy, depth), file=sys.stderr if forms else sys.stdout)
         raise
     if graph is not None:
-        draw_graph(sheet, graph, depth=1 if depth is None else max(depth, 1))
+        draw_graph(sheet, graph, depth=None if depth is None else max(depth, 1))
     if at is not None:
         shapes = tuple(tuple(each) for each in sheet.input_shapes)
         _put(_field(sheet, opened, shapes, at, _numbers(unit), input_, effective, image, figure, json_), out)
         return 0
     if figure is not None:
-        draw_network(sheet, figure, depth=1 if depth is None else max(depth, 1))
+        draw_network(sheet, figure, depth=None if depth is None else max(depth, 1))
     planned = {} if training is None else {training: sheet.training(training)}
     view = "calls" if calls else "operations" if operations else "modules"
     for file in files:

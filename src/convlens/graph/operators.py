@@ -86,8 +86,8 @@ _MEMBERS: dict[Family, str] = {
     "arrangement": (
         "roll flip rot90 repeat repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d "
         "replication_pad1d replication_pad2d replication_pad3d pixel_shuffle pixel_unshuffle channel_shuffle "
-        "native_channel_shuffle im2col slice_scatter select_scatter diagonal_copy tril triu unfold_copy resize set "
-        "split_copy split_with_sizes_copy _fw_primal"
+        "native_channel_shuffle im2col slice_scatter select_scatter diagonal_copy diag_embed tril triu unfold_copy "
+        "resize set split_copy split_with_sizes_copy _fw_primal"
     ),
     # numbers moved to or from places that a tensor tells
     "pick": (

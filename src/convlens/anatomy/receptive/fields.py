@@ -43,11 +43,15 @@ class ReceptiveFields:
 
     @cached_property
     def _everything(self) -> Trace:
-        return Trace(self.graph)
+        return Trace(self.graph, self._image_axes)
 
     @cached_property
     def _local(self) -> Trace:
-        return Trace(self.graph, whole=self._everything)
+        return Trace(self.graph, self._image_axes, whole=self._everything)
+
+    @cached_property
+    def _image_axes(self) -> dict[int, tuple[int, ...]]:
+        return {number: image_axes(self.graph, number) for number in range(len(self.graph.inputs))}
 
     def of(self, at: str, unit: Sequence[int] | None = None, source: int = 0) -> ReceptiveField:
         """The field of one unit of the tensor named `at`, with respect to input number `source`."""
@@ -110,7 +114,7 @@ class ReceptiveFields:
         if not 0 <= source < len(self.graph.inputs):
             raise ConvlensError(f"input {source} does not exist; there are {len(self.graph.inputs)}, counted from 0")
         shape = self.graph.tensors[self.graph.inputs[source]].shape
-        axes = image_axes(self.graph, source)
+        axes = self._image_axes[source]
         if not axes:
             raise ConvlensError(f"an input of shape {shape} has no rows and columns, so nothing has a receptive field")
         return axes, tuple(shape[axis] for axis in axes)

@@ -1,13 +1,12 @@
 """Carry receptive fields through a graph, operation by operation, in-place writes and views of them included."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
 
 import numpy as np
 
 from convlens.anatomy.receptive import rules_indices, rules_layers, rules_pointwise, rules_products, rules_shapes
-from convlens.anatomy.receptive.axes import image_axes
 from convlens.anatomy.receptive.constants import Constants
 from convlens.anatomy.receptive.field import Field, dense, same, source, union
 from convlens.anatomy.receptive.fixed import ZERO, alive, fixed, mask_of, nowhere
@@ -53,13 +52,15 @@ class Answer:
 
 
 class Trace:
-    """The fields of all tensors of a graph; one beside the trace of the `whole` leaves out gates and global statistics.
+    """The fields of all tensors of a graph, by input number along the `axes` of each input that is followed.
 
-    It takes over from the whole what is said of operations whose inputs look at the same.
+    One beside the trace of the `whole` leaves out gates and global statistics; it takes over from the whole what is
+    said of operations whose inputs look at the same.
     """
 
-    def __init__(self, graph: Graph, *, whole: "Trace | None" = None) -> None:
+    def __init__(self, graph: Graph, axes: Mapping[int, tuple[int, ...]], *, whole: "Trace | None" = None) -> None:
         self.graph = graph
+        self._axes = axes
         self._whole = whole
         self._constants: Constants = Constants(graph) if whole is None else whole._constants
         self._answered: dict[int, Answer] = {}  # operation → what was last said of it
@@ -93,7 +94,7 @@ class Trace:
         if tensor.role != "input":
             return Field(dense(tensor.shape))
         number = self.graph.inputs.index(tensor.index)
-        axes = image_axes(self.graph, number)
+        axes = self._axes.get(number, ())
         return source(number, tensor.shape, axes) if axes else Field(dense(tensor.shape))
 
     def _know(self, tensor: Tensor, found: Field) -> None:
