@@ -64,6 +64,7 @@ class Deciding(nn.Module):
     [
         (lambda x: x if x.sum() > 0 else -x, "the value of a tensor"),
         (lambda x: x[x > 0], "the values of a tensor"),
+        (lambda x: torch.from_numpy(x.numpy()), "the values of a tensor"),
     ],
 )
 def test_what_depends_on_values_says_so(way, message):
@@ -103,6 +104,7 @@ class Adding(nn.Module):
         (nn.Sequential(nn.Embedding(9, 4)), torch.zeros(1, 5), "looks up indices but gets float32"),
         (nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4)), (3, 8, 16, 16), "give the batch too: 1×4×6×14×14"),
         (nn.Conv3d(3, 4, 3), (3, 16, 16), "expects 5 dimensions"),
+        (nn.Conv2d(3, 4, 3), (32, 24, 3), "which has them last; give 1×3×32×24"),
         (Adding(), (3, 8, 8), "4 and 8 channels; end both branches with as many"),
     ],
 )

@@ -49,27 +49,27 @@ class Anatomy:
         """Elements of all parameters, a shared one counted once: `sum(p.numel() for p in module.parameters())`."""
         return self.trainable + self.frozen
 
-    @property
+    @cached_property
     def trainable(self) -> int:
         """Elements of the parameters that require a gradient."""
         return sum(row.trainable for row in self.rows)
 
-    @property
+    @cached_property
     def frozen(self) -> int:
         """Elements of the parameters that do not."""
         return sum(row.frozen for row in self.rows)
 
-    @property
+    @cached_property
     def buffers(self) -> int:
         """Elements of the buffers, such as the running statistics of a normalisation."""
         return sum(row.buffers for row in self.rows)
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-adds of convolutions and matrix products, for the whole batch; without what is `not_counted`."""
         return sum(row.macs or 0 for row in self.rows)
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """Floating-point operations, a MAC being two, for the whole batch; without what is `not_counted`."""
         return sum(row.flops or 0 for row in self.rows)

@@ -35,7 +35,7 @@ def explain_failure(sheet: "Anatomy") -> ForwardError:
     failure = sheet.graph.failure
     assert failure is not None
     module = sheet.module.get_submodule(failure.module) if failure.module in sheet.graph.modules else sheet.module
-    if type(failure.error).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException"):
+    if _asks_for_values(failure.error):
         return ValuesDecideError(_undecided(sheet, failure), sheet)
     place = f"{failure.module} ({type(module).__name__})" if failure.module else f"the forward of {sheet.name}"
     advice = _types(sheet, failure, module)
@@ -47,6 +47,12 @@ def explain_failure(sheet: "Anatomy") -> ForwardError:
     if size:
         message += f"; or give this network an input of {shape(size)}, the smallest that fits"
     return WrongShapeError(message, sheet)
+
+
+def _asks_for_values(error: Exception) -> bool:
+    """Whether numbers were asked for, by an operator or as an array of NumPy."""
+    named = type(error).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException")
+    return named or ".numpy() is not supported for tensor subclasses" in str(error)
 
 
 def _undecided(sheet: "Anatomy", failure: Failure) -> str:
@@ -128,6 +134,9 @@ def _convolution(module: nn.modules.conv._ConvNd, given: tuple[int, ...]) -> str
         return f"expects {spatial + 2} dimensions (batch, channels, {spatial} of space) but gets {shape(given)}"
     if channels != module.in_channels:
         wanted = module.in_channels
+        if given[-1] == wanted:
+            first = (*given[: -spatial - 1], wanted, *given[-spatial - 1 : -1])
+            return f"expects {wanted} channels first but gets {shape(given)}, which has them last; give {shape(first)}"
         return (
             f"expects {wanted} channels but gets {shape(given)}, which has {channels}; change it to "
             f"{name}(in_channels={channels}, out_channels={module.out_channels}, …) or give {wanted} channels"

@@ -5,6 +5,7 @@ an engine may execute the operations in order, and a reader may follow any tenso
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
@@ -185,12 +186,22 @@ class Graph:
 
     def calls_of(self, path: str) -> tuple[ModuleCall, ...]:
         """Every call of the module at `path`, by any of its names."""
-        first = self.aliases.get(path, path)
-        return tuple(call for call in self.calls if self.aliases.get(call.path, call.path) == first)
+        return tuple(self._calls.get(self.aliases.get(path, path), ()))
+
+    @cached_property
+    def _calls(self) -> dict[str, list[ModuleCall]]:
+        table: dict[str, list[ModuleCall]] = {}
+        for call in self.calls:
+            table.setdefault(self.aliases.get(call.path, call.path), []).append(call)
+        return table
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name, or None."""
-        return next((operation for operation in self.operations if operation.name == name), None)
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, Operation]:
+        return {operation.name: operation for operation in self.operations}
 
     def readers(self) -> dict[int, list[int]]:
         """For each tensor, the operations that read it."""
