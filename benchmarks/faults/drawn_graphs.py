@@ -170,12 +170,21 @@ def _sum_pool(
 
 
 @torch.no_grad()
-def moved(net: Drawn, shape: tuple[int, ...], places: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """For rows and for columns of the input (H, *map) and (W, *map): whether a unit moved when that one was pushed."""
+def moved(
+    net: Drawn, shape: tuple[int, ...], places: tuple[int, int], sizes: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """For rows and for columns of the input (H, *map) and (W, *map): whether a unit moved when that one was pushed.
+
+    `places` are axes of the output, or of the output seen as `sizes`.
+    """
     generator = torch.Generator().manual_seed(1)
     x = torch.rand((1, *shape), generator=generator, dtype=torch.float64) + 0.5
+
+    def made(image: Map) -> torch.Tensor:
+        return net(image).reshape(sizes) if sizes else net(image)
+
     with Summed():
-        return _pushed(net, x, places, generator)
+        return _pushed(made, x, places, generator)
 
 
 def _sum_fractional(x: Map, kernel: int, **given: Any) -> Map:
@@ -188,7 +197,9 @@ def _sum_fractional(x: Map, kernel: int, **given: Any) -> Map:
     return made.view(*x.shape[:2], *given["output_size"])  # type: ignore[union-attr]
 
 
-def _pushed(net: Drawn, x: Map, places: tuple[int, int], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _pushed(
+    net: Callable[[Map], torch.Tensor], x: Map, places: tuple[int, int], generator: torch.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     there = net(x.clone())
     others = tuple(axis for axis in range(there.ndim) if axis not in places)
     answers = []
@@ -218,9 +229,10 @@ def runs(mask: np.ndarray) -> Runs:
 def verdict(net: Drawn, shape: tuple[int, ...], places: tuple[int, int], most: int = 40) -> tuple[str, str]:
     """exact, holes, bounded or wrong, and where it is wrong."""
     sheet = inspect(net, shape)
-    if _UNPLACED & set(net.names):
-        places = _told_places(sheet) or places
-    seen = moved(net, shape, places)
+    sizes: tuple[int, ...] = ()
+    if _UNPLACED & set(net.names) and len((laid := sheet.receptive_fields.places("")).axes) == 2:
+        places, sizes = (laid.axes[0], laid.axes[1]), laid.sizes
+    seen = moved(net, shape, places, sizes)
     units = list(np.ndindex(*seen[0].shape[1:]))
     picked = units if len(units) <= most else [units[i * (len(units) - 1) // (most - 1)] for i in range(most)]
     answers = set()
@@ -234,14 +246,6 @@ def verdict(net: Drawn, shape: tuple[int, ...], places: tuple[int, int], most: i
             return "wrong", f"unit {unit} has runs {measured} and exact is {told.exact}"
         answers.update(told.bounds)
     return ("bounded" if answers else "exact"), _regular(sheet, seen)
-
-
-def _told_places(sheet: Anatomy) -> tuple[int, int] | None:
-    """The axes that the tool takes for rows and columns, where nobody could tell; None if they are no axes."""
-    fields = sheet.receptive_fields
-    told = fields.places("")
-    whole = told.sizes == fields.graph.tensors[fields.tensor("")[1]].shape and len(told.axes) == 2
-    return (told.axes[0], told.axes[1]) if whole else None
 
 
 def _inside(measured: Runs, told: Runs) -> bool:
