@@ -312,3 +312,28 @@ def test_the_transparent_value_of_sixteen_bits_lies_over_white():
     values = np.array([[1000, 60000]], np.uint16)
     Image.fromarray(values).save(file, "png", transparency=1000)
     assert images.read(file.getvalue(), channels=1)[0, :, 0].tolist() == [255, 233]
+
+
+@pytest.mark.parametrize(
+    ("bits", "packed", "transparent", "expected"),
+    [(1, 0b10100000, 1, [255, 0, 255]), (2, 0b00011011, 1, [0, 255, 170]), (4, 0x25, 5, [34, 255])],
+)
+def test_the_transparent_value_of_few_bits_lies_over_white(bits, packed, transparent, expected):
+    content = png(len(expected), bits, 0, bytes([packed]), struct.pack(">H", transparent))
+    assert images.read(content, channels=1)[0, :, 0].tolist() == expected
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused():
+    content = png(2, 16, 2, struct.pack(">6H", 0x1234, 0, 0, 0x1256, 0, 0), struct.pack(">3H", 0x1234, 0, 0))
+    with pytest.raises(images.ImageError, match="one of its 16-bit colours is transparent; save it with an alpha"):
+        images.read(content)
+
+
+def png(width, bits, colour_type, row, transparent):
+    """A PNG of one row."""
+    head = struct.pack(">IIBBBBB", width, 1, bits, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in chunks:
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content

@@ -67,6 +67,12 @@ REFUSED = {
     ),
     "three bands of gray": (tiff(RGB, bits=8, photometric=1), "of an unusual kind|it has 3 bands"),
     "subsampled YCbCr": (tiff(RGB, bits=8, photometric=6), "subsampled YCbCr; save it as RGB"),
+    "signed, 8 bits": (tiff(GRAY, bits=8, photometric=1, sample_format=[2]), "no unsigned numbers"),
+    "dark or bright": (tiff(GRAY, bits=8, photometric=None), "whether small values are dark or bright"),
+    "a palette of 8 bits": (
+        tiff(GRAY, bits=8, photometric=3, palette=[*range(256)] * 3),
+        "of its palette have 8 bits instead of 16",
+    ),
     "CIELab": (tiff(RGB, bits=8, photometric=8), "its pixels are CIELab; save it as RGB"),
 }
 

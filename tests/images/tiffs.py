@@ -10,7 +10,7 @@ def tiff(samples_HWS, *, bits, photometric, planar=1, big_endian=False, **tags):
 
     Args:
         bits: of a sample: 8, 16 or 32; 1 packs eight into a byte.
-        photometric: 0 white is zero, 1 black is zero, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 CIELab.
+        photometric: None leaves it out; 0 white is zero, 1 black is zero, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 CIELab.
         planar: 1 sample after sample, 2 plane after plane.
         tags: `extra` (338), `sample_format` (339), `palette` (320).
     """
@@ -35,6 +35,8 @@ def tiff(samples_HWS, *, bits, photometric, planar=1, big_endian=False, **tags):
         279: ("I", [size] * planes),
         284: ("H", [planar]),
     }
+    if photometric is None:
+        del entries[262]
     for name, number in (("palette", 320), ("extra", 338), ("sample_format", 339)):
         if name in tags:
             entries[number] = ("H", list(tags[name]))

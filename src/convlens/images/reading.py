@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from convlens.errors import ConvlensError
 from convlens.images.image_formats import FORMATS, LATE_FORMATS, late_format
 from convlens.images.pictures import from_pillow, orientation
+from convlens.images.png import scale_transparent
 from convlens.images.tiff import refuse_ambiguous
 
 # Pillow warns of half that size; here the caller's limit decides, in one line, and a server's log stays JSON.
@@ -110,6 +111,8 @@ def _read(
             _refuse_too_many_pixels(image, name, max_pixels)
             if image.format == "TIFF":
                 refuse_ambiguous(image)
+            elif image.format == "PNG":
+                scale_transparent(image, content)
             said = look(image)
             _decode_at_once(image, len(content))
             _decode_scaled(image, channels, at_least)
