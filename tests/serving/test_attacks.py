@@ -140,14 +140,72 @@ def test_a_head_without_end_is_cut_off_before_the_token_is_looked_at(serving, na
     beginning, piece = HEADS[name]
     answers = []
     assert at_its_quietest(client, lambda: answers.append(sent(client, *repeated(beginning, piece, 400)))) < 0.1
-    if answers[0]:  # a connection that is closed while bytes are on their way may lose its answer
-        assert answers[0].startswith((b"HTTP/1.1 431", b"HTTP/1.1 400", b"HTTP/1.1 200", b"HTTP/1.1 401"))
+    assert answers[0].startswith((b"HTTP/1.1 431", b"HTTP/1.1 400", b"HTTP/1.1 200", b"HTTP/1.1 401"))
 
 
 def test_a_large_head_is_told_its_limit(serving):
     answer = sent(serving(), b"GET /health HTTP/1.1\r\nhost: localhost\r\na: " + b"a" * wire.MOST_HEAD)
     assert answer.startswith(b"HTTP/1.1 431")
     assert b"longer than 32,768 bytes" in answer
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"], ids=["first", "second"])
+@pytest.mark.parametrize("form", [b"GET /health?%s HTTP/1.1\r\n", b"GET /health HTTP/1.1\r\na: %s\r\n"])
+def test_a_head_has_its_limit_and_no_byte_more(serving, form, before):
+    client = serving()
+    rest = b"host: localhost\r\nconnection: close\r\n\r\n"
+    for length in (wire.MOST_HEAD - 100, wire.MOST_HEAD + 100, 40_000, 47_000, 49_000):
+        head = form % (b"a" * (length - len(form) - len(rest) + 2)) + rest
+        assert len(head) == length
+        last = sent(client, before + head).rpartition(b"HTTP/1.1 ")[2]
+        assert last.startswith(b"200" if length < wire.MOST_HEAD else b"431"), (length, last[:100])
+
+
+def test_spaces_count_in_a_head(serving):
+    head = b"GET /health HTTP/1.1\r\na:" + b" " * 36_000 + b"b\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    assert sent(serving(), head).startswith(b"HTTP/1.1 431")
+
+
+def test_more_requests_than_may_wait_get_the_answers_of_those_that_may(serving):
+    answer = sent(serving(), b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * 40)
+    answered, _, last = answer.rpartition(b"HTTP/1.1 ")
+    assert answered.count(b"HTTP/1.1 200") >= wire.MOST_WAITING
+    assert last.startswith(b"400")
+    assert b"more than 16 requests wait on this connection" in last
+
+
+CHUNKED = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"zz\r\n", b"-1\r\n\r\n", b"1\r\nab\r\n", b"0\r\n" + b"x: y\r\n" * 150 + b"\r\n", b"1;" + b"a" * 200_000],
+    ids=["no number", "less than nothing", "longer than said", "many trailers", "a long extension"],
+)  # fmt: skip
+def test_a_broken_body_is_answered(serving, rest):
+    client = serving()
+    assert sent(client, CHUNKED + rest).startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+    health = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    both = sent(client, health + CHUNKED + rest)  # behind one that is whole
+    assert both.startswith(b"HTTP/1.1 200")
+    assert both.count(b"HTTP/1.1 4") == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 1021])
+def test_chunks_may_have_any_size(serving, size):
+    image = png(5, (60, 60))
+    pieces = (image[i : i + size] for i in range(0, len(image), size))
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    request = CHUNKED.replace(b"host", b"connection: close\r\nhost", 1) + body
+    assert sent(serving(), request).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("header", ["content-encoding: gzip\r\ncontent-length: 3", "transfer-encoding: gzip, chunked"])
+def test_a_compressed_body_is_refused(serving, header):
+    head = CHUNKED.replace(b"transfer-encoding: chunked", header.encode() + b"\r\nconnection: close")
+    answer = sent(serving(), head + (b"3\r\nabc\r\n0\r\n\r\n" if "chunked" in header else b"abc"))
+    assert answer.startswith(b"HTTP/1.1 415")
+    assert b"send the body as it is" in answer
 
 
 def test_a_head_that_comes_slowly_is_given_up(serving, monkeypatch):
@@ -225,6 +283,14 @@ def test_long_base64_is_decoded_whatever_its_slashes_look_like(serving, slashes)
     assert [answer["file"] for answer in answers] == ['a "cat"'] * 2
     assert answers[0]["classes"] == client.post("/predict", files=field(image)).json()["predictions"][0]["classes"]
     assert np.isfinite([guess["probability"] for guess in answers[0]["classes"]]).all()
+
+
+@pytest.mark.parametrize("size", [8, 900])
+def test_base64_may_be_broken_into_lines(serving, size):
+    image = png(5, (size, size))
+    body = json.dumps({"files": [{"content": base64.encodebytes(image).decode().replace("\n", "\r\n")}]})
+    reply = serving().post("/predict", content=body, headers={"content-type": "application/json"})
+    assert "classes" in reply.json()["predictions"][0]
 
 
 def test_what_nobody_waits_for_is_dropped_and_counted(serving, gated):

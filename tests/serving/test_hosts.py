@@ -23,6 +23,12 @@ def test_its_own_names_are_answered(serving, host):
     assert serving().get("/info", headers={"host": host}).status_code == 200
 
 
+def test_two_hosts_are_one_too_many(serving):
+    headers = [("host", "evil.example"), ("host", "localhost")]
+    assert serving().get("/info", headers=headers).status_code == 400
+    assert serving().get("/info", headers=headers[::-1]).status_code == 400
+
+
 def test_a_name_can_be_allowed(serving):
     client = serving(allowed_hosts=("images.example.org",))
     assert client.get("/info", headers={"host": "images.example.org"}).status_code == 200

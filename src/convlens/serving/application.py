@@ -17,7 +17,7 @@ from convlens.serving.refusals import RefusalError
 from convlens.serving.request_gate import FAULT, Gate, Passage
 from convlens.serving.request_pipeline import Pipeline
 from convlens.serving.service import Service
-from convlens.serving.uploads import media_type
+from convlens.serving.uploads import media_type, refuse_encoded
 
 
 def build(service: Service, on_start: Callable[[], Awaitable[None]]) -> Gate:
@@ -77,6 +77,7 @@ def _add_explain(api: FastAPI, service: Service) -> None:
         assert service.heat is not None
         content_type = request.headers.get("content-type")
         media_type(content_type)
+        refuse_encoded(request.headers)
         with service.bodies.reserving() as reservation:
             pieces = await service.bodies.read(request.receive, request.headers, reservation)
             (upload,) = await service.reading.uploads(pieces, content_type, max_files=1)
@@ -95,6 +96,7 @@ async def answer_images(service: Service, request: Request) -> Response:
     top = _top(request, service.settings.top)
     content_type = request.headers.get("content-type")
     media_type(content_type)
+    refuse_encoded(request.headers)
     with service.bodies.reserving() as reservation:
         pieces = await service.bodies.read(request.receive, request.headers, reservation)
         uploads = await service.reading.uploads(pieces, content_type, max_files=service.settings.max_files)

@@ -70,6 +70,8 @@ class Gate:
         scope.setdefault("state", {})["passage"] = passage
         self._service.measurements.request_began()
         try:
+            if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+                raise RefusalError(400, "the request has two Host headers; send one")
             if self._service.token is None and scope["path"] not in _FOR_BALANCERS:
                 self._service.hosts.check(headers.get(b"host"))
             self._check_token(scope, headers)

@@ -48,6 +48,17 @@ def media_type(content_type: str | None) -> tuple[str, dict[bytes, bytes]]:
     return name, options
 
 
+def refuse_encoded(headers: Mapping[str, str]) -> None:
+    """Stop at a body that is compressed on its way: a few bytes of it could stand for any number.
+
+    Raises:
+        RefusalError: 415.
+    """
+    for name, plain in (("content-encoding", ("", "identity")), ("transfer-encoding", ("", "chunked"))):
+        if headers.get(name, "").strip().lower() not in plain:
+            raise RefusalError(415, f"{name} is {headers[name][:40]!r}; send the body as it is")
+
+
 def parse(body: bytes, content_type: str | None, *, max_files: int) -> list[Upload]:
     """Find the images in a request.
 
@@ -136,7 +147,8 @@ def _without_long_texts(body: bytes) -> tuple[bytes, dict[str, bytes]]:
         RefusalError: 400, it has more values, or more outside of its texts, than such a body needs.
     """
     if body.count(b"\\") > _MOST_MARKS:
-        body = body.replace(b"\\/", b"/")  # as some write every slash of base64
+        # some write every slash of base64 in this way, and others break its lines
+        body = body.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"")
     if sum(body.count(mark) for mark in (b"[", b"{", b",", b":", b'"', b"\\")) > _MOST_MARKS:
         raise RefusalError(400, f"the JSON has more than {_MOST_MARKS:,} values; {_JSON_HOW}")
     mark = secrets.token_hex(8)
@@ -204,6 +216,8 @@ def _decoded(text: bytes) -> bytes:
         text = text[text.find(b",", 0, 200) + 1 :]
     if b"\\" in text:
         text = text.replace(b"\\/", b"/")
+    for end in (b"\\r", b"\\n", b"\r", b"\n"):  # tools break lines of 76 characters
+        text = text.replace(end, b"")
     if text.find(b"=", 0, max(0, len(text) - 2)) >= 0:
         raise binascii.Error
     pieces = range(0, len(text), _PIECE)
