@@ -16,6 +16,7 @@ from convlens.cli.main import main
 from convlens.data import DataError, open_dataset
 from convlens.data.findings import check
 from convlens.data.opening import survey
+from convlens.errors import ConvlensError
 
 
 def sizes(dataset):
@@ -115,6 +116,93 @@ def test_shards_of_which_some_name_no_split_are_refused(tmp_path):
     assert check(survey(tmp_path)).of("half_divided")
 
 
+@pytest.mark.parametrize("damage", ["a header cut", "the end cut", "a header changed", "two tars joined"])
+def test_a_shard_that_ends_before_its_end_is_named_and_counted(tmp_path, damage):
+    path = tmp_path / "train-0.tar"
+    write_tar(path, numbered(0, 60))
+    whole = path.read_bytes()
+    with tarfile.open(path) as tar:
+        at = [member.offset for member in tar]
+    changed = whole[: at[80]] + b"?" + whole[at[80] + 1 :]
+    path.write_bytes(
+        {"a header cut": whole[: at[80] + 100], "the end cut": whole[: at[80]], "a header changed": changed}.get(
+            damage, whole + whole
+        )
+    )
+    write_tar(tmp_path / "train-1.tar", numbered(60, 30))
+    with pytest.raises(DataError, match=r"train-0\.tar \(.*train-0\.tar is damaged: .*000...\."):
+        open_dataset(tmp_path, max_bad=0.0)
+    dataset = open_dataset(tmp_path, max_bad=0.9)
+    assert len(dataset.records("all")) == 30 + (59 if damage == "two tars joined" else 39)
+    (bad,) = dataset.bad_files
+    assert bad.key == "train-0.tar"
+    assert bad.images in {"a header changed": range(15, 30), "two tars joined": range(55, 80)}.get(damage, range(1, 3))
+
+
+def test_every_picture_of_a_tar_is_listed_whatever_dots_its_name_has(tmp_path):
+    names = ["cat/a.1.png", "cat/a.2.png", "/dog/b.v2.final.PNG", "../dog/c.jpg.png", "./dog/d.png"]
+    write_tar(tmp_path / "a.tar", [(name, png(i)) for i, name in enumerate(names)])
+    dataset = open_dataset(tmp_path / "a.tar")
+    assert sorted(record.key for record in dataset.records("all")) == [
+        "a.tar/cat/a.1.png", "a.tar/cat/a.2.png", "a.tar/dog/b.v2.final.PNG", "a.tar/dog/c.jpg.png",
+        "a.tar/dog/d.png",
+    ]  # fmt: skip
+    masked = [("0.jpg.png", png(1)), ("0.png", png(2)), ("0.cls", b"1"), ("1.png", png(3)), ("1.cls", b"0")]
+    write_tar(tmp_path / "masks.tar", masked)
+    keys = {record.key for record in open_dataset(tmp_path / "masks.tar").records("all")}
+    assert keys == {"masks.tar/0.png", "masks.tar/1.png"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "label"),
+    [(".json", '{"label": null}'), (".json", '{"label": [1, 2]}'), (".json", "[" * 100_000), (".cls", "7"),
+     (".cls", "-1"), (".txt", "a cat\non a mat")],
+    ids=["null", "several", "deep", "beyond the names", "negative", "a description"],
+)  # fmt: skip
+def test_what_is_no_label_makes_no_class(tmp_path, suffix, label):
+    write_tar(tmp_path / "a.tar", [*numbered(0, 30), ("x.png", png(99)), (f"x{suffix}", label.encode())])
+    (tmp_path / "classes.txt").write_text("\ufeffred\ngreen\nblue\u2028black\n")
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("blue\u2028black", "green", "red")
+    assert [bad.key for bad in dataset.bad_files] == ["a.tar/x.png"]
+
+
+@pytest.mark.parametrize("content", [b"caf\xe9\nb\nc\n", b"cat\ncat\ndog\n"], ids=["no UTF-8", "a name twice"])
+def test_class_names_of_shards_that_cannot_be_used_are_refused(tmp_path, content):
+    write_tar(tmp_path / "a.tar", numbered(0, 9))
+    (tmp_path / "classnames.txt").write_bytes(content)
+    with pytest.raises(ConvlensError, match=r"classnames\.txt"):
+        open_dataset(tmp_path)
+
+
+def test_a_digit_that_is_no_number_is_a_name(tmp_path):
+    write_tar(
+        tmp_path / "a.tar",
+        [(f"{i}.{s}", png(i) if s == "png" else "²³"[i % 2].encode()) for i in range(20) for s in ("png", "cls")],
+    )
+    (tmp_path / "classes.txt").write_text("x\ny\n")
+    assert open_dataset(tmp_path).classes == ("²", "³")
+
+
+def test_labels_of_a_parquet_column_of_floats(tmp_path):
+    write_parquet(tmp_path / "a.parquet", 0, 20, label=[0.0, 1.0] * 9 + [float("nan"), None])
+    dataset = open_dataset(tmp_path, max_bad=0.2)
+    assert dataset.classes == ("0", "1")
+    assert len(dataset.bad_files) == 2
+
+
+def test_parquet_files_that_do_not_fit_together(tmp_path):
+    write_parquet(tmp_path / "train.parquet", 0, 10)
+    write_parquet(tmp_path / "test.parquet", 10, 10)
+    table = parquet.read_table(tmp_path / "test.parquet")
+    parquet.write_table(table.rename_columns(["picture", "label"]), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="has its images in the column 'image', and others in 'picture'"):
+        open_dataset(tmp_path)
+    write_parquet(tmp_path / "test.parquet", 10, 10, label=[[1, 2]] * 10)
+    with pytest.raises(DataError, match="several values a row in the column 'label'"):
+        open_dataset(tmp_path)
+
+
 def test_a_picture_beside_shards_does_not_hide_them(tmp_path):
     write_tar(tmp_path / "train" / "0.tar", numbered(0, 30))
     draw(tmp_path / "logo.png")
@@ -135,6 +223,46 @@ def test_class_names_are_compared_across_splits(tmp_path, capsys):
             open_dataset(root)
         with pytest.raises(DataError, match="of the network differ only in case"):
             open_dataset(root, classes=[train, "blue"])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0}ing_set/{0}ing_set/{1}",
+        "seg_{0}/seg_{0}/{1}",
+        "{0}2017/{1}",
+        "{0} images/{1}",
+        "{0}-data/{1}",
+        "x/{0}set/{1}",
+    ],
+)
+def test_split_words_in_other_spellings(tmp_path, form):
+    for split, count in (("train", 10), ("test", 5)):
+        draw_classes(tmp_path, {form.format(split, name): count for name in ("cat", "dog")})
+    dataset = open_dataset(tmp_path, check_files=False)
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.records("test")) == 10
+    assert not dataset.faults
+
+
+def test_classes_whose_names_hold_split_words_are_classes(tmp_path):
+    draw_classes(tmp_path, {"bullet_train": 9, "freight_train": 9, "test tube": 9})
+    assert open_dataset(tmp_path, check_files=False).classes == ("bullet_train", "freight_train", "test tube")
+
+
+def test_classes_one_folder_deeper_in_each_split_are_an_error(tmp_path):
+    for split in ("train", "val"):
+        draw_classes(tmp_path / split / "images", {"cat": 9, "dog": 9})
+    with pytest.raises(DataError, match="the classes lie in train/images, one folder too deep; move what is in images"):
+        open_dataset(tmp_path)
+    assert check(survey(tmp_path)).of("nested")
+
+
+def test_a_class_name_that_differs_in_what_no_screen_shows(tmp_path):
+    draw_classes(tmp_path / "train", {"red": 9, "blue": 9})
+    draw_classes(tmp_path / "val", {"red\u200b": 9, "blue": 9})
+    with pytest.raises(DataError, match=r"'red' of train and 'red\\u200b' of val differ"):
+        open_dataset(tmp_path)
 
 
 def test_a_class_that_is_only_in_validation_is_an_error_of_the_check(tmp_path):

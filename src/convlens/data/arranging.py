@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from convlens.data.dataset import BadFile, Fault, Record
-from convlens.data.listing import split_word
+from convlens.data.listing import split_word, split_words
 
 Folders = tuple[str, ...]
 
@@ -161,10 +161,11 @@ def _layout(folders: Counter[Folders], root: str, packed: bool) -> _Layout:
         prefix, below = (*prefix, top), {each[1:] for each in below}
     layout = _Layout(meaning=dict.fromkeys(folders))
     tops = _tops(below)
-    splits = _split_tops(tops)
+    words = split_words(tops)
+    splits = _split_tops(tops, words)
     if splits:
-        _splits_first(layout, folders, prefix, tops, splits)
-    elif all(split_word(name) for name in tops):
+        _splits_first(layout, folders, prefix, tops, {name: words[name] for name in splits})
+    elif all(name in words for name in tops):
         layout.faults += [_unlabelled(each, folders[each]) for each in sorted(folders) if each]
     else:
         _classes_first(layout, prefix, below, root)
@@ -183,12 +184,11 @@ def _tops(below: set[Folders]) -> dict[str, set[Folders]]:
     return tops
 
 
-def _split_tops(tops: dict[str, set[Folders]]) -> list[str]:
+def _split_tops(tops: dict[str, set[Folders]], words: dict[str, str]) -> list[str]:
     """Which of the topmost folders are splits: they are called so and hold folders; a class holds images."""
-    words = [name for name in sorted(tops) if split_word(name)]
     others = set(tops) - set(words)
-    splits = [name for name in words if any(tops[name]) and (not others or () not in tops[name])]
-    if not splits or not others or "train" in map(split_word, splits):
+    splits = [name for name in sorted(words) if any(tops[name]) and (not others or () not in tops[name])]
+    if not splits or not others or "train" in (words[name] for name in splits):
         return splits
     inside = {rest[0] for name in splits for rest in tops[name] if rest}
     return splits if inside & others else []  # else a class that happens to be called test
@@ -199,21 +199,22 @@ def _splits_first(
     folders: Counter[Folders],
     prefix: Folders,
     tops: dict[str, set[Folders]],
-    splits: list[str],
+    splits: dict[str, str],
 ) -> None:
     classes = {name: {rest[0] for rest in tops[name] if rest} for name in splits}
     for name in splits:
         elsewhere = {label for other in splits if other != name for label in classes[other]}
         # Competitions unpack into test/test: the same word again, and no class of another split.
         twice = len(classes[name]) == 1 and () not in tops[name] and not classes[name] & elsewhere
-        twice = twice and all(split_word(label) == split_word(name) for label in classes[name])
+        twice = twice and all(label == name or split_word(label) == splits[name] for label in classes[name])
         for rest in tops[name]:
             whole = (*prefix, name, *rest)
             parts = rest[1:] if twice else rest
             if parts:
-                layout.meaning[whole] = split_word(name), parts[0]
+                layout.meaning[whole] = splits[name], parts[0]
             else:
                 layout.faults.append(_unlabelled(whole, folders[whole]))
+    _refuse_folder_between(layout, prefix, tops, splits)
     for name in sorted(set(tops) - set(splits)):
         if split_word(name):
             whole = (*prefix, name)
@@ -222,7 +223,19 @@ def _splits_first(
         count = sum(folders[(*prefix, name, *rest)] for rest in tops[name])
         # What holds the same folders as the splits do is neither a class nor one of them.
         clear = len(splits) > 1 or any(rest[0] in classes[split] for split in splits for rest in tops[name] if rest)
-        layout.faults.append(_beside((*prefix, name), count, splits, clear))
+        layout.faults.append(_beside((*prefix, name), count, list(splits), clear))
+
+
+def _refuse_folder_between(
+    layout: _Layout, prefix: Folders, tops: dict[str, set[Folders]], splits: dict[str, str]
+) -> None:
+    """A folder between each split and its classes would be the only class."""
+    labels = {found[1] for found in layout.meaning.values() if found}
+    below = {rest[1:] for name in splits for rest in tops[name] if rest[1:] and rest[0] in labels}
+    if len(labels) == 1 and len({rest[0] for rest in below}) > 1:
+        between, first = next(iter(labels)), "/".join((*prefix, min(splits)))
+        detail = f"the classes lie in {first}/{between}, one folder too deep; move what is in {between} to {first}"
+        layout.faults.append(Fault(kind="nested", detail=detail, fatal=True))
 
 
 def _classes_first(layout: _Layout, prefix: Folders, below: set[Folders], root: str) -> None:

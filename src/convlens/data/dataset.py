@@ -40,10 +40,11 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class BadFile:
-    """An image that cannot be read, and why."""
+    """An image that cannot be read, and why; or a damaged container, and about how many `images` it has lost."""
 
     key: str
     reason: str
+    images: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

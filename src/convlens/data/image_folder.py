@@ -10,6 +10,7 @@ from convlens.data.listing import Listing
 from convlens.data.tree import Folder
 from convlens.images import SUFFIXES, UNREAD_SUFFIXES
 
+_PACKED = frozenset({".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 _LISTED = SUFFIXES | UNREAD_SUFFIXES  # what is not an image to us is still one to its owner: reading it says why
 
 
@@ -98,7 +99,9 @@ def _why(arranged: Arranged, root: Folder) -> str:
     if unlabelled:
         return f": {unlabelled[0]}"
     loose = sum(file.suffix in _LISTED for file in root.files)
-    return (f" ({loose} lie loose in it)" if loose else "") + "; expected <class>/<image> or train/<class>/<image>"
+    packed = sorted(file.name for file in root.files if file.suffix in _PACKED)
+    there = f" ({loose} lie loose in it)" if loose else f" ({packed[0]} is packed: unpack it)" if packed else ""
+    return f"{there}; expected <class>/<image> or train/<class>/<image>"
 
 
 def _entries(folder: Folder, passed: _PassedOver) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from convlens.data.class_names import class_of
 from convlens.data.dataset import BadFile, DataError, Record
 from convlens.data.downloads import Downloads, version_of
 from convlens.data.image_files import FileSource, size_of
@@ -17,7 +18,7 @@ from convlens.data.remote import RemoteFileSource
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 FORM = "path,label[,split]"
-PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "fname", "image")
 LABEL_COLUMNS = ("label", "class", "category")
 SPLIT_COLUMNS = ("split", "is_valid")  # the latter is fastai's
 _YES_NO = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
@@ -62,7 +63,7 @@ def list_table(table: Path, location: str, columns: Columns, *, base: str = "") 
     splits: dict[str, list[Record]] = {}
     bad, seen, repeated = [], dict[str, tuple[str, str]](), 0
     for number, row in enumerate(rows, start=2):  # line 1 holds the column names
-        path, label = _text(row.get(path_column)), _text(row.get(label_column))
+        path, label = _text(row.get(path_column)), class_of(row.get(label_column))
         if not path or not label:
             bad.append(
                 BadFile(key=path or f"row {number}", reason=f"row {number} has no {'label' if path else 'path'}")
@@ -119,6 +120,9 @@ def _rows(table: Path) -> tuple[list[str], Iterable[Mapping[str, Any]]]:
     # A name may hold a line's end, or what Unicode takes for one, so lines are not split before the quotes are read.
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=max(",;\t", key=text.partition("\n")[0].count))
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    twice = sorted({name for name in reader.fieldnames if name and reader.fieldnames.count(name) > 1})
+    if twice:
+        raise DataError(f"{table} has two columns named {twice[0]!r}; rename one")
     return list(reader.fieldnames), _csv_rows(reader, table)
 
 

@@ -108,9 +108,10 @@ def _without_excluded(listing: Listing, exclude: str | Path | None) -> Listing:
         return listing
     keys = read_exclusions(exclude)
     splits = {name: tuple(r for r in records if r.key not in keys) for name, records in listing.splits.items()}
-    there = sum(map(len, listing.splits.values())) - sum(map(len, splits.values()))
+    bad = tuple(file for file in listing.bad if file.key not in keys)
+    there = sum(map(len, listing.splits.values())) - sum(map(len, splits.values())) + len(listing.bad) - len(bad)
     note = f"left out {there} of the {len(keys)} image(s) listed in {exclude}"
-    return replace(listing, splits=splits, notes=(*listing.notes, note))
+    return replace(listing, splits=splits, bad=bad, notes=(*listing.notes, note))
 
 
 def _refuse_fatal(faults: Sequence[Fault]) -> None:
@@ -120,10 +121,11 @@ def _refuse_fatal(faults: Sequence[Fault]) -> None:
 
 
 def _refuse_too_many_bad(listing: Listing, bad: tuple[BadFile, ...], max_bad: float) -> None:
-    total = sum(map(len, listing.splits.values())) + len(listing.bad)
-    if len(bad) > max_bad * total:
+    lost = sum(file.images for file in bad)
+    total = sum(map(len, listing.splits.values())) + sum(file.images for file in listing.bad)
+    if lost > max_bad * total:
         raise DataError(
-            f"{len(bad)} of {total} files of {listing.name} cannot be read, more than {100 * max_bad:g} %; the first: "
+            f"{lost} of {total} files of {listing.name} cannot be read, more than {100 * max_bad:g} %; the first: "
             f"{bad[0].key} ({bad[0].reason}); mend or remove them, or raise --max-bad"
         )
 
@@ -205,6 +207,7 @@ def _faults_of_classes(dataset: Dataset) -> list[Fault]:
 def _placed(dataset: Dataset, names: Sequence[str]) -> str:
     """Class names with the splits that they are in."""
     where = {name: [split for split in dataset.splits if dataset.counts(split)[name]] for name in names}
-    # Names whose accents alone are spelt differently look the same on the screen, unless they are escaped.
-    shown = ascii if len({normalize("NFC", name) for name in names}) < len(names) else repr
+    # Names that differ in how accents are spelt, or in what no screen shows, look the same unless they are escaped.
+    visible = {normalize("NFC", "".join(c for c in name if c.isprintable())) for name in names}
+    shown = ascii if len(visible) < len(names) else repr
     return " and ".join(f"{shown(name)} of {'/'.join(splits)}" for name, splits in where.items())

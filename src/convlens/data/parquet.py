@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.data.arranging import Entry, arrange
+from convlens.data.class_names import class_of
 from convlens.data.dataset import DataError, Record
 from convlens.data.image_table import Columns, column_of, split_column, split_of
 from convlens.data.listing import Listing
@@ -151,6 +152,18 @@ def image_column_of(file: Any) -> str | None:
     return None
 
 
+def refuse_lists(schema: Any, column: str, path: Path) -> None:
+    """Stop at a column of labels that holds several values a row.
+
+    Raises:
+        DataError: it does.
+    """
+    from pyarrow import types
+
+    if types.is_nested(schema.field(column).type):
+        raise DataError(f"{path} holds several values a row in the column {column!r}; give each image one label")
+
+
 def parquet_files(root: Folder) -> list[tuple[tuple[str, ...], File]]:
     """The Parquet files anywhere in a folder, each with the folders down to it."""
     return [(folder.parts, file) for folder in root.walk() for file in folder.files if file.suffix == ".parquet"]
@@ -163,10 +176,15 @@ def list_parquet(name: str, files: list[tuple[tuple[str, ...], File]], location:
         DataError: a file has no column of images or none of labels.
     """
     column = image_column(Path(files[0][1].location))
-    if column is None:
-        raise DataError(
-            f"{files[0][1].location} has no column of image bytes; give a table of paths and labels, or images"
-        )
+    for _, file in files:
+        found = image_column(Path(file.location))
+        if found is None or found != column:
+            held = f"has its images in the column {found!r}, and others in {column!r}; give it the same name"
+            raise DataError(
+                f"{file.location} "
+                + (held if found else "has no column of image bytes; give a table of paths and labels, or images")
+            )
+    assert column is not None
     arranged = arrange(
         [entry for folders, file in files for entry in _list_rows(folders, file, columns)], root=location
     )
@@ -185,6 +203,7 @@ def _list_rows(folders: tuple[str, ...], file: File, columns: Columns) -> Iterat
     present = list(parquet.schema_arrow.names)
     label = column_of(present, columns.label, _LABELS, path)
     dividing = split_column(present, columns.split, path)
+    refuse_lists(parquet.schema_arrow, label, path)
     names = _class_names(parquet.schema_arrow, label)
     wanted = [label, dividing] if dividing else [label]
     for group in range(parquet.num_row_groups):
@@ -195,7 +214,7 @@ def _list_rows(folders: tuple[str, ...], file: File, columns: Columns) -> Iterat
                 folders=folders,
                 container=file.name,
                 name=f"{group:03d}-{row:05d}",
-                label=_label(value, names),
+                label=class_of(value, names),
                 split=split_of(stated[0], dividing, where) if dividing else "",
                 path=file.location,
                 place=(group, row),
@@ -205,14 +224,7 @@ def _list_rows(folders: tuple[str, ...], file: File, columns: Columns) -> Iterat
 def _class_names(schema: Any, column: str) -> list[str]:
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features[column]["names"]]
-    except (KeyError, ValueError, TypeError):
+        names = features[column]["names"]
+    except (KeyError, ValueError, TypeError, RecursionError):
         return []
-
-
-def _label(value: Any, names: list[str]) -> str:
-    if isinstance(value, int):
-        if names:
-            return names[value] if 0 <= value < len(names) else ""
-        return str(value)
-    return "" if value is None else str(value).strip()
+    return [str(name) for name in names] if isinstance(names, list) and len(set(map(str, names))) == len(names) else []

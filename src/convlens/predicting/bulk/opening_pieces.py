@@ -39,7 +39,9 @@ def _tar(piece: Piece) -> Iterator[Input]:
             length = stream.seek(0, 2)
             for _, member, tar in tar_images(stream, piece.start, length):
                 name = f"{piece.location}/{member.name.removeprefix('./')}"
-                if member.size > MAX_BYTES:
+                if not member.isfile():
+                    yield _failing(name, f"{name} is no file but a link in the tar; pack what it links to")
+                elif member.size > MAX_BYTES:
                     yield _failing(name, f"{name} has {member.size:,} bytes, more than {MAX_BYTES:,}; shrink it")
                 else:
                     content = tar.extractfile(member)

@@ -23,6 +23,7 @@ from convlens.data.parquet import image_column_of, open_parquet
 from convlens.data.reaching import explaining, file_system, is_address
 from convlens.data.remote import is_remote_file
 from convlens.data.sources import list_source
+from convlens.data.tar_members import walk_members
 from convlens.data.tree import File, Folder
 from convlens.errors import ConvlensError
 from convlens.images import SUFFIXES, UNREAD_SUFFIXES
@@ -113,20 +114,11 @@ def tar_images(stream: Any, start: int, length: int) -> Iterator[tuple[int, tarf
     """The images of an uncompressed tar from an offset on: the offset of the header, the member, and the tar.
 
     Raises:
-        DataError: a member says that it is longer than the file, or the end is missing.
-        tarfile.TarError, OSError: it is damaged or cannot be read.
+        As `walk_members`.
     """
-    stream.seek(start)
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
-        while (member := tar.next()) is not None:
-            vars(tar)["members"] = []  # otherwise it remembers each, and there may be millions
-            if not 0 <= member.size <= length - member.offset_data or member.issparse():
-                raise DataError(f"its member {member.name[:80]!r} has {member.size:,} bytes, which are not there")
-            if member.isfile() and is_image_name(member.name):
-                yield member.offset, member, tar
-        stream.seek(tar.offset)
-        if stream.read(512) != bytes(512):  # a header that is cut or none also ends the walk
-            raise DataError("it ends without the mark at the end of a tar")
+    for member, tar in walk_members(stream, start, length):
+        if not member.isdir() and is_image_name(member.name):
+            yield member.offset, member, tar
 
 
 def _in_pieces(found: Iterable["str | Piece"]) -> Iterator[Piece]:
