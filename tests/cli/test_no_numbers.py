@@ -64,3 +64,12 @@ def test_explain_and_evaluate_say_it_too(run, picture, tmp_path, capsys):
         said = capsys.readouterr()
         assert "no numbers" in said.out + said.err
         assert "Traceback" not in said.err
+
+
+def test_export_and_benchmark_say_it_instead_of_comparing(run, tmp_path, capsys):
+    target = tmp_path / "net.safetensors"
+    assert main(["export", run, "--to", "safetensors", "--out", str(target)]) == 1
+    assert "the network gives no numbers (NaN)" in capsys.readouterr().err
+    assert not target.exists()
+    assert main(["benchmark", run, "--runtime", "torch", "--precision", "float32", "--seconds", "0.1"]) == 1
+    assert "the network gives no numbers (NaN)" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from convlens.artifacts.artifact_formats import Format, FormatModule
 from convlens.artifacts.artifact_predictor import open_artifact
 from convlens.artifacts.manifest import Manifest
 from convlens.artifacts.proof import BATCHES, Images, Proof, ProofError, compare, compare_inside, in_batches
+from convlens.predicting.finite import check_finite
 from convlens.predicting.protocol import Answering
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def prove(network: "nn.Module", reference: Answering, row: Format, path: Path, i
         origin: where they are from.
 
     Raises:
+        NotFiniteError: the network itself answers with NaN.
         ProofError: it answers differently; the message names the first operation that does.
     """
     module = row.open()
@@ -38,6 +40,7 @@ def prove(network: "nn.Module", reference: Answering, row: Format, path: Path, i
         raise ProofError(f"{path.name} does not give back the classes and the preprocessing that went in; report this")
     model, manifest = module.read(path)
     expected = in_batches(reference, x, max(BATCHES))
+    check_finite(expected)
     measured = compare(candidate, x, expected, manifest.precision)
     if manifest.preprocessing_inside:
         measured |= compare_inside(module.whole_probe(path), images, x, expected, preprocessing)

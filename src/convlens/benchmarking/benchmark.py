@@ -27,6 +27,7 @@ from convlens.classifiers.resolve import resolve
 from convlens.data import open_dataset
 from convlens.errors import ConvlensError
 from convlens.predicting.apart import Apart, Subject
+from convlens.predicting.finite import NotFiniteError, check_finite
 from convlens.predicting.measuring import Timing
 from convlens.predicting.versions import versions
 from convlens.processors import default_threads
@@ -140,6 +141,7 @@ def benchmark(
             variants += _variants(source, *wanted, Path(folder) / str(number), count, data, size, note)
         if not variants:
             raise ConvlensError("nothing to measure: no runtime holds any of the precisions; use --runtime all")
+        _check_answers(variants, note)
         note(f"measuring what this machine can do with {count} thread(s)")
         machine = measure_machine(count, min(seconds, 0.5))
         answers = {v.name: _evaluate(v, data) for v in variants} if data else {}
@@ -175,6 +177,23 @@ def _check(sources: Sequence[str | Path], batches: Sequence[int], threads: int |
         raise ConvlensError(f"threads is {threads}; use at least 1")
     if seconds <= 0:
         raise ConvlensError(f"seconds is {seconds}; use a time above 0")
+
+
+def _check_answers(variants: Sequence[Variant], note: Note) -> None:
+    """Say which variants answer with NaN; where all do, it is the network, and there is nothing to measure."""
+    from convlens.artifacts.proof_images import from_photographs
+
+    broken: dict[str, NotFiniteError] = {}
+    for variant in variants:
+        preprocessing = variant.predictor.preprocessing
+        (picture,) = from_photographs(preprocessing.channels, 1).images
+        try:
+            check_finite(variant.predictor.probabilities(preprocessing.apply(picture)[None]))
+        except NotFiniteError as error:
+            broken[variant.name] = error
+            note(f"{variant.name} answers with NaN")
+    if len(broken) == len(variants):
+        raise next(iter(broken.values()))
 
 
 @contextmanager
