@@ -163,7 +163,7 @@ def test_what_is_no_label_makes_no_class(tmp_path, suffix, label):
     write_tar(tmp_path / "a.tar", [*numbered(0, 30), ("x.png", png(99)), (f"x{suffix}", label.encode())])
     (tmp_path / "classes.txt").write_text("\ufeffred\ngreen\nblue\u2028black\n")
     dataset = open_dataset(tmp_path)
-    assert dataset.classes == ("blue\u2028black", "green", "red")
+    assert dataset.classes == ("blue\\u2028black", "green", "red")
     assert [bad.key for bad in dataset.bad_files] == ["a.tar/x.png"]
 
 
@@ -256,6 +256,17 @@ def test_classes_one_folder_deeper_in_each_split_are_an_error(tmp_path):
     with pytest.raises(DataError, match="the classes lie in train/images, one folder too deep; move what is in images"):
         open_dataset(tmp_path)
     assert check(survey(tmp_path)).of("nested")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names are refused elsewhere")
+def test_classes_of_folders_whose_names_cannot_be_written(tmp_path):
+    odd = ("line\nbreak", os.fsdecode(b"no\xffUTF"), "para\u2029graph", "tab\tname")
+    draw_classes(tmp_path, dict.fromkeys((*odd, "käfer"), 4))
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes == ("käfer", r"line\nbreak", r"no\udcffUTF", r"para\u2029graph", r"tab\tname")
+    assert not dataset.faults
+    assert open_dataset(tmp_path, classes=dataset.classes).counts("train")[r"tab\tname"] == 2
+    assert "".join(dataset.classes).encode()
 
 
 def test_a_class_name_that_differs_in_what_no_screen_shows(tmp_path):

@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
-from convlens.errors import ConvlensError
+from convlens.errors import ConvlensError, legible
+
+_UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and ends of lines
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -19,12 +22,21 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConvlensError(f"the class names {path} cannot be read: {error}") from None
     # Lines end with \n alone: a name may hold what Unicode takes for the end of a line.
-    names = [line.strip() for line in text.split("\n") if line.strip()]
+    names = [writable(line.strip()) for line in text.split("\n") if line.strip()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names or twice:
         fault = f"names {twice[0]!r} twice" if twice else "is empty"
         raise ConvlensError(f"the file of class names {path} {fault}; write each class once, one a line")
     return tuple(names)
+
+
+def writable(name: str) -> str:
+    """A class name that every format, figure and terminal can hold: what they cannot is escaped.
+
+    >>> writable("a\\nb"), writable("k\u00e4fer")
+    ('a\\\\nb', 'käfer')
+    """
+    return "".join(legible(c) if category(c) in _UNWRITABLE else c for c in name)
 
 
 def class_of(value: Any, names: Sequence[str] = ()) -> str:

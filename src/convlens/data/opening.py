@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
+from convlens.data.class_names import writable
 from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault, Record
 from convlens.data.exclusions import read_exclusions
 from convlens.data.image_table import Columns
@@ -84,9 +85,22 @@ def survey(source: str | Path, *, exclude: str | Path | None = None, columns: st
 
 def _listed(source: str | Path, exclude: str | Path | None, columns: str | None, *, for_training: bool) -> Listing:
     """List a source and divide it; by its names alone, so that what is left out moves nothing to another split."""
-    listing = list_source(source, Columns.named(columns))
+    listing = _written(list_source(source, Columns.named(columns)))
     listing = _divided(listing, for_training)
     return _without_excluded(listing, exclude)
+
+
+def _written(listing: Listing) -> Listing:
+    """Give classes names that can be written, whatever the folder, the table or the label holds."""
+    names = {record.label for records in listing.splits.values() for record in records}
+    changed = {name: new for name in names if (new := writable(name)) != name}
+    if not changed:
+        return listing
+    splits = {
+        split: tuple(replace(r, label=changed.get(r.label, r.label)) for r in records)
+        for split, records in listing.splits.items()
+    }
+    return replace(listing, splits=splits)
 
 
 def _divided(listing: Listing, for_training: bool) -> Listing:
