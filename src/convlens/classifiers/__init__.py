@@ -2,6 +2,6 @@
 
 from convlens.classifiers.classifier import Classifier, Kind, Provenance
 from convlens.classifiers.resolve import resolve
-from convlens.data.class_names import read_class_names
+from convlens.data.class_labels import read_class_names
 
 __all__ = ["Classifier", "Kind", "Provenance", "read_class_names", "resolve"]

@@ -101,7 +101,7 @@ def _draw_maps(found: Classifier, answers: Sequence[FilePrediction], folder: Pat
             content = contents(answer.file) if is_address(answer.file) else answer.file
             image = read(content, channels=found.preprocessing.channels)
             draw_class_map(class_map(found.network, found.preprocessing, image), found.classes, target)
-            print(f"map       {target}", file=sys.stderr)
+            print(f"map       {legible(str(target))}", file=sys.stderr)
 
 
 def _without_target(paths: tuple[str, ...], suffix: str | None) -> tuple[tuple[str, ...], Path | None]:

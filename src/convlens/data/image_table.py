@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from convlens.data.class_names import class_of
+from convlens.data.class_labels import class_of
 from convlens.data.dataset import BadFile, DataError, Record
 from convlens.data.downloads import Downloads, version_of
 from convlens.data.image_files import FileSource, size_of

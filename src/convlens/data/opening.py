@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
-from convlens.data.class_names import writable
+from convlens.data.class_labels import writable
 from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault, Record
 from convlens.data.exclusions import read_exclusions
 from convlens.data.image_table import Columns

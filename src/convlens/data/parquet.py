@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.data.arranging import Entry, arrange
-from convlens.data.class_names import class_of
+from convlens.data.class_labels import class_of
 from convlens.data.dataset import DataError, Record
 from convlens.data.image_table import Columns, column_of, split_column, split_of
 from convlens.data.listing import Listing

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlens.data.arranging import Entry, arrange
-from convlens.data.class_names import class_of, read_class_names
+from convlens.data.class_labels import class_of, read_class_names
 from convlens.data.dataset import BadFile, DataError, Record
 from convlens.data.listing import Listing
 from convlens.data.tar_members import walk_members
