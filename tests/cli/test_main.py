@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from convlens.cli.main import COMMANDS, declaration, main, work_of
+from convlens.cli.main import COMMANDS, declaration, known_words, main, work_of
 from convlens.training.config import TrainConfig
 
 
@@ -15,6 +15,18 @@ def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in COMMANDS)
+
+
+def test_no_word_at_all_shows_the_commands(capsys):
+    assert main([]) == 0
+    assert "inspect" in capsys.readouterr().out
+
+
+def test_a_file_for_the_answers_may_follow_an_equals_sign():
+    assert known_words(["predict", "run", "a.jpg", "--csv=o.csv", "-"]) == [
+        "predict", "run", "a.jpg", "--csv", "o.csv", "/dev/stdin",
+    ]  # fmt: skip
+    assert known_words(["predict", "run", "--json=true"]) == ["predict", "run", "--json=true"]
 
 
 def test_an_unknown_command_is_one_line_and_exit_code_2(capsys):

@@ -59,10 +59,14 @@ def known_words(words: list[str]) -> list[str]:
     """The words as the parser knows them.
 
     Options such as `--ray` may stand without a value and then get their usual one. A lone - is the standard input.
+    `--csv=answers.csv` of predict is `--csv answers.csv`.
     """
     words = ["/dev/stdin" if word == "-" else word for word in words]
+    if words[:1] == ["predict"]:
+        told = [re.fullmatch(r"(--(?:csv|json))=(.+\.(?:csv|json))", word) for word in words]
+        words = [part for word, file in zip(words, told, strict=True) for part in (file.groups() if file else (word,))]
     known = []
-    for word, following in zip(words, [*words[1:], "-"], strict=True):
+    for word, following in zip(words, [*words, "-"][1:], strict=True):
         known.append(word)
         if following.startswith("-") and (words[0], word) in _ALONE:
             known.append(_ALONE[words[0], word])
