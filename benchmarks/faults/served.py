@@ -2,7 +2,9 @@
 
 A run with initial weights is served by the command itself, in a process of its own, on this machine only.
 
-- malformed requests: valid ones whose bytes were changed, cut or repeated, drawn from a seed; none may get a 5xx;
+- malformed requests: valid ones whose bytes were changed, cut or repeated, drawn from a seed; none may get a 5xx, and
+  none may see its connection closed without an answer; of a body that was promised and does not come, the rest is
+  waited for;
 - attacks: 31 MB of tiny parts, of small arrays and of digits, a header and an address without end;
 - the longest answer of /health while these last, asked again and again;
 - stops: while clients ask on new connections as fast as they can, the server gets SIGTERM; a request is lost if its
@@ -34,6 +36,7 @@ from changed_bytes import _run
 from PIL import Image
 
 MEGABYTES = 31_000_000
+CLOSED, WAITED_FOR = 0, 1  # instead of a status
 
 
 def main() -> None:
@@ -57,6 +60,8 @@ def main() -> None:
     rows = [
         {"what": "malformed requests with a 5xx", "ours": sum(n for code, n in codes.items() if code >= 500),
          "peer": sum(codes.values()), "unit": "of requests", "ratio": 0.0},
+        {"what": "closed without an answer", "ours": codes[CLOSED], "peer": sum(codes.values()), "unit": "of requests",
+         "ratio": 0.0},
         {"what": "longest /health meanwhile", "ours": round(slowest * 1000, 1), "peer": 100, "unit": "ms, of at most",
          "ratio": slowest * 10},
         {"what": f"requests lost in {stops} stops", "ours": lost, "peer": asked, "unit": "of requests",
@@ -67,7 +72,9 @@ def main() -> None:
         return
     for row in rows:
         print(f"{row['what']:32} {row['ours']} {row['unit']} {row['peer']}")
-    print("answers to malformed requests    " + ", ".join(f"{code}: {count}" for code, count in sorted(codes.items())))
+    named = {WAITED_FOR: "rest waited for", CLOSED: "none"}
+    answers = ", ".join(f"{named.get(code, code)}: {count}" for code, count in sorted(codes.items()))
+    print(f"{'answers to malformed requests':32} {answers}")
 
 
 @contextlib.contextmanager
@@ -172,26 +179,25 @@ def attack(address: tuple[str, int], count: int) -> tuple[Counter[int], float]:
         b"GET /" + b"a" * MEGABYTES,
     ]
     for content in (*attacks, *(spoilt(valid(chance), chance) for _ in range(count))):
-        # a client that sends no more, so that a body that was promised and does not come is not waited for
-        codes[_code(_ask_and_shut(address, content))] += 1
+        codes[_ask_once(address, content)] += 1
     done.set()
     watcher.join()
     return codes, slowest[0]
 
 
-def _ask_and_shut(address: tuple[str, int], content: bytes) -> bytes:
-    answer = b""
+def _ask_once(address: tuple[str, int], content: bytes) -> int:
+    """Send bytes and wait a second for more to come; the status of the answer, `CLOSED` or `WAITED_FOR`."""
+    answer, status = b"", CLOSED
     with contextlib.suppress(OSError), socket.create_connection(address, timeout=1) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(content)
-        while piece := connection.recv(65_536):
-            answer += piece
-    return answer
-
-
-def _code(answer: bytes) -> int:
-    """The status; 0 where the server closed, or waited for more, without one."""
-    return int(answer[9:12]) if answer[:9] == b"HTTP/1.1 " and answer[9:12].isdigit() else 0
+        try:
+            while piece := connection.recv(65_536):
+                answer += piece
+        except TimeoutError:
+            status = WAITED_FOR
+    known = answer[:9] == b"HTTP/1.1 " and answer[9:12].isdigit()
+    return int(answer[9:12]) if known else status
 
 
 def stop_under_load(address: tuple[str, int], process: "subprocess.Popen[bytes]") -> tuple[int, int]:
