@@ -1,8 +1,9 @@
-"""A node killed in the middle of a prediction and of a training on a Ray cluster: what was lost, and what came twice.
+"""A node killed in the middle of a prediction, a training and a service on a Ray cluster: what was lost or came twice.
 
 The cluster is three nodes on this machine. Of a prediction, images without an answer, images with two, and answers that
 are not those of one machine are counted; of a training, epochs that are missing from its metrics or stand there twice,
-and the seconds until it was at work again. Also a prediction on one machine that is killed again and again and goes on.
+and the seconds until it was at work again; of a service under requests, those that failed when a node was killed, and
+when another run took its place. Also a prediction on one machine that is killed again and again and goes on.
 
 Example: python benchmarks/faults/lost_nodes.py --quick
 """
@@ -10,9 +11,11 @@ Example: python benchmarks/faults/lost_nodes.py --quick
 import argparse
 import json
 import logging
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import Counter
@@ -22,12 +25,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from changed_bytes import _run
 from PIL import Image
 
 from convlens.classifiers import resolve
 from convlens.predicting.bulk import pieces, predict_to_file
+from convlens.serving.server_settings import Settings
 
 NODE = {"num_cpus": 1, "object_store_memory": 150_000_000}
 
@@ -37,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=5, help="of the prediction on one machine")
-    parser.add_argument("--quick", action="store_true", help="400 images, 2 kills, no training")
+    parser.add_argument("--quick", action="store_true", help="400 images, 2 kills, no training, no service")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     asked = parser.parse_args()
     images, kills = (400, 2) if asked.quick else (asked.images, asked.kills)
@@ -58,6 +63,7 @@ def main() -> None:
                 rows += _compared("cluster, a node killed", folder / "here.jsonl", folder / "there.jsonl")
                 if not asked.quick:
                     rows += _kill_node_of_training(cluster, folder)
+                    rows += _kill_node_of_service(cluster, run, folder)
     if asked.json:
         print(json.dumps({"rows": rows}))
         return
@@ -177,6 +183,66 @@ def _kill_node_of_training(cluster: Any, folder: Path) -> list[dict[str, Any]]:
             "ratio": 0.0,
         },
     ]
+
+
+def _kill_node_of_service(cluster: Any, run: Path, folder: Path) -> list[dict[str, Any]]:
+    from convlens.cluster.joining import joined
+    from convlens.cluster.replicas import deploy
+
+    nodes = [cluster.add_node(**NODE), cluster.add_node(**NODE)]
+    other = folder / "runs" / "job"  # the training's
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings = Settings(port=free.getsockname()[1], runtime="torch", device="cpu", batch=4, threads=1)
+    address = deploy(str(run), settings, address=cluster.address, replicas=2)
+    rows = []
+    with _asking(address, folder / "photos" / "00000.png") as codes:
+        time.sleep(3)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        time.sleep(15)
+    rows.append(_failed("service, a node killed: requests failed", codes))
+    with _asking(address, folder / "photos" / "00000.png") as codes:
+        deploy(str(other), settings, address=cluster.address, replicas=2)
+        time.sleep(1)
+    rows.append(_failed("service, another run takes its place: requests failed", codes))
+    with joined(cluster.address):
+        from ray import serve
+
+        serve.shutdown()
+    return rows
+
+
+@contextmanager
+def _asking(address: str, picture: Path) -> Iterator[list[str]]:
+    """Ask without a pause from two threads; what was answered."""
+    codes: list[str] = []
+    over, content = threading.Event(), picture.read_bytes()
+
+    def ask() -> None:
+        with httpx.Client(timeout=60) as client:
+            while not over.is_set():
+                try:
+                    answer = client.post(f"{address}/predict", files={"file": ("a.png", content)})
+                    codes.append(str(answer.status_code))
+                except httpx.HTTPError as error:
+                    codes.append(type(error).__name__)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield codes
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _failed(what: str, codes: list[str]) -> dict[str, Any]:
+    kinds = Counter(code for code in codes if code != "200")
+    unit = " ".join(["requests", *(f"({code}: {number})" for code, number in kinds.items())])
+    failed = sum(kinds.values())
+    return {"what": what, "ours": failed, "peer": len(codes), "unit": unit, "ratio": failed / len(codes)}
 
 
 if __name__ == "__main__":

@@ -245,5 +245,5 @@ def frontier(
 
 def _finished(outcome: "Outcome") -> Run:
     if outcome.stopped_by:
-        raise KeyboardInterrupt(f"stopped; go on with convlens.resume({str(outcome.folder.path)!r})")
+        raise KeyboardInterrupt(f"stopped; go on with convlens.resume({outcome.place!r})")
     return Run(outcome.folder)

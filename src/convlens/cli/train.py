@@ -23,7 +23,7 @@ takes_settings(
     train,
     [
         ("config", Path | None, None, "YAML file of settings, named as the options are."),
-        ("resume", Path | None, None, "Run folder of an interrupted training to continue."),
+        ("resume", str | None, None, "Run folder of an interrupted training to continue, or its address."),
         (
             "seeds",
             int,

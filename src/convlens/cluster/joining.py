@@ -132,7 +132,7 @@ def check_sees(nodes: list[Node], paths: Mapping[str, int], what: str) -> None:
 
     Args:
         nodes: that will read them.
-        paths: absolute path -> its bytes; 0 where only being there counts.
+        paths: absolute path or address -> its bytes; 0 where only being there counts.
         what: they are, for the message.
 
     Raises:
@@ -150,10 +150,19 @@ def check_sees(nodes: list[Node], paths: Mapping[str, int], what: str) -> None:
 def _unseen(paths: dict[str, int]) -> list[str]:
     from pathlib import Path
 
-    def same(path: Path, size: int) -> bool:
-        return path.exists() and (not size or path.stat().st_size == size)
+    from convlens.data.reaching import file_system, is_address
 
-    return [name for name, size in paths.items() if not same(Path(name), size)]
+    def bytes_of(name: str) -> int | None:
+        try:
+            if is_address(name):
+                system, path = file_system(name)
+                return int(system.size(path))
+            return Path(name).stat().st_size
+        except Exception:  # every protocol brings the exceptions of its own client
+            return None
+
+    seen = {name: bytes_of(name) for name in paths}
+    return [name for name, size in paths.items() if seen[name] is None or (size and seen[name] != size)]
 
 
 def _refuse_differences(nodes: list[Node]) -> None:

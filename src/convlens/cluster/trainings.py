@@ -4,10 +4,8 @@ Each process does what it does under torchrun. The run folder, with its checkpoi
 share; whatever is lost, the next start goes on from there, with as many processes as there is room for.
 """
 
-import json
 import logging
 import os
-import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from convlens import files, runs
 from convlens.cluster.joining import check_sees, imported, joined
 from convlens.cluster.paths import local_paths, with_absolute_paths
+from convlens.cluster.run_places import Place, new_place, place_of
 from convlens.errors import ConvlensError
 from convlens.training.settings import settle
 from convlens.training.train import Outcome
@@ -42,11 +40,12 @@ def train_on_ray(
     """Train on a cluster.
 
     Args:
-        given: settings, as `settle` takes them; `runs` must be a folder that every node sees under the same path.
+        given: settings, as `settle` takes them; `runs` must be a folder that every node sees under the same path, or an
+            address.
         address: of the cluster, as `joined` takes it.
         processes: that train together, each with a GPU where the cluster has some.
         min_processes: how few suffice where nodes are lost or not there yet; None for `processes`.
-        resume: the run folder to go on with; None begins a new one.
+        resume: the run folder to go on with, or its address; None begins a new one.
         say: takes notes for the user.
 
     Raises:
@@ -59,27 +58,27 @@ def train_on_ray(
         )
     settings = with_absolute_paths(given)
     if resume:
-        device, run = str(given.get("device") or "auto"), Path(resume).absolute()
-        runs.open_folder(run, weights=False)
+        device, place = str(given.get("device") or "auto"), place_of(str(resume))
+        place.check()
     else:
         config = settle(given)
-        device, run = config.device, _unused(Path(config.runs).absolute(), _name_of(config.name, config.data))
-        settings |= {"runs": str(run.parent), "name": run.name}
+        device, place = config.device, new_place(config)
+        settings |= {"runs": place.parent, "name": place.name}
     with joined(address) as nodes:
         ray = imported()
         check_sees(nodes, local_paths(settings), "the data")
-        with _probe(run.parent) as probe:
+        with place.probe() as probe:
             check_sees(nodes, probe, "the folder of --runs")
         on_gpus = _check_room(ray.cluster_resources(), least, device)
-        say(f"{processes} processes on {len(nodes)} nodes train {run}")
-        with _following(run, say):
-            result = _fit(run, settings, processes, least, on_gpus)
+        say(f"{processes} processes on {len(nodes)} nodes train {place}")
+        with _following(place, say):
+            result = _fit(place, settings, processes, least, on_gpus)
     if result.get("error"):
         raise ConvlensError(str(result["error"]))
-    return Outcome(folder=runs.open_folder(run), stopped_by=int(result["stopped_by"]))
+    return Outcome(folder=place.opened(), stopped_by=int(result["stopped_by"]), address=place.address)
 
 
-def _fit(run: Path, settings: dict[str, Any], processes: int, least: int, on_gpus: bool) -> dict[str, Any]:
+def _fit(place: Place, settings: dict[str, Any], processes: int, least: int, on_gpus: bool) -> dict[str, Any]:
     room = _ROOM_SECONDS["elastic" if least < processes else "fixed"]
     os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(room)
     os.environ["RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION"] = "0"  # which asks the dashboard, without end
@@ -88,23 +87,24 @@ def _fit(run: Path, settings: dict[str, Any], processes: int, least: int, on_gpu
 
     for name in ("ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    notes = run.parent / ".ray"
+    notes, system = place.storage()
     trainer = TorchTrainer(
         _be_a_worker,
-        train_loop_config={"run": str(run), "settings": settings},
+        train_loop_config={"run": str(place), "settings": settings},
         scaling_config=ScalingConfig(
             num_workers=processes if least == processes else (least, processes), use_gpu=on_gpus
         ),
         run_config=RunConfig(
-            name=f"{run.name}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(notes),
+            name=f"{place.name}-{uuid.uuid4().hex[:8]}",
+            storage_path=notes,
+            storage_filesystem=system,
             failure_config=FailureConfig(max_failures=_LOSSES),
         ),
     )
     try:
         found: dict[str, Any] = trainer.fit().return_value
     finally:
-        shutil.rmtree(notes, ignore_errors=True)
+        place.clear_storage()
     return found
 
 
@@ -116,17 +116,17 @@ def _be_a_worker(how: dict[str, Any]) -> dict[str, Any]:
     from convlens.training.progress import Silence
     from convlens.training.train import go_on, start
 
-    run, settings = Path(how["run"]), how["settings"]
-    resume = run if runs.is_run(run) else None
+    place, settings = place_of(how["run"]), how["settings"]
     try:
+        resume = str(place) if place.is_run() else None
         if launched() is not None:
             if resume is None and os.environ["RANK"] == "0":
-                shutil.rmtree(run, ignore_errors=True)  # cut before it was described
+                place.clear()  # cut before it was described
             outcome = run_rank(settings, resume=resume)
         elif resume is not None:
             outcome = go_on(resume, _free(settings), Silence())
         else:
-            shutil.rmtree(run, ignore_errors=True)
+            place.clear()
             outcome = start(settle(settings), Silence())
     except TeamError as error:
         if error.lost:
@@ -158,35 +158,13 @@ def _check_room(there: Mapping[str, float], least: int, device: str) -> bool:
     return on_gpus
 
 
-def _name_of(name: str | None, data: str) -> str:
-    return name or Path(data.rstrip("/")).name.partition(".")[0] or "run"
-
-
-def _unused(parent: Path, name: str) -> Path:
-    number = 1
-    while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return path
-
-
 @contextmanager
-def _probe(folder: Path) -> Iterator[dict[str, int]]:
-    """A file that the other nodes see where the folder is on storage that they share."""
-    path = folder / f".seen-{uuid.uuid4().hex}"
-    files.write_text(path, "seen\n")
-    try:
-        yield {str(path): path.stat().st_size}
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _following(run: Path, say: Say) -> Iterator[None]:
+def _following(place: Place, say: Say) -> Iterator[None]:
     """Say what is written of each epoch, once."""
-    over, seen = threading.Event(), [len(_rows(run))]
+    over, seen = threading.Event(), [len(place.metrics())]
 
     def look() -> None:
-        rows = _rows(run)
+        rows = place.metrics()
         for row in rows[seen[0] :]:
             reached = f", {row['val_top1']:.2%} of the validation images right" if "val_top1" in row else ""
             say(f"epoch {row['epoch']}: loss {row['loss']:.4f}{reached}")
@@ -204,10 +182,3 @@ def _following(run: Path, say: Say) -> Iterator[None]:
         over.set()
         thread.join()
         look()
-
-
-def _rows(run: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, ValueError):
-        return []

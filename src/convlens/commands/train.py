@@ -25,7 +25,7 @@ def train(
     data: str | None,
     *,
     config: Path | None,
-    resume: Path | None,
+    resume: str | None,
     seeds: int,
     ray: str | None,
     processes: int | None,
@@ -49,7 +49,7 @@ def train(
     return _tell(outcome, quiet, json_)
 
 
-def _train_together(settings: dict[str, Any], resume: Path | None, seeds: int, quiet: bool, as_json: bool) -> int:
+def _train_together(settings: dict[str, Any], resume: str | None, seeds: int, quiet: bool, as_json: bool) -> int:
     """Be one of the processes that a launcher started; the first one tells."""
     if seeds != 1:
         raise ConvlensError(f"seeds is {seeds} in a training of several processes; train with one --seed after another")
@@ -71,7 +71,7 @@ def _train_on_ray(
     address: str,
     processes: int | None,
     min_processes: int | None,
-    resume: Path | None,
+    resume: str | None,
     seeds: int,
     quiet: bool,
     as_json: bool,
@@ -92,7 +92,7 @@ def _train_on_ray(
 def _tell(outcome: Outcome, quiet: bool, as_json: bool) -> int:
     folder = outcome.folder
     if outcome.stopped_by:
-        print(f"stopped; go on with: convlens train --resume {quote(str(folder.path))}", file=sys.stderr)
+        print(f"stopped; go on with: convlens train --resume {quote(outcome.place)}", file=sys.stderr)
         return 128 + outcome.stopped_by
     if as_json:
         about = {"run": str(folder.path), "report": str(folder.path / "report.html")}
@@ -105,7 +105,7 @@ def _tell(outcome: Outcome, quiet: bool, as_json: bool) -> int:
 def _train_several(config: TrainConfig, seeds: int, quiet: bool, as_json: bool) -> int:
     done = start_several(config, seeds, lambda: choose_watcher(quiet))
     if not isinstance(done, Several):
-        print(f"stopped; go on with: convlens train --resume {quote(str(done.folder.path))}", file=sys.stderr)
+        print(f"stopped; go on with: convlens train --resume {quote(done.place)}", file=sys.stderr)
         return 128 + done.stopped_by
     if as_json:
         rows = [

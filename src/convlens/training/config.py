@@ -151,7 +151,7 @@ class TrainConfig:
     schedule: Schedule = _option("gpipe", "Order of a pipeline: gpipe, or 1f1b, which holds fewer activations.")
     log: Log = _option("none", "Additional tracking: none, tensorboard or mlflow.")
     name: str | None = _option(None, "Name of the run folder. Default: the name of the data.")
-    runs: str = _option("runs/train", "Folder for run folders.")
+    runs: str = _option("runs/train", "Folder for run folders, or an address such as s3://bucket/runs.")
     checkpoint_seconds: float = _option(60.0, "Longest time between checkpoints, in seconds, besides one per epoch.")
     checkpoint_steps: int = _option(0, "Number of steps between additional checkpoints; 0 for none.")
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from convlens import networks, runs
 from convlens.anatomy import inspect
 from convlens.data import Dataset, Loader
+from convlens.data.reaching import is_address
 from convlens.errors import ConvlensError
 from convlens.networks.catalogue import family_of
 from convlens.runs import environment
@@ -21,6 +22,7 @@ from convlens.training.features import Body
 from convlens.training.frozen import Frozen, frozen_part
 from convlens.training.material import Material, Say, gather
 from convlens.training.optimisers import body_that_learns, let_learn, make_optimizer
+from convlens.training.remote_runs import new_folder, unused_name
 from convlens.training.speed.choosing import choose_numerics
 from convlens.training.speed.numerics import Chosen, Numerics, lay_out
 from convlens.training.speed.trial import in_parts_that_fit, try_step
@@ -101,7 +103,8 @@ def prepare(config: TrainConfig, say: Say, team: Team = ALONE) -> tuple[Job, Sta
     numerics = team.first(lambda: _numerics(config, material, say, divided=team.splits_network))
     numerics = replace(numerics, device=str(material.device))
     folder = team.first(lambda: _new_folder(config, material, numerics))
-    team.check_shared(folder.path)
+    if not is_address(config.runs):
+        team.check_shared(folder.path)
     return _assemble(config, folder, material, numerics, team), _fresh_state(material.device, numerics)
 
 
@@ -118,14 +121,17 @@ def _new_folder(config: TrainConfig, material: Material, numerics: Numerics) -> 
         versions=environment.versions(),
         git_commit=environment.git_commit(),
     )
-    _check_space(Path(config.runs), material.network)
-    folder = runs.create_folder(config.runs, description.name, description)
+    parent, name = Path(config.runs), description.name
+    if is_address(config.runs):
+        parent, name = new_folder(), unused_name(config.runs, name)
+    _check_space(parent, material.network)
+    folder = runs.create_folder(parent, name, description)
     folder.write_bad_files([(bad.key, bad.reason) for bad in material.dataset.bad_files])
     folder.write_anatomy(inspect(material.network, (description.network.channels, *description.network.size)))
     return folder
 
 
-def resume(path: str | Path, given: Mapping[str, Any], say: Say, team: Team = ALONE) -> tuple[Job, State]:
+def resume(path: Path, given: Mapping[str, Any], say: Say, team: Team = ALONE) -> tuple[Job, State]:
     """Make an interrupted training ready to go on exactly where its checkpoint was written.
 
     Args:
@@ -137,7 +143,6 @@ def resume(path: str | Path, given: Mapping[str, Any], say: Say, team: Team = AL
     Raises:
         ConvlensError: another data set, network or setting than the run's, or a folder that is not whole.
     """
-    team.check_shared(Path(path))
     folder = runs.open_folder(path, weights=False)
     config = _same_config(folder, given)
     material = gather(config, say, folder, team)

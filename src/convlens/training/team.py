@@ -35,6 +35,11 @@ class Team:
         return self.rank == 0
 
     @property
+    def about(self) -> str:
+        """Who shares the work, as the end of a sentence."""
+        return ""
+
+    @property
     def seed(self) -> tuple[int, ...]:
         """What is added to a seed where processes must draw different numbers."""
         return ()
@@ -102,8 +107,9 @@ class Team:
         """Something with a state dict, such that its state dict is that of the whole."""
         return part
 
-    def farewell(self) -> None:
-        """Wait for all once more; from here on each is alone."""
+    def farewell(self) -> str | None:
+        """Wait for all once more, and give a note for the user; from here on each is alone."""
+        return None
 
 
 ALONE = Team()

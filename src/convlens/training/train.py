@@ -6,27 +6,41 @@ from pathlib import Path
 from typing import Any
 
 from convlens import runs
+from convlens.data.reaching import is_address
 from convlens.training.config import TrainConfig
 from convlens.training.interruption import requests_to_stop
 from convlens.training.job import Job, prepare, resume
 from convlens.training.loop import begin_with_probe, fit
 from convlens.training.progress import Plan, Watcher
+from convlens.training.remote_runs import Mirror, fetched
 from convlens.training.run_report import report_run
 from convlens.training.speed.numerics import computing
 from convlens.training.speed.speed_search import opening
 from convlens.training.state import State
 from convlens.training.team import ALONE, Team
-from convlens.training.tracking import tracked
+from convlens.training.tracking import Both, tracked
 
 _FORWARDED_SECONDS = 2.0  # in which a launcher passes a signal on that has come already
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a training ended: its run, and the signal that stopped it, 0 if it reached its end."""
+    """How a training ended.
+
+    Attributes:
+        folder: its run, on this machine.
+        stopped_by: the signal that stopped it, 0 if it reached its end.
+        address: where the run is kept, if that is behind one.
+    """
 
     folder: runs.RunFolder
     stopped_by: int
+    address: str | None = None
+
+    @property
+    def place(self) -> str:
+        """From where the training can go on."""
+        return self.address or str(self.folder.path)
 
 
 def start(config: TrainConfig, watcher: Watcher, team: Team = ALONE, *, until: int | None = None) -> Outcome:
@@ -35,7 +49,8 @@ def start(config: TrainConfig, watcher: Watcher, team: Team = ALONE, *, until: i
         job, state = prepare(config, watcher.say, team)
         try:
             with team.alone_in(job.folder.path):
-                return _train(job, state, watcher, until)
+                address = f"{config.runs.rstrip('/')}/{job.folder.path.name}" if is_address(config.runs) else None
+                return _train(job, state, watcher, until, address)
         except BaseException:
             if team.writes:
                 job.folder.discard()
@@ -48,7 +63,7 @@ def go_on(
     """Go on with an interrupted run, to the same weights that it would have had without the interruption.
 
     Args:
-        path: the run folder.
+        path: the run folder, or its address.
         given: settings that may differ from the run's own.
         watcher: is told what happens.
         team: who trains.
@@ -57,12 +72,17 @@ def go_on(
     Raises:
         RunError: a run that another process is training at the moment.
     """
-    with watcher, team.alone_in(runs.open_folder(path, weights=False).path):
-        return _train(*resume(path, given, watcher.say, team), watcher, until)
+    address = str(path) if is_address(path) else None
+    here = fetched(address, keep=team.writes) if address else Path(path)
+    if not address:
+        team.check_shared(here)
+    with watcher, team.alone_in(runs.open_folder(here, weights=False).path):
+        return _train(*resume(here, given, watcher.say, team), watcher, until, address)
 
 
-def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outcome:
+def _train(job: Job, state: State, watcher: Watcher, until: int | None, address: str | None) -> Outcome:
     watcher.say(_opening(job, state))
+    mirror = Mirror(job.folder.path, address) if address and job.team.writes else None
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
@@ -72,9 +92,12 @@ def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outco
         computing(job.network, job.numerics, recompute=job.config.recompute),
         tracked(watcher, job.config.log if job.team.writes else "none", job.folder) as watchers,
     ):
-        begin_with_probe(job, state, watchers)
-        signal = fit(job, state, watchers, asked_to_stop, until=until)
-    job.team.farewell()
+        told = Both(watchers, mirror) if mirror else watchers
+        begin_with_probe(job, state, told)
+        signal = fit(job, state, told, asked_to_stop, until=until)
+    note = job.team.farewell()
+    if note:
+        watcher.say(note)
     result = {
         "status": "finished" if signal is None else "stopped",
         "epochs": state.epoch,
@@ -83,11 +106,14 @@ def _train(job: Job, state: State, watcher: Watcher, until: int | None) -> Outco
     }
     description = replace(job.folder.description, result=result)
     if not job.team.writes:
-        return Outcome(folder=replace(job.folder, description=description), stopped_by=signal or 0)
+        return Outcome(folder=replace(job.folder, description=description), stopped_by=signal or 0, address=address)
     folder = job.folder.write_description(description)
     if signal is None:
         folder = _measure(folder, job)
-    return Outcome(folder=folder, stopped_by=signal or 0)
+    if mirror:
+        mirror.send()
+        watcher.say(f"kept at {address}")
+    return Outcome(folder=folder, stopped_by=signal or 0, address=address)
 
 
 def _measure(folder: runs.RunFolder, job: Job) -> runs.RunFolder:
@@ -114,7 +140,6 @@ def _opening(job: Job, state: State) -> str:
     height, width = network.size
     line = (
         f"{network.name} on {images:,} images of {network.classes} classes at {height}×{width}×{network.channels}, "
-        f"{numerics.device}, {opening(numerics)}"
+        f"{numerics.device}, {opening(numerics)}{job.team.about}"
     )
-    line += f", {job.team.size} processes" if job.team.size > 1 else ""
     return line if state.epoch == state.step == 0 else f"{line}; going on at epoch {state.epoch + 1}, step {state.step}"

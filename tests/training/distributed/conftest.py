@@ -1,47 +1,36 @@
-"""Starts scripts as several processes, as torchrun would."""
+"""What several processes did together, started once for all tests that look at it."""
 
-import os
-import socket
 import subprocess
 import sys
+from os import environ
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-
-def _start_together(count, *arguments, seconds=200):
-    """Run `python ARGUMENTS` in so many processes, the same in each or one list for each rank.
-
-    Returns:
-        Their exit codes, standard outputs and error outputs, by rank.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    sources = str(Path(__file__).parents[3] / "src")
-    processes = []
-    for rank in range(count):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = os.environ | {name: str(value) for name, value in place.items()}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": sources}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, *map(str, arguments[rank % len(arguments)])],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        said = [process.communicate(timeout=seconds) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [process.returncode for process in processes], [out for out, _ in said], [err for _, err in said]
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def start_together():
-    """The function that starts a script as several processes."""
-    return _start_together
+def together(tmp_path_factory):
+    """The folder of what the trainings of `forked.py` left, which takes one worker of pytest some time."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in environ else root
+    folder = root / "together"
+    with FileLock(root / "together.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            sources = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[2] / "src")}
+            command = [sys.executable, HERE / "forked.py", folder]
+            subprocess.run(command, env=environ | sources, timeout=300, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def said(together):
+    """What a process of a group printed: said("trained", 0) -> its exit code, output and errors."""
+
+    def of(group, rank):
+        return tuple((together / f"{group}-{rank}.{what}").read_text() for what in ("code", "out", "err"))
+
+    return of

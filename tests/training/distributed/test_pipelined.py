@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +13,10 @@ from convlens.training.distributed.pipelined import check_pipeline
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [2, 4])
-def test_losses_gradients_and_statistics_are_those_of_one_process_with_the_same_micro_batches(start_together, stages):
-    codes, out, err = start_together(stages, [Path(__file__).with_name("piped.py")])
-    assert codes == [0] * stages, err
-    ranks = [json.loads(text) for text in out]
+def test_losses_gradients_and_statistics_are_those_of_one_process_with_the_same_micro_batches(said, stages):
+    told = [said(f"piped{stages}", rank) for rank in range(stages)]
+    assert [code for code, _, _ in told] == ["0"] * stages, told[0][2]
+    ranks = [json.loads(out) for _, out, _ in told]
     for cases in zip(*ranks, strict=True):
         assert sum(case["own"] for case in cases) == cases[0]["all"]
         for case in cases:

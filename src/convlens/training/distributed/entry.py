@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from convlens import runs
+from convlens.data.reaching import is_address
 from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 from convlens.training.distributed.launch import Place, launched
@@ -16,6 +17,7 @@ from convlens.training.distributed.meeting import join, meet
 from convlens.training.distributed.ranks import Ranks, device_of
 from convlens.training.distributed.shared_trouble import SharedTrouble
 from convlens.training.progress import Silence, Watcher
+from convlens.training.remote_runs import fetched
 from convlens.training.settings import settle
 from convlens.training.train import Outcome, go_on, start
 
@@ -25,7 +27,7 @@ def run_rank(given: Mapping[str, Any], *, resume: str | Path | None = None, watc
 
     Args:
         given: settings, as `settle` takes them; the same in every process.
-        resume: the run folder to go on with; None begins a new one.
+        resume: the run folder to go on with, or its address; None begins a new one.
         watcher: is told what happens, in this process; None for nobody.
 
     Returns:
@@ -71,4 +73,5 @@ def _config(given: Mapping[str, Any], resume: str | Path | None) -> TrainConfig:
     if resume is None:
         config = settle(given)
         return replace(config, memory_format="contiguous") if config.shard else config
-    return TrainConfig.from_dict(runs.open_folder(resume, weights=False).config)
+    here = fetched(str(resume), keep=False, only="run.yaml") if is_address(resume) else resume
+    return TrainConfig.from_dict(runs.open_folder(here, weights=False).config)

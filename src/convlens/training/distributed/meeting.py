@@ -5,6 +5,7 @@ import json
 import os
 import platform
 from datetime import timedelta
+from functools import cache
 
 import torch
 import torch.distributed as dist
@@ -86,17 +87,22 @@ _met = 0  # meetings of this process, each with keys of its own
 def _store(place: Place) -> Store:
     global _met
     _met += 1
-    if dist.is_initialized():  # by whoever launched us, as Ray does
-        store = dist.distributed_c10d._get_default_store()
-    else:
-        os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = place.address, str(place.port)  # torch reads them there
-        try:
-            store, _, _ = next(rendezvous("env://", place.rank, place.size, timeout=_COMING))
-        except (RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())[:150]
-            raise ConvlensError(
-                f"rank {place.rank} of {place.size} does not meet the others at {place.address}:{place.port} within "
-                f"{_COMING.seconds} s ({reason}); see whether all were started, and that the port is open"
-            ) from None
+    # Whoever launched us may have formed a group, as Ray does.
+    store = dist.distributed_c10d._get_default_store() if dist.is_initialized() else _rendezvous(place)
     turn = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return PrefixStore(f"convlens/{turn}/{_met}", store)
+
+
+@cache  # for a second training of the same processes: rank 0 may still hold the store that others have come to already
+def _rendezvous(place: Place) -> Store:
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = place.address, str(place.port)  # torch reads them there
+    store: Store
+    try:
+        store, _, _ = next(rendezvous("env://", place.rank, place.size, timeout=_COMING))
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise ConvlensError(
+            f"rank {place.rank} of {place.size} does not meet the others at {place.address}:{place.port} within "
+            f"{_COMING.seconds} s ({reason}); see whether all were started, and that the port is open"
+        ) from None
+    return store

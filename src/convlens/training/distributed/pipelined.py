@@ -1,8 +1,10 @@
 """Pipeline parallelism: every process has a stage of the network, and micro-batches go from stage to stage (GPipe)."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +18,9 @@ from convlens.networks import WithAuxiliary
 from convlens.training.config import TrainConfig
 from convlens.training.distributed.cutting import Segment, block_costs, crossing, cut
 from convlens.training.distributed.launch import Place
-from convlens.training.distributed.micro_norms import MiniBatch, micro_batch_norms
+from convlens.training.distributed.micro_norms import micro_batch_norms
 from convlens.training.distributed.ranks import Ranks
+from convlens.training.distributed.stage_memory import stage_memory
 from convlens.training.distributed.stage_states import StagedState
 from convlens.training.step import Step
 
@@ -58,6 +61,17 @@ class PipelinedRanks(Ranks):
         self.segments: dict[int, Segment] = {}
         self.shapes: list[tuple[Tensor, ...]] = []
         self.shares: tuple[float, ...] = ()
+        self.memory: tuple[int, ...] = ()
+        self.busy = 0.0  # seconds of forward passes
+
+    @property
+    def about(self) -> str:
+        """What the anatomy says of the stages."""
+        shares = ", ".join(f"{share:.0%}" for share in self.shares)
+        memory = ", ".join(f"{each / 1e6:,.0f}" for each in self.memory)
+        return (
+            f"{super().about} in {self.stages} stages of {shares} of the cost, {memory} MB of activations and gradients"
+        )
 
     def spread(self, network: nn.Module, average: nn.Module | None, x_shape: Sequence[int]) -> None:
         """Keep this process's stage, and let go of the rest of the network."""
@@ -72,11 +86,28 @@ class PipelinedRanks(Ranks):
             if not self.shapes:
                 self.shapes = crossing(segments, torch.empty(shape, device=self.local_device))
                 self.shares = tuple(segment.cost for segment in segments)
+                self.memory = self.first(partial(self._memory_of, segments))
             own = segments[self.stage]
             self.segments[id(each)] = own
             kept = {id(tensor) for tensor in (*own.module.parameters(), *own.module.buffers())}
             for module in each.modules():
                 _drop(module, kept)
+
+    def _memory_of(self, segments: Sequence[Segment]) -> tuple[int, ...]:
+        each = zip(segments, self.shapes, self.shapes[1:], strict=False)
+        return tuple(
+            stage_memory(
+                segment.module,
+                given,
+                made,
+                stage=stage,
+                stages=self.stages,
+                microbatches=self.microbatches,
+                schedule=self.config.schedule,
+                recompute=self.config.recompute,
+            )
+            for stage, (segment, given, made) in enumerate(each)
+        )
 
     @contextmanager
     def computing(self, network: nn.Module) -> Iterator[None]:
@@ -106,10 +137,23 @@ class PipelinedRanks(Ranks):
         """A state dict of all stages, in the first process."""
         return StagedState(part, self.gathered, self.stages)
 
-    def stage_of(self, network: nn.Module, mini: "MiniBatch | None", step: Step | None) -> PipelineStage:
+    def farewell(self) -> str | None:
+        """Wait for all once more; how the time was divided among the stages, where processors computed."""
+        seconds = self.gathered(self.busy)[: self.stages]
+        super().farewell()
+        if not all(seconds):
+            return None
+        shares = ", ".join(f"{each / sum(seconds):.0%}" for each in seconds)
+        slowest, expected = (max(each) * self.stages / sum(each) for each in (seconds, self.shares))
+        return (
+            f"forward passes of the stages took {shares} of the time: the slowest {slowest:.2f} times the mean, and "
+            f"{expected:.2f} by the anatomy"
+        )
+
+    def stage_of(self, network: nn.Module, step: Step | None) -> PipelineStage:
         """This process's stage of a network, as torch's schedules take it."""
         segment = self.segments[id(network)]
-        module = _Stage(segment.module, step, mini, recompute=step is not None and self.config.recompute)
+        module = _Stage(self, segment.module, step, recompute=step is not None and self.config.recompute)
         given, made = (
             tuple(torch.empty(t.shape, device=self.local_device, requires_grad=step is not None) for t in tensors)
             for tensors in self.shapes[self.stage : self.stage + 2]
@@ -152,7 +196,7 @@ class PipelinedStep(Step):
             return self.loss(found, target) / divisor
 
         # A schedule is a list of what to do, made anew in no time; a stage keeps nothing between steps but its buffers.
-        stage = team.stage_of(network, team.mini, self)
+        stage = team.stage_of(network, self)
         schedule = _SCHEDULES[team.config.schedule](stage, team.microbatches, loss_fn=loss_of, scale_grads=False)
         losses: list[Tensor] = []
         inputs = (x_NCHW,) if stage.is_first else ()
@@ -188,10 +232,9 @@ class PipelinedStep(Step):
 class _Stage(nn.Module):
     """A segment in the step's precision; what crosses is float32. Its activations are computed again, if they shall."""
 
-    def __init__(self, module: nn.Module, step: Step | None, mini: MiniBatch | None, *, recompute: bool) -> None:
+    def __init__(self, team: PipelinedRanks, module: nn.Module, step: Step | None, *, recompute: bool) -> None:
         super().__init__()
-        self.module, self.recompute = module, recompute
-        self.step, self.mini = step, mini
+        self.team, self.module, self.step, self.recompute = team, module, step, recompute
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """What crosses into the next stage."""
@@ -199,14 +242,18 @@ class _Stage(nn.Module):
             return self._computed(*inputs)
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), nullcontext() if self.mini is None else self.mini.computed_again()
+            return nullcontext(), self.team.mini.computed_again()
 
         found: tuple[Tensor, ...] = checkpoint(self._computed, *inputs, use_reentrant=False, context_fn=contexts)
         return found
 
     def _computed(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        started = time.perf_counter()
         with nullcontext() if self.step is None else self.step.autocast(inputs[0].device.type):
-            return tuple(tensor.float().contiguous() for tensor in self.module(*inputs))
+            made = tuple(tensor.float().contiguous() for tensor in self.module(*inputs))
+        if self.step is not None and made[0].device.type == "cpu":  # a GPU would have to be waited for
+            self.team.busy += time.perf_counter() - started
+        return made
 
 
 class _Answering(nn.Module):
@@ -214,7 +261,7 @@ class _Answering(nn.Module):
 
     def __init__(self, team: PipelinedRanks, network: nn.Module) -> None:
         super().__init__()
-        self.stage = team.stage_of(network, None, None)
+        self.stage = team.stage_of(network, None)
         self.team = team
         self.schedule = ScheduleGPipe(self.stage, team.microbatches, loss_fn=None, scale_grads=False)
 

@@ -42,6 +42,11 @@ class Ranks(Team):
         self._losses = torch.zeros(place.size, device=device)
 
     @property
+    def about(self) -> str:
+        """How many share the work, as the end of a sentence."""
+        return f", {self.size} processes"
+
+    @property
     def seed(self) -> tuple[int, ...]:
         """The rank, for dropout."""
         return (self.rank,)
@@ -152,11 +157,12 @@ class Ranks(Team):
         longest = max(len(each) for each in found)
         return [each[turn] for turn in range(longest) for each in found if turn < len(each)]
 
-    def farewell(self) -> None:
+    def farewell(self) -> str | None:
         """Wait for all once more, and let go of what is shared."""
         dist.barrier(group=self.control)
         self._wrapped = None
         gc.collect()
+        return None
 
 
 def device_of(name: str, place: Place) -> torch.device:

@@ -6,10 +6,9 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import Store
@@ -17,8 +16,9 @@ from torch._C._distributed_c10d import Store
 from convlens.errors import ConvlensError
 from convlens.training.step_memory import is_out_of_memory
 
-_CAUSE, _HEARD = "trouble", "heard/{rank}"
-_LOOK_SECONDS = 0.5  # between two looks for a cause
+_CAUSE, _HEARD, _ALIVE, _HOST = "trouble", "heard/{rank}", "alive/{rank}", "host/{rank}"
+_LOOK_SECONDS = 0.5  # between two looks for a cause, each a sign of life
+_SILENT_SECONDS = 2.5  # without a sign of life, after which a process is lost
 _HEARING_SECONDS = 6.0  # until those that can hear have heard
 _LEAVING_SECONDS = 20.0  # for a process that waits in a collective whose others are gone
 
@@ -75,6 +75,7 @@ class SharedTrouble:
         Raises:
             TeamError: with the first cause of all, in every process.
         """
+        self.store.set(_HOST.format(rank=self.rank), platform.node())
         self._listener.start()
         try:
             yield
@@ -89,11 +90,7 @@ class SharedTrouble:
     def _tell(self, error: BaseException) -> TeamError | None:
         """What to raise instead of an error; None for the error itself."""
         if self.cause is None and _is_of_others(error):
-            self._wait(lambda: self.cause is not None)
-            if self.cause is None:
-                reason = " ".join(str(error).split())[:120]
-                message = f"another process ended without a word: killed, out of memory, or its machine lost ({reason})"
-                self._publish(Cause(self.rank, platform.node(), message, 2, lost=True))
+            self._report_lost(error)
         elif self.cause is None:
             self._publish(_cause_of(error, self.rank))
         cause = self.cause
@@ -103,8 +100,38 @@ class SharedTrouble:
         told = self.rank != 0 and self._has_heard(0)
         return TeamError(str(cause), told=told, exit_code=cause.exit_code, lost=cause.lost)
 
-    def _publish(self, cause: Cause) -> None:
-        """Leave a cause, unless there is one, and wait until those that live have heard."""
+    def _report_lost(self, error: BaseException) -> None:
+        """Publish who ended without a word, unless a cause is heard before that is clear."""
+        before = self._signs_of_life()
+        self._wait(lambda: self.cause is not None, _SILENT_SECONDS)
+        after = self._signs_of_life()
+        if before is None or after is None:
+            silent = [0] if self.rank else []  # the first process has taken the store with it
+        else:
+            silent = [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
+        if not silent:
+            self._wait(lambda: self.cause is not None)
+        if self.cause is None:
+            who = " and ".join(self._name(rank) for rank in silent) or "another process"
+            reason = "" if silent else f" ({' '.join(str(error).split())[:120]})"
+            message = f"{who} ended without a word: killed, out of memory, or its machine lost{reason}"
+            self._publish(Cause(self.rank, platform.node(), message, 2, lost=True), lost=silent)
+
+    def _signs_of_life(self) -> list[int] | None:
+        """How many each process has given; None where the store is gone."""
+        try:
+            return [self.store.add(_ALIVE.format(rank=rank), 0) for rank in range(self.size)]
+        except RuntimeError:
+            return None
+
+    def _name(self, rank: int) -> str:
+        try:
+            return f"rank {rank} on {self.store.get(_HOST.format(rank=rank)).decode()}"
+        except RuntimeError:
+            return f"rank {rank}"
+
+    def _publish(self, cause: Cause, lost: Sequence[int] = ()) -> None:
+        """Leave a cause, unless there is one, and wait until all that are not lost have heard."""
         try:
             found = self.store.compare_set(_CAUSE, "", json.dumps(vars(cause)))
             self.cause = Cause(**json.loads(found))
@@ -112,7 +139,7 @@ class SharedTrouble:
         except (RuntimeError, ValueError):  # the first process is gone, and the store with it
             self.cause = cause
             return
-        self._wait(lambda: all(self._has_heard(rank) for rank in range(self.size)))
+        self._wait(lambda: all(self._has_heard(rank) for rank in range(self.size) if rank not in lost))
 
     def _has_heard(self, rank: int) -> bool:
         try:
@@ -120,14 +147,15 @@ class SharedTrouble:
         except RuntimeError:
             return False
 
-    def _wait(self, done: Any) -> None:
-        until = time.monotonic() + _HEARING_SECONDS
+    def _wait(self, done: Callable[[], bool], seconds: float = _HEARING_SECONDS) -> None:
+        until = time.monotonic() + seconds
         while not done() and time.monotonic() < until:
             time.sleep(_LOOK_SECONDS / 5)
 
     def _listen(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
             try:
+                self.store.add(_ALIVE.format(rank=self.rank), 1)
                 if not self.store.check([_CAUSE]):
                     continue
                 self.cause = Cause(**json.loads(self.store.get(_CAUSE)))
