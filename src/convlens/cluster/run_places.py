@@ -120,9 +120,7 @@ def new_place(config: TrainConfig) -> Place:
     """A place for a new run, beside those that are there."""
     name = config.name or Path(config.data.rstrip("/")).name.partition(".")[0] or "run"
     if is_address(config.runs):
-        parent = config.runs.rstrip("/")
-        return Place(parent, remote_runs.unused_name(parent, name))
-    parent, number = str(Path(config.runs).absolute()), 1
-    while Path(parent, found := name if number == 1 else f"{name}-{number}").exists():
-        number += 1
-    return Place(parent, found)
+        address = config.runs.rstrip("/")
+        return Place(address, remote_runs.unused_name(address, name))
+    parent = Path(config.runs).absolute()
+    return Place(str(parent), next(each for each in runs.numbered(name) if not (parent / each).exists()))

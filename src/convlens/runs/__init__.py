@@ -1,7 +1,7 @@
 """The run folder: write, read, validate."""
 
 from convlens.runs.description import DataSummary, Description, NetworkChoice, RunError
-from convlens.runs.run_folder import RunFolder, Which, create_folder, is_run, open_folder, read_folder
+from convlens.runs.run_folder import RunFolder, Which, create_folder, is_run, numbered, open_folder, read_folder
 
 __all__ = [
     "DataSummary",
@@ -12,6 +12,7 @@ __all__ = [
     "Which",
     "create_folder",
     "is_run",
+    "numbered",
     "open_folder",
     "read_folder",
 ]

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -190,17 +192,24 @@ def is_run(path: str | Path) -> bool:
     return (Path(path) / "run.yaml").is_file()
 
 
+def numbered(name: str) -> Iterator[str]:
+    """The names that runs of one name get, one after the other.
+
+    >>> names = numbered("photos")
+    >>> next(names), next(names)
+    ('photos', 'photos-2')
+    """
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))
+
+
 def _unused(parent: Path, name: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
+    for each in numbered(name):
+        with suppress(FileExistsError):
+            (parent / each).mkdir()
+            return parent / each
+    raise AssertionError("numbers do not end")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

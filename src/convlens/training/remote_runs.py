@@ -3,12 +3,12 @@
 import atexit
 import shutil
 import tempfile
-from itertools import count
 from pathlib import Path
 
 from convlens import files
 from convlens.data.dataset import DataError
 from convlens.data.reaching import explaining, file_system
+from convlens.runs import numbered
 from convlens.training.progress import Silence
 from convlens.training.state import State
 
@@ -56,10 +56,8 @@ class Mirror(Silence):
 
 
 def unused_name(parent: str, name: str) -> str:
-    """The name, or with -2, -3 and so on after it, of which there is no run below an address yet."""
-    return next(
-        each for each in (name if n == 1 else f"{name}-{n}" for n in count(1)) if not is_run(f"{parent}/{each}")
-    )
+    """The first of the numbered names of which there is no run below an address yet."""
+    return next(each for each in numbered(name) if not is_run(f"{parent}/{each}"))
 
 
 def is_run(address: str) -> bool:

@@ -83,6 +83,8 @@ def go_on(
 def _train(job: Job, state: State, watcher: Watcher, until: int | None, address: str | None) -> Outcome:
     watcher.say(_opening(job, state))
     mirror = Mirror(job.folder.path, address) if address and job.team.writes else None
+    if mirror:
+        mirror.send()  # an address that cannot be written to is said before anything is computed
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
     watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))

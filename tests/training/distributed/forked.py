@@ -6,8 +6,10 @@ usage: forked.py FOLDER; leaves there what each group leaves, and what each of i
 import faulthandler
 import gc
 import os
+import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -53,15 +55,20 @@ def start(name, count, work, folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
+    processes = {}
     for rank in range(count):
         process = os.fork()
         if process == 0:
             be_one_of(name, count, rank, port, folder, work)
-        processes.append(process)
-    for rank, process in enumerate(processes):
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        (folder / f"{name}-{rank}.code").write_text(str(code))
+        processes[process] = rank
+    while processes:
+        process, status = os.wait()
+        code = os.waitstatus_to_exitcode(status)
+        (folder / f"{name}-{processes.pop(process)}.code").write_text(str(code))
+        if code < 0:  # torchrun ends the others when one is lost
+            time.sleep(0.1)
+            for other in processes:
+                os.kill(other, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -80,7 +81,8 @@ class SharedTrouble:
         try:
             yield
         except BaseException as error:
-            told = self._tell(error)
+            with _undisturbed():
+                told = self._tell(error)
             if told is None:
                 raise
             raise told from (None if isinstance(error, ConvlensError) or _is_of_others(error) else error)
@@ -168,6 +170,19 @@ class SharedTrouble:
         if self.rank == 0:
             print(f"convlens: {self.cause}", file=sys.stderr, flush=True)
         os._exit(self.cause.exit_code)  # the main thread waits in a collective for processes that are gone
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a launcher's SIGTERM pass: torchrun sends it at once when another process is lost, before it is said who."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _cause_of(error: BaseException, rank: int) -> Cause:
