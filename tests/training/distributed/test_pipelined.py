@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from convlens import networks
+from convlens.anatomy import training_memory
 from convlens.errors import ConvlensError
 from convlens.training import TrainConfig
 from convlens.training.distributed.cutting import block_costs, crossing, cut, partition
 from convlens.training.distributed.pipelined import check_pipeline
+from convlens.training.distributed.stage_memory import stage_memory
 
 
 @pytest.mark.slow
@@ -41,6 +43,24 @@ def test_stages_one_after_the_other_are_the_network(name):
             flowing = segment.module(*flowing)
         torch.testing.assert_close(flowing[0], network(x))
     assert (segments[-1].auxiliary is not None) == (name == "googlenet_2014")
+
+
+def test_a_stage_holds_what_its_schedule_keeps_in_flight():
+    network = networks.create("resnet20", classes=5, size=(32, 32)).train()
+    segments = cut(network, block_costs(network, (4, 3, 32, 32)), 2)
+    shapes = crossing(segments, torch.empty(4, 3, 32, 32))
+
+    def memory(stage, schedule="gpipe", *, microbatches=8, recompute=False):
+        given, made = shapes[stage : stage + 2]
+        how = {"stage": stage, "stages": 2, "schedule": schedule, "recompute": recompute}
+        return stage_memory(segments[stage].module, given, made, microbatches=microbatches, **how)
+
+    one, crossed = training_memory(segments[0].module, *shapes[0]), sum(tensor.nbytes for tensor in shapes[1])
+    assert memory(0, microbatches=1) == one.peak + crossed  # the gradient that comes back has its place
+    assert memory(0) == memory(0, microbatches=1) + 7 * (one.saved + crossed)
+    assert memory(0, "1f1b") == one.peak + 8 * crossed + one.saved  # two stages: two micro-batches are in flight
+    assert memory(0, recompute=True) == one.peak + 8 * crossed + 7 * crossed
+    assert memory(1, "1f1b") < memory(1, recompute=True) < memory(1)
 
 
 def test_the_costliest_part_is_as_cheap_as_it_can_be():

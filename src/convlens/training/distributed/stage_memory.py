@@ -38,9 +38,11 @@ def stage_memory(
     one = training_memory(module, *given)
     held = microbatches if schedule == "gpipe" else min(microbatches, stages - stage)
     kept = _bytes(made) if recompute else one.saved
-    arriving = (_bytes(given) if stage else 0) + (_bytes(made) if stage + 1 < stages else 0)
-    leaving = _bytes(given) if stage else 0  # the gradient of what crossed into it
-    return microbatches * arriving + (held - 1) * kept + one.peak + leaving
+    crossed = _bytes(given) if stage else 0
+    arriving = crossed + (_bytes(made) if stage + 1 < stages else 0)
+    # When the backward passes begin, activations of all are held; when they end, the gradients that are on their way.
+    sent = microbatches if schedule == "gpipe" else 2
+    return microbatches * arriving + one.peak + max((held - 1) * kept + crossed, sent * crossed)
 
 
 def _bytes(tensors: Sequence[Tensor]) -> int:
