@@ -10,6 +10,7 @@ import pytest
 
 from convlens.cluster import joining
 from convlens.cluster.joining import check_sees, joined
+from convlens.cluster.paths import local_paths
 from convlens.errors import ConvlensError
 
 
@@ -50,6 +51,15 @@ def test_an_address_of_another_form(address):
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     refused("auto", r"^--ray needs Ray; run pip install 'convlens\[cluster\]'$")
+
+
+def test_a_folder_of_the_same_name_with_nothing_in_it_is_not_the_data(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat").mkdir()
+    named = local_paths({"data": str(tmp_path / "photos"), "runs": str(tmp_path)})
+    assert joining._unseen(named) == []
+    (tmp_path / "photos" / "cat").rmdir()
+    assert joining._unseen(named) == [str(tmp_path / "photos")]
 
 
 def test_nodes_that_are_not_alike_are_named(cluster, another_node, tmp_path, monkeypatch):

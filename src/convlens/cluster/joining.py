@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from convlens.data.reaching import file_system, is_address
 from convlens.errors import ConvlensError
 
 HERE = "auto"  # the address of the cluster that this machine is in, or of a new one
@@ -132,7 +134,7 @@ def check_sees(nodes: list[Node], paths: Mapping[str, int], what: str) -> None:
 
     Args:
         nodes: that will read them.
-        paths: absolute path or address -> its bytes; 0 where only being there counts.
+        paths: absolute path or address -> its `extent`; 0 where only being there counts.
         what: they are, for the message.
 
     Raises:
@@ -148,21 +150,20 @@ def check_sees(nodes: list[Node], paths: Mapping[str, int], what: str) -> None:
 
 
 def _unseen(paths: dict[str, int]) -> list[str]:
-    from pathlib import Path
-
-    from convlens.data.reaching import file_system, is_address
-
-    def bytes_of(name: str) -> int | None:
-        try:
-            if is_address(name):
-                system, path = file_system(name)
-                return int(system.size(path))
-            return Path(name).stat().st_size
-        except Exception:  # every protocol brings the exceptions of its own client
-            return None
-
-    seen = {name: bytes_of(name) for name in paths}
+    seen = {name: extent(name) for name in paths}
     return [name for name, size in paths.items() if seen[name] is None or (size and seen[name] != size)]
+
+
+def extent(name: str) -> int | None:
+    """Bytes of a file or of what is behind an address, entries of a folder; None for what is not there."""
+    try:
+        if is_address(name):
+            system, path = file_system(name)
+            return int(system.size(path))
+        here = Path(name)
+        return sum(1 for _ in here.iterdir()) if here.is_dir() else here.stat().st_size
+    except Exception:  # every protocol brings the exceptions of its own client
+        return None
 
 
 def _refuse_differences(nodes: list[Node]) -> None:

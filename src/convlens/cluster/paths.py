@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from convlens.cluster.joining import extent
 from convlens.data.reaching import is_address
 
 _PLACES = ("data", "runs", "exclude", "weights", "teacher", "recipe")  # settings that may name a file or folder
@@ -19,10 +20,9 @@ def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def local_paths(settings: Mapping[str, Any]) -> dict[str, int]:
-    """What settings name on this machine, and every node must see as well: path -> bytes, 0 for a folder."""
-    named = [Path(str(settings[name])) for name in _PLACES if name != "runs" and settings.get(name)]
-    there = [path for path in named if path.is_absolute() and path.exists()]
-    return {str(path): path.stat().st_size if path.is_file() else 0 for path in there}
+    """What settings name on this machine, and every node must see as well: path -> its extent."""
+    named = [str(settings[name]) for name in _PLACES if name != "runs" and settings.get(name)]
+    return {name: extent(name) or 0 for name in named if Path(name).is_absolute() and Path(name).exists()}
 
 
 def _absolute(name: str, value: Any) -> Any:
