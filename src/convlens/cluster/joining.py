@@ -140,12 +140,11 @@ def check_sees(nodes: list[Node], paths: Mapping[str, int], what: str) -> None:
     Raises:
         ConvlensError: a node does not see one, or another file.
     """
-    lacking = {node.address: missing for node, missing in on_each_node(nodes, partial(_unseen, dict(paths))).items()}
-    for address, missing in sorted(lacking.items()):
+    for node, missing in on_each_node(nodes, partial(_unseen, dict(paths))).items():
         if missing:
             raise ConvlensError(
-                f"node {address} does not see {missing[0]} as this machine does; put {what} on storage that all nodes "
-                "share under the same path, or give an address such as s3://"
+                f"node {node.address} does not see {missing[0]} as this machine does; put {what} on storage that all "
+                "nodes share under the same path, or give an address such as s3://"
             )
 
 
