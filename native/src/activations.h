@@ -8,10 +8,15 @@ namespace ISA {
 template <int Degree> INLINE Vec sigmoid(Vec x) {
     return splat(1.0f) / (splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
 }
-template <int Degree> INLINE Vec silu(Vec x) {
-    return x / (splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
+// x / d; for a coarse exponential in d a coarse quotient will do.
+template <int Degree> INLINE Vec divide(Vec x, Vec d) {
+    if constexpr (Degree == 3) return divide_coarsely(x, d);
+    else return x / d;
 }
-template <int Degree> INLINE Vec silu_folded(Vec t) { return t / (splat(1.0f) + power_of_two<Degree>(t)); }
+template <int Degree> INLINE Vec silu(Vec x) {
+    return divide<Degree>(x, splat(1.0f) + power_of_two<Degree>(x * splat(-1.4426950408889634f)));
+}
+template <int Degree> INLINE Vec silu_folded(Vec t) { return divide<Degree>(t, splat(1.0f) + power_of_two<Degree>(t)); }
 INLINE Vec hard_sigmoid(Vec x) {
     return at_most(splat(6.0f), at_least(zero(), x + splat(3.0f))) * splat(1.0f / 6.0f);
 }

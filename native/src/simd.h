@@ -77,6 +77,15 @@ INLINE Vec at_most(Vec bound, Vec value) {
 #endif
     return value;
 }
+// x / d to within 6e-5 (enough for a bfloat16 result).
+INLINE Vec divide_coarsely(Vec x, Vec d) {
+#if defined(__AVX512F__)
+    d.part[0] = (Native)_mm512_rcp14_ps((__m512)d.part[0]);
+    return x * d;
+#else
+    return x / d;
+#endif
+}
 INLINE Vec absolute(Vec a) { EACH_PART a.part[i] = (Native)((NativeInt)a.part[i] & 0x7fffffff); return a; }
 
 INLINE float sum_lanes(Vec v, int lanes) {
