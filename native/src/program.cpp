@@ -31,6 +31,7 @@ struct Room {  // grows, never shrinks
     size_t bytes = 0;
     char* get(size_t wanted) {
         if (wanted > bytes) {
+            bytes = 0;  // what is there if there is no room for more
             memory.reset();
             memory = allocate(wanted);
             bytes = wanted;

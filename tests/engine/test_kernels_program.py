@@ -183,6 +183,29 @@ def test_an_interrupt_stops_a_long_batch():
     assert done.stdout == "stopped\n" * 2, done.stderr
 
 
+def test_memory_that_runs_out_in_the_middle_leaves_the_program_as_it_was():
+    """The images' own steps run; then there is no room for the rows of the batch."""
+    done = run_python("""
+        import resource
+        import numpy as np, convlens_kernels as kernels
+        from test_kernels_program import small_network, images
+        description, constants, reference = small_network()
+        x = np.repeat(images(1), 200, 0)
+        for threads in (1, 2):
+            program = kernels.Program(description | {"batch_arena": 2**24}, constants, threads=threads)
+            before = program.run(x[:3])
+            taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, resource.RLIM_INFINITY))
+            try:
+                program.run(x)
+            except MemoryError:
+                print("told")
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            assert np.array_equal(program.run(x[:3]), before)
+    """)
+    assert done.stdout == "told\n" * 2, done.stderr
+
+
 def change(description, **fields):
     return description | fields
 
