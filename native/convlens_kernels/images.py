@@ -26,6 +26,19 @@ _RESAMPLING = {
 }
 
 
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 16_384
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_side, value))
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    numbers = isinstance(value, tuple) and all(type(n) in (int, float) and abs(n) < 1e6 for n in value)
+    return numbers and len(value) == count
+
+
 class ImageError(ValueError):
     """A file that cannot be turned into an image; the message says why."""
 
@@ -47,13 +60,22 @@ class Preprocessing:
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """What the metadata of a plan holds. ValueError if something is missing, unknown or wrong."""
         try:
-            made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-        except TypeError as error:
+            made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in dict(values).items()})
+        except (TypeError, ValueError) as error:
             raise ValueError(f"preprocessing: {error}") from None
-        if made.channels not in (1, 3) or made.interpolation not in _RESAMPLING or made.crop not in ("center", None):
-            raise ValueError(f"preprocessing: {dict(values)} has a wrong channels, interpolation or crop")
-        if len(made.size) != 2 or len(made.mean) != made.channels or len(made.std) != made.channels:
-            raise ValueError(f"preprocessing: {dict(values)} has a wrong size, mean or std")
+        right = {
+            "size": _is_size(made.size),
+            "resize": made.resize is None or _is_side(made.resize) or _is_size(made.resize),
+            "crop": made.crop in ("center", None),
+            "interpolation": isinstance(made.interpolation, str) and made.interpolation in _RESAMPLING,
+            "antialias": isinstance(made.antialias, bool),
+            "channels": made.channels in (1, 3),
+            "mean": _are_numbers(made.mean, made.channels),
+            "std": _are_numbers(made.std, made.channels) and 0 not in made.std,
+        }
+        for name, fits in right.items():
+            if not fits:
+                raise ValueError(f"preprocessing: {name} cannot be {str(getattr(made, name))[:60]}")
         return made
 
     def open(self, source: str | Path | bytes | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -42,8 +42,15 @@ class Predictor:
             raise PlanError(
                 f"{plan.path} lacks its classes or preprocessing ({error}); use read_plan to run it"
             ) from None
-        [first] = plan.description["inputs"]
-        self._takes_bytes = plan.description["tensors"][first].get("layout") == "nhwc"
+        given, answers = ([plan.description["tensors"][i] for i in plan.description[k]] for k in ("inputs", "outputs"))
+        shapes = [tuple(t[k] for k in ("channels", "height", "width")) for t in (*given, *answers)]
+        image = (self.preprocessing.channels, *self.preprocessing.size)
+        if len(given) != 1 or shapes != [image, (len(self.classes), 1, 1)]:
+            raise PlanError(
+                f"{plan.path} has tensors of {shapes}, but images of {image} and {len(self.classes)} classes; "
+                "export it again, or use read_plan to run it"
+            )
+        self._takes_bytes = given[0].get("layout") == "nhwc"
 
     def logits(self, images: Iterable[Source]) -> npt.NDArray[np.float32]:
         """What the network gives for files, their bytes, or pixels uint8 (H, W, C): float32 (N, classes)."""

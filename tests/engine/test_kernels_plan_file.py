@@ -195,6 +195,19 @@ def test_refusals_say_what_to_do(plan_path, tmp_path):
         kernels.write_plan(tmp_path / "other", description | {"isa": isa}, constants, metadata)
         with pytest.raises(kernels.PlanError, match=message):
             kernels.load(tmp_path / "other")
+    for field, wrong, message in (
+        ("size", [8, "8"], "size cannot be"),
+        ("size", [8, 9], r"tensors of \[\(3, 8, 8\), \(3, 1, 1\)\], but images of \(3, 8, 9\)"),
+        ("std", [0.2, 0, 0.3], "std cannot be"),
+        ("interpolation", {}, "interpolation cannot be"),
+    ):
+        changed = metadata | {"preprocessing": PREPROCESSING.to_dict() | {field: wrong}}
+        kernels.write_plan(tmp_path / "other", description, constants, changed)
+        with pytest.raises(kernels.PlanError, match=message):
+            kernels.load(tmp_path / "other")
+    kernels.write_plan(tmp_path / "other", description, constants, metadata | {"preprocessing": "none"})
+    with pytest.raises(kernels.PlanError, match="lacks its classes or preprocessing"):
+        kernels.load(tmp_path / "other")
     kernels.write_plan(tmp_path / "bare", description, constants, {})
     with pytest.raises(kernels.PlanError, match="lacks its classes"):
         kernels.load(tmp_path / "bare")
