@@ -1,4 +1,6 @@
 // One instruction set's kernels. CMake compiles this file once for each, with ISA and its flags.
+#include <cstring>
+
 #include "depthwise.h"
 #include "peak.h"
 #include "pointwise.h"
@@ -17,7 +19,11 @@ const Kernels& table() {
         t.name = CONVLENS_NAME;
         t.most_columns = kColumns;
         for (int v = 1; v <= kMaxVectors; v++) t.most_rows[v] = most_rows(v);
+#if defined(CONVLENS_LIKE)
+        std::memcpy(t.tile[(int)Type::float32], CONVLENS_LIKE().tile[(int)Type::float32], sizeof t.tile[(int)Type::float32]);
+#else
         fill_float(t);
+#endif
         fill_bfloat16(t);
         fill_uint8(t);
         fill_planar<1, most_rows(1)>(t.planar[1]);
