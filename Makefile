@@ -7,7 +7,7 @@ MUTANTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 CXX ?= c++
-.PHONY: kernels mutants coverage newer screenshots sanitize help demo test check lint types imports docs js bench bench-smoke clean
+.PHONY: kernels mutants coverage newer screenshots sanitize neon help demo test check lint types imports docs js bench bench-smoke clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,11 +55,17 @@ newer:  ## run the tests that need no torch under a newer Python, where there is
 	@.ci/newer
 
 # The interpreter is not built with the sanitizer, so its runtime is loaded before it; what the interpreter itself never frees is no leak of ours.
-sanitize: $(VENV)/dev.stamp  ## run the kernels' tests under the address and undefined-behaviour sanitizers
+# Not in .ci/run: all instruction sets take minutes to build and to test.
+SANITIZED := LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so.6)" PYTHONPATH=$(VENV)/sanitized \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+sanitize: $(VENV)/dev.stamp  ## run the kernels' tests under the address and undefined-behaviour sanitizers, for every instruction set
 	$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/sanitized --upgrade ./native \
 		--config-settings=cmake.define.CONVLENS_SANITIZE=ON --config-settings=build-dir=$(VENV)/sanitized-build
-	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		PYTHONPATH=$(VENV)/sanitized $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/engine -k kernels
+	@for isa in $$($(SANITIZED) $(BIN)/python -c 'import convlens_kernels as k; print(*k.isas())'); do echo "== $$isa"; \
+		$(SANITIZED) CONVLENS_ISA=$$isa $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/engine -k kernels || exit 1; done
+
+neon: $(VENV)/dev.stamp $(VENV)/native.stamp  ## cross-compile the kernels for aarch64 and run their steps under qemu
+	@.ci/neon
 
 check: lint types imports docs js  ## lint, types, import contract, docs build, the pages' JavaScript
 
