@@ -157,6 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:
         return _explain_os_error(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or "." in error.name:  # a part of something that is there: our mistake
+            raise
+        return _complain(f"this needs {error.name!r}, which is not installed here; pip install {error.name}")
     return result if isinstance(result, int) else 0
 
 
