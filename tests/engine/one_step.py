@@ -121,7 +121,16 @@ def keep(folder: Path, words: tuple[Any, ...], named: dict[str, Any], answer: An
     """Leave a step, what it was given and its answer."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{len(list(folder.iterdir())):05}.step"
-    (folder / name).write_bytes(pickle.dumps((words, named, answer)))
+    (folder / name).write_bytes(pickle.dumps(_plain((words, named, answer))))
+
+
+def _plain(value: Any) -> Any:
+    """The same without torch."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    return value.detach().numpy() if hasattr(value, "detach") else value
 
 
 def _distance(found: np.ndarray, expected: np.ndarray) -> float:
