@@ -128,8 +128,10 @@ def _plain(value: Any) -> Any:
     """The same without torch."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    if isinstance(value, tuple):  # a torch.Size, too
+        return tuple(map(_plain, value))
     return value.detach().numpy() if hasattr(value, "detach") else value
 
 
