@@ -55,7 +55,7 @@ newer:  ## run the tests that need no torch under a newer Python, where there is
 	@.ci/newer
 
 # The interpreter is not built with the sanitizer, so its runtime is loaded before it; what the interpreter itself never frees is no leak of ours.
-# Not in .ci/run: all instruction sets take minutes to build and to test.
+# Not in .ci/run: five instruction sets take about eight minutes of a processor to build and five to test.
 SANITIZED := LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so.6)" PYTHONPATH=$(VENV)/sanitized \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 sanitize: $(VENV)/dev.stamp  ## run the kernels' tests under the address and undefined-behaviour sanitizers, for every instruction set
