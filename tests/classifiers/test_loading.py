@@ -46,7 +46,7 @@ def test_predict_takes_files_and_arrays(artifacts, digits, tmp_path):
     predictor = convlens.load(artifacts("onnx"))
     from_files, from_arrays = predictor.predict(tmp_path), predictor.predict(digits[:3], top=5, batch=2)
     assert [a.classes[0].label for a in from_files[:3]] == [a.classes[0].label for a in from_arrays]
-    assert "no image" in str(from_files[3].error)
+    assert "not an image" in str(from_files[3].error)
     assert [answer.file for answer in from_arrays] == ["image 0", "image 1", "image 2"]
     assert predictor.predict(digits[0])[0].classes[0].label == from_arrays[0].classes[0].label
 
@@ -171,7 +171,7 @@ def test_onnx_of_somebody_else(tmp_path):
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
     (tmp_path / "net.onnx").write_bytes(helper.make_model(graph).SerializeToString())
-    with pytest.raises(ArtifactError, match="no artifact of convlens; make one with convlens export"):
+    with pytest.raises(ArtifactError, match="not an artifact of convlens; make one with convlens export"):
         convlens.load(tmp_path / "net.onnx")
 
 

@@ -309,4 +309,4 @@ def test_a_stray_table_does_not_hide_a_folder_of_images(tmp_path):
     write_tar(tmp_path / "backup.tar", [])
     dataset = open_dataset(tmp_path)
     assert len(dataset.records("all")) == 40
-    assert any("no images (.parquet, .tar)" in note for note in dataset.notes)
+    assert any("not images (.parquet, .tar)" in note for note in dataset.notes)
