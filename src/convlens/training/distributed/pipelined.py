@@ -37,7 +37,7 @@ class PipelinedRanks(Ranks):
         config: names stages and micro-batches.
 
     Raises:
-        ConvlensError: fewer processes than stages, a number of processes that is no multiple of them, a batch that
+        ConvlensError: fewer processes than stages, a number of processes that is not a multiple of them, a batch that
             cannot be divided into equal micro-batches, or settings that no pipeline has.
     """
 
@@ -301,7 +301,7 @@ def check_pipeline(config: TrainConfig, processes: int) -> None:
         raise ConvlensError(f"pipeline is {stages} and {processes} processes were started; start {stages} or more")
     if processes % stages:
         raise ConvlensError(
-            f"{processes} processes are no multiple of {stages} stages; start {processes // stages * stages} or "
+            f"{processes} processes are not a multiple of {stages} stages; start {processes // stages * stages} or "
             f"{(processes // stages + 1) * stages}"
         )
     pipelines = processes // stages
