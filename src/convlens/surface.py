@@ -192,7 +192,7 @@ def frontier(
     quiet: bool = False,
     **settings: Any,
 ) -> "Frontier":
-    """Find the network to take: train many a little and the best of them to their end, within limits.
+    """Find the right network within your limits: train many briefly, and the best of them fully.
 
     Args:
         data: a folder with one folder per class, another source of `open_dataset`, or `"digits"`.

@@ -13,7 +13,7 @@ def calibrate(
     quiet: bool = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Measure single layers on one core of this machine, and keep what they tell in the cache.
+    """Measure individual layers on one core of this machine, and keep the result in the cache.
 
     Takes less than a minute. Afterwards convlens networks --max-ms 5 and convlens inspect say how long any network
     takes for an image, before it is trained: with PyTorch, on one core, in float32.
@@ -21,9 +21,9 @@ def calibrate(
     Example: convlens calibrate --seconds 20
 
     Args:
-        rows: Number of rows, of some sixty layers each, that are drawn and measured.
-        seconds: Of timing, after which no further turn through all rows begins.
-        seed: Of the layers that are drawn.
+        rows: Number of random rows to measure, of about sixty layers each.
+        seconds: Time limit in seconds; no new round over all rows begins after it.
+        seed: Seed of the random layers.
         quiet: Show no progress.
         json_: Print the result as JSON and nothing else.
     """

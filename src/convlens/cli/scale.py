@@ -25,8 +25,8 @@ def scale(
 ) -> None:
     """Scale a network in depth, width and resolution together, until it meets a budget.
 
-    How much of each is found on your images: the base is trained a few epochs at twice its cost in ten ways; or it is
-    given by --alpha, --beta and --gamma. The result is a network by its coefficients, such as efficientnet@1.2,1.1,260,
+    How much of each is found on your images, by training the base a few epochs at twice its cost in ten ways, unless
+    --alpha, --beta and --gamma give it. The result is a network by its coefficients, such as efficientnet@1.2,1.1,260,
     which every command takes.
 
     Example: convlens scale photos/ --base efficientnet_b0 --max-macs 300M
@@ -35,16 +35,16 @@ def scale(
         data: Images to train on: a folder with one folder per class, a table, shards, an address, or digits.
         base: Network to scale: efficientnet_b0, mobilenet_v2, resnet18 to resnet152, or one that is scaled itself, such
             as resnet@0.5,0.25,16.
-        max_ms: The longest time for one image in milliseconds, predicted (see convlens calibrate).
-        max_macs: The most multiply-adds for one image, such as 300M.
-        alpha: Growth of the depth while the cost doubles. Default: found on the images.
-        beta: Growth of the width while the cost doubles. Default: found on the images.
-        gamma: Growth of the resolution while the cost doubles. Default: found on the images.
+        max_ms: Longest predicted time for one image, in milliseconds (see convlens calibrate).
+        max_macs: Largest number of multiply-adds for one image, such as 300M.
+        alpha: Growth of the depth for twice the cost. Default: found on the images.
+        beta: Growth of the width for twice the cost. Default: found on the images.
+        gamma: Growth of the resolution for twice the cost. Default: found on the images.
         size: Side of the base's images in pixels. Default: its own.
-        epochs: Of each short training.
-        seed: Of each short training.
-        runs: Folder for the short trainings; those that are there are not repeated.
+        epochs: Number of epochs of each short training.
+        seed: Random seed of the short trainings.
+        runs: Folder for the short trainings; those already there are not repeated.
         figure: Also scale in one dimension at a time, and draw accuracy against cost here (.png, .svg, .pdf).
-        quiet: Say nothing while it trains.
+        quiet: Print nothing while training.
         json_: Print the result as JSON and nothing else.
     """

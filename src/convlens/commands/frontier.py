@@ -47,7 +47,7 @@ def frontier(
     json_: bool,
     **given: Any,
 ) -> int:
-    """Find the network to take: train many a little and the best of them to their end, within limits."""
+    """Find the right network within your limits: train many briefly, and the best of them fully."""
     training = given_settings(data, config, given)
     if ship:
         find_format(ship)

@@ -7,7 +7,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from convlens.data.class_labels import writable
-from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault, Record
+from convlens.data.dataset import SPLITS, BadFile, DataError, Dataset, Fault
 from convlens.data.exclusions import read_exclusions
 from convlens.data.image_table import Columns
 from convlens.data.listing import Listing
@@ -16,8 +16,6 @@ from convlens.data.similar_names import look_alike_names
 from convlens.data.sources import list_source
 from convlens.data.splitting import Shares, split_by_key
 from convlens.data.unreadable_images import find_bad
-
-_Splits = dict[str, tuple[Record, ...]]
 
 
 def open_dataset(

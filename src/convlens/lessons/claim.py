@@ -10,7 +10,6 @@ from convlens.benchmarking.benchmark import Benchmark
 
 NETWORKS = ("resnet152", "efficientnet_b1")
 PUBLISHED_MS = (554.0, 98.0)
-PUBLISHED_RATIO = 5.7
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """`report.html` of a run: how the training went, and how good its best weights are."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from convlens import runs
@@ -77,44 +78,22 @@ def _seen(loader: Loader) -> Section:
 
 
 def _curves(history: list[dict[str, Any]]) -> Section:
-    epochs = [row["epoch"] for row in history]
+    curves = partial(Curves, x_label="epoch", x=[row["epoch"] for row in history])
 
     def column(name: str) -> list[float | None]:
         return [row.get(name) for row in history]
 
-    losses = {"training": column("loss")}
+    losses, accuracies = {"training": column("loss")}, column("val_top1")
     drawings = []
-    if any(value is not None for value in column("val_top1")):
+    if any(value is not None for value in accuracies):
         losses["validation"] = column("val_log_loss")
-        drawings.append(
-            Curves(
-                name="accuracy",
-                title="Accuracy on the validation images",
-                x_label="epoch",
-                y_label="accuracy",
-                x=epochs,
-                series={"accuracy": column("val_top1")},
-                percent=True,
-            )
-        )
-    drawings += [
-        Curves(name="loss", title="Loss", x_label="epoch", y_label="loss", x=epochs, series=losses),
-        Curves(
-            name="learning_rate",
-            title="Learning rate at the end of each epoch",
-            x_label="epoch",
-            y_label="learning rate",
-            x=epochs,
-            series={"learning rate": column("lr")},
-        ),
-        Curves(
-            name="speed",
-            title="Training speed",
-            x_label="epoch",
-            y_label="images/s",
-            x=epochs,
-            series={"images/s": column("images_per_second")},
-        ),
-    ]
+        title, shown = "Accuracy on the validation images", {"accuracy": accuracies}
+        drawings.append(curves(name="accuracy", title=title, y_label="accuracy", series=shown, percent=True))
+    drawings.append(curves(name="loss", title="Loss", y_label="loss", series=losses))
+    for name, title, label, key in (
+        ("learning_rate", "Learning rate at the end of each epoch", "learning rate", "lr"),
+        ("speed", "Training speed", "images/s", "images_per_second"),
+    ):
+        drawings.append(curves(name=name, title=title, y_label=label, series={label: column(key)}))
     text = "The training loss is measured on augmented images with label smoothing, so it stays above the other."
     return Section(title="How it went", text=text, drawings=drawings)
