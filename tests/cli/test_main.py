@@ -78,13 +78,20 @@ def test_the_work_of_a_command_takes_what_the_command_takes(command):
     assert all(work[name].default is inspect.Parameter.empty for name in work)  # said once, where the help says it
 
 
-def test_a_package_of_an_extra_that_is_missing_is_one_line(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "convlens.commands.serve", raising=False)
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    for name in [name for name in sys.modules if name.startswith(("convlens.serving", "prometheus_client."))]:
-        monkeypatch.delitem(sys.modules, name)
-    assert main(["serve", "runs/nothing"]) == 2
-    assert capsys.readouterr().err.startswith("convlens: serve needs the package 'prometheus_client")
+@pytest.mark.parametrize(
+    ("package", "install"), [("prometheus_client", "convlens[serve]"), ("torch", "convlens"), ("antigravity", None)]
+)
+def test_a_package_that_is_missing_is_one_line(package, install, monkeypatch, capsys):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr("convlens.cli.main.import_module", absent)
+    if install is None:  # a fault of ours
+        with pytest.raises(ModuleNotFoundError):
+            main(["serve", "runs/nothing"])
+    else:
+        assert main(["serve", "runs/nothing"]) == 2
+        assert f"serve needs the package {package!r}: pip install '{install}'\n" in capsys.readouterr().err
 
 
 def test_a_file_where_a_folder_is_needed_is_the_users_to_mend(tmp_path, capsys):

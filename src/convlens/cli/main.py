@@ -99,7 +99,7 @@ def work_of(declared: Callable[..., Any]) -> Callable[..., Any]:
     """What a declared command does, from the file of its name in `commands`, which imports all that it needs.
 
     Raises:
-        ConvlensError: a package of an extra is not installed.
+        ConvlensError: a package that it needs is not installed.
     """
     room, _, name = declared.__module__.rpartition(".")
     if room != "convlens.cli":  # help and version are the parser's own
@@ -107,22 +107,22 @@ def work_of(declared: Callable[..., Any]) -> Callable[..., Any]:
     try:
         module = import_module(f"convlens.commands.{name}")
     except ModuleNotFoundError as error:
-        extra = _extra_with(str(error.name).partition(".")[0])
-        if extra is None:
+        install = _brought_by(str(error.name).partition(".")[0])
+        if install is None:
             raise
-        message = f"{name.replace('_', '-')} needs the package {error.name!r}: pip install 'convlens[{extra}]'"
+        message = f"{name.replace('_', '-')} needs the package {error.name!r}: pip install '{install}'"
         raise ConvlensError(message) from None
     work: Callable[..., Any] = getattr(module, name)
     return work
 
 
-def _extra_with(package: str) -> str | None:
-    """The first of our extras that brings a package."""
+def _brought_by(package: str) -> str | None:
+    """What to install for a package: Convlens with the first extra that brings it, or as it is."""
     for needed in requires("convlens") or ():
         named, _, condition = needed.partition(";")
-        extra = re.search(r"extra == ['\"](\w+)['\"]", condition)
-        if extra and re.split(r"[^\w-]", named)[0].replace("-", "_").lower() == package.lower():
-            return extra[1]
+        if re.split(r"[^\w-]", named)[0].replace("-", "_").lower() == package.lower():
+            extra = re.search(r"extra == ['\"](\w+)['\"]", condition)
+            return f"convlens[{extra[1]}]" if extra else "convlens"
     return None
 
 

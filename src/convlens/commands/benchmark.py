@@ -17,21 +17,10 @@ from convlens.sizes import image_size
 
 
 def benchmark(
-    *sources: str,
-    batch: str | None,
-    threads: int | None,
-    runtime: str,
-    precision: str,
-    data: str | None,
-    size: str | None,
-    seconds: float,
-    memory: bool,
-    layers: int,
-    claim: bool,
-    out: Path | None,
-    json_: bool,
-    quiet: bool,
-) -> int:
+    *sources: str, batch: str | None, threads: int | None, runtime: str, precision: str, data: str | None,
+    size: str | None, seconds: float, memory: bool, layers: int, claim: bool, out: Path | None, json_: bool,
+    quiet: bool
+) -> int:  # fmt: skip
     """Measure speed, memory, size and accuracy of networks on every runtime in every precision."""
     if claim and sources:
         raise ConvlensError("--claim measures two networks of its own; leave the others out")

@@ -8,13 +8,8 @@ from convlens.commands.bar import bar
 
 
 def calibrate(
-    *,
-    rows: int,
-    seconds: float,
-    seed: int,
-    quiet: bool,
-    json_: bool,
-) -> None:
+    *, rows: int, seconds: float, seed: int, quiet: bool, json_: bool
+) -> None:  # fmt: skip
     """Measure single layers on one core of this machine, and keep what they tell in the cache."""
     with bar("calibrating", quiet or json_) as progress:
         made = measure(rows, seconds=seconds, seed=seed, on_note=lambda share: progress(round(100 * share), 100))

@@ -18,18 +18,9 @@ from convlens.files import write_text
 
 
 def check(
-    data: str,
-    /,
-    *,
-    html: Path | None,
-    write_list: Path | None,
-    look_alikes: bool,
-    exclude: Path | None,
-    columns: str | None,
-    strict: bool,
-    json_: bool,
-    quiet: bool,
-) -> int:
+    data: str, /, *, html: Path | None, write_list: Path | None, look_alikes: bool, exclude: Path | None,
+    columns: str | None, strict: bool, json_: bool, quiet: bool
+) -> int:  # fmt: skip
     """Find unreadable, repeated, leaking, contradicting and odd images."""
     if look_alikes and write_list is None:
         raise ConvlensError("--look-alikes is about the list; add --write-list FILE")

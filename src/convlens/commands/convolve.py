@@ -12,24 +12,10 @@ from convlens.errors import ConvlensError
 
 
 def convolve(
-    input: str | None,
-    kernel: str | None,
-    *,
-    operation: str,
-    stride: str,
-    padding: str | None,
-    padding_mode: str,
-    dilation: str,
-    bias: float | None,
-    transposed: bool,
-    output_padding: str,
-    at: str | None,
-    step: bool,
-    animate: Path | None,
-    seconds: float,
-    output: Path | None,
-    json_: bool,
-) -> int:
+    input: str | None, kernel: str | None, *, operation: str, stride: str, padding: str | None, padding_mode: str,
+    dilation: str, bias: float | None, transposed: bool, output_padding: str, at: str | None, step: bool,
+    animate: Path | None, seconds: float, output: Path | None, json_: bool
+) -> int:  # fmt: skip
     """Slide a kernel over an input and show each sum, for the lecture's example or your own numbers and images."""
     check_files(output, animate)
     x = input_from(LECTURE_INPUT if input is None else input)

@@ -16,13 +16,8 @@ _NAMING = "efficientnet_lite0"  # small, quick on a processor, and its weights c
 
 
 def demo(
-    *,
-    epochs: int,
-    seed: int,
-    runs: Path,
-    json_: bool,
-    quiet: bool,
-) -> int:
+    *, epochs: int, seed: int, runs: Path, json_: bool, quiet: bool
+) -> int:  # fmt: skip
     """Compare a convolutional and a fully connected network on digits, then name photographs."""
     found = run_demo(runs, epochs=epochs, seed=seed, watcher=choose_watcher(quiet or json_))
     if not json_:

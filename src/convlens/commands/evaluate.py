@@ -20,22 +20,10 @@ from convlens.evaluation.views import Averaged
 
 
 def evaluate(
-    source: str,
-    data: str | None,
-    *,
-    split: str | None,
-    columns: str | None,
-    batch: int,
-    device: str,
-    runtime: str | None,
-    threads: int | None,
-    weights: str | None,
-    classes: Path | None,
-    tta: bool,
-    report: Path | None,
-    json_: bool,
-    quiet: bool,
-) -> int:
+    source: str, data: str | None, *, split: str | None, columns: str | None, batch: int, device: str,
+    runtime: str | None, threads: int | None, weights: str | None, classes: Path | None, tta: bool,
+    report: Path | None, json_: bool, quiet: bool
+) -> int:  # fmt: skip
     """Measure a trained network on labelled images: accuracy with its 95 % interval, and where it fails."""
     if batch < 1:
         raise ConvlensError(f"batch is {batch}; use at least 1")

@@ -12,18 +12,9 @@ from convlens.explaining import Explainer, explain_files
 
 
 def explain(
-    source: str,
-    *images: str,
-    method: str,
-    target: str | None,
-    layer: str | None,
-    patch: int | None,
-    weights: str | None,
-    classes: Path | None,
-    out: Path,
-    sheet: bool,
-    json_: bool,
-) -> int:
+    source: str, *images: str, method: str, target: str | None, layer: str | None, patch: int | None,
+    weights: str | None, classes: Path | None, out: Path, sheet: bool, json_: bool
+) -> int:  # fmt: skip
     """Show which parts of an image a network's answer rests on: heat maps, as pictures and as arrays."""
     found = resolve(source, weights=weights, classes=read_class_names(classes) if classes else None, trained=True)
     predictor = found.predictor()

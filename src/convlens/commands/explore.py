@@ -20,14 +20,9 @@ BARE = Path(":ours")
 
 
 def explore(
-    subject: str | None,
-    *,
-    weights: str | None,
-    image: Path | None,
-    lecture: Path | None,
-    port: int | None,
-    browser: bool,
-) -> int:
+    subject: str | None, *, weights: str | None, image: Path | None, lecture: Path | None, port: int | None,
+    browser: bool
+) -> int:  # fmt: skip
     """Open the explorer in the browser: interactive pages for the lecture, on your own network and image."""
     study = None
     if subject is not None and (is_study(subject) or Path(subject).name == FILE):

@@ -12,20 +12,9 @@ from convlens.sizes import image_size
 
 
 def export(
-    source: str,
-    *,
-    to: str,
-    out: Path | None,
-    precision: str,
-    data: str | None,
-    weights: str | None,
-    classes: Path | None,
-    size: str | None,
-    max_drop: float,
-    batch: int,
-    json_: bool,
-    quiet: bool,
-) -> int:
+    source: str, *, to: str, out: Path | None, precision: str, data: str | None, weights: str | None,
+    classes: Path | None, size: str | None, max_drop: float, batch: int, json_: bool, quiet: bool
+) -> int:  # fmt: skip
     """Export a network to one file (OpenVINO: two) that includes its classes, preprocessing and proof."""
     artifact = write(
         source,

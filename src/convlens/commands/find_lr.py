@@ -15,17 +15,9 @@ from convlens.training.settings import settle
 
 
 def find_lr(
-    data: str | None,
-    *,
-    lowest: float,
-    highest: float,
-    steps: int,
-    config: Path | None,
-    figure: Path | None,
-    quiet: bool,
-    json_: bool,
-    **given: Any,
-) -> int:
+    data: str | None, *, lowest: float, highest: float, steps: int, config: Path | None, figure: Path | None,
+    quiet: bool, json_: bool, **given: Any
+) -> int:  # fmt: skip
     """Raise the learning rate step by step until the loss diverges, and suggest the rate at which it fell fastest."""
     if figure:
         check_png(figure)

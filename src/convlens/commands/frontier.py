@@ -26,27 +26,11 @@ _SHORT = {"parameters": "params", "candidate": ""}  # for a terminal of 80 colum
 
 
 def frontier(
-    data: str | None,
-    *,
-    networks: str,
-    sizes: str | None,
-    budget: str | None,
-    trials: int | None,
-    max_params: str | None,
-    max_mb: str | None,
-    max_macs: str | None,
-    max_ms: str | None,
-    max_memory: str | None,
-    seeds: int,
-    weights: bool,
-    study: Path | None,
-    ship: str | None,
-    config: Path | None,
-    ray: str | None,
-    quiet: bool,
-    json_: bool,
-    **given: Any,
-) -> int:
+    data: str | None, *, networks: str, sizes: str | None, budget: str | None, trials: int | None,
+    max_params: str | None, max_mb: str | None, max_macs: str | None, max_ms: str | None, max_memory: str | None,
+    seeds: int, weights: bool, study: Path | None, ship: str | None, config: Path | None, ray: str | None, quiet: bool,
+    json_: bool, **given: Any
+) -> int:  # fmt: skip
     """Find the right network within your limits: train many briefly, and the best of them fully."""
     training = given_settings(data, config, given)
     if ship:

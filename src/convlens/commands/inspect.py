@@ -26,29 +26,11 @@ from convlens.sizes import read_size
 
 
 def inspect(
-    source: str,
-    *files: Path,
-    size: tuple[str, ...],
-    depth: int | None,
-    at: str | None,
-    unit: str | None,
-    input_: int,
-    operations: bool,
-    calls: bool,
-    plan: bool,
-    precision: str,
-    wide: bool,
-    training: str | None,
-    real: bool,
-    effective: bool,
-    image: Path | None,
-    figure: Path | None,
-    graph: Path | None,
-    json_: bool,
-    csv: bool,
-    html: bool,
-    out: Path | None,
-) -> int:
+    source: str, *files: Path, size: tuple[str, ...], depth: int | None, at: str | None, unit: str | None, input_: int,
+    operations: bool, calls: bool, plan: bool, precision: str, wide: bool, training: str | None, real: bool,
+    effective: bool, image: Path | None, figure: Path | None, graph: Path | None, json_: bool, csv: bool, html: bool,
+    out: Path | None
+) -> int:  # fmt: skip
     """Show the shapes, parameters, MACs, memory and receptive fields of a network, without running it."""
     forms = {name: asked for name, asked in ((".json", json_), (".csv", csv), (".html", html)) if asked}
     _check(at, unit, effective, image, files, tuple(forms), operations and calls)

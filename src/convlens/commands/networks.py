@@ -12,16 +12,9 @@ from convlens.quantities import count, percent
 
 
 def networks(
-    pattern: str | None,
-    *,
-    weights: bool,
-    max_ms: str | None,
-    max_params: str | None,
-    max_macs: str | None,
-    max_memory: str | None,
-    size: str | None,
-    json_: bool,
-) -> None:
+    pattern: str | None, *, weights: bool, max_ms: str | None, max_params: str | None, max_macs: str | None,
+    max_memory: str | None, size: str | None, json_: bool
+) -> None:  # fmt: skip
     """List the networks of the catalogue, or show one with its published figures."""
     if weights:
         list_weights(matching(pattern), as_json=json_)

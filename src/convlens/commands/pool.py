@@ -11,23 +11,10 @@ from convlens.errors import ConvlensError, unknown_name
 
 
 def pool(
-    input: str | None,
-    *,
-    operation: str,
-    kernel: str,
-    stride: str | None,
-    padding: str,
-    dilation: str,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None,
-    at: str | None,
-    step: bool,
-    animate: Path | None,
-    seconds: float,
-    output: Path | None,
-    json_: bool,
-) -> int:
+    input: str | None, *, operation: str, kernel: str, stride: str | None, padding: str, dilation: str,
+    ceil_mode: bool, count_include_pad: bool, divisor: int | None, at: str | None, step: bool, animate: Path | None,
+    seconds: float, output: Path | None, json_: bool
+) -> int:  # fmt: skip
     """Take the maximum or mean of each window, for the lecture's example or your own numbers and images."""
     check_files(output, animate)
     if operation not in (*POOLINGS, "both"):

@@ -15,7 +15,6 @@ from convlens.commands.asked_images import STANDARD_INPUT, asked_about
 from convlens.commands.bar import bar
 from convlens.data.reaching import contents, is_address
 from convlens.errors import ConvlensError, legible
-from convlens.explaining.class_map import class_map, draw_class_map
 from convlens.files import short_stem, write_text
 from convlens.images import read
 from convlens.predicting import FilePrediction, predict_inputs
@@ -24,22 +23,10 @@ from convlens.predicting.bulk.answer_files import CSV_HEAD, csv_rows
 
 
 def predict(
-    source: str,
-    *paths: str,
-    top: int,
-    batch: int,
-    device: str,
-    runtime: str | None,
-    threads: int | None,
-    weights: str | None,
-    classes: Path | None,
-    csv_: bool,
-    json_: bool,
-    out: str | None,
-    ray: str | None,
-    map_: Path | None,
-    quiet: bool,
-) -> int:
+    source: str, *paths: str, top: int, batch: int, device: str, runtime: str | None, threads: int | None,
+    weights: str | None, classes: Path | None, csv_: bool, json_: bool, out: str | None, ray: str | None,
+    map_: Path | None, quiet: bool
+) -> int:  # fmt: skip
     """Predict the classes of images, by name."""
     if csv_ and json_:
         raise ConvlensError("--csv and --json exclude each other; leave one out")
@@ -90,6 +77,8 @@ def _predict_to_file(job: Callable[..., Summary], out: str, quiet: bool) -> int:
 
 def _draw_maps(found: Classifier, answers: Sequence[FilePrediction], folder: Path) -> None:
     """One picture an answered file; files of the same name get a number."""
+    from convlens.explaining.class_map import class_map, draw_class_map  # torch, which a plan does without
+
     taken: set[Path] = set()
     for answer in answers:
         if answer.error is None:

@@ -11,16 +11,9 @@ from convlens.training.material import gather
 
 
 def prepare(
-    data: str,
-    *,
-    network: str,
-    size: str | None,
-    channels: int | None,
-    exclude: Path | None,
-    columns: str | None,
-    max_bad: float,
-    quiet: bool,
-) -> int:
+    data: str, *, network: str, size: str | None, channels: int | None, exclude: Path | None, columns: str | None,
+    max_bad: float, quiet: bool
+) -> int:  # fmt: skip
     """Decode all images into the store that training reads, so that the first epoch is as fast as the others."""
     config = TrainConfig(
         data=data,

@@ -28,22 +28,10 @@ from convlens.quantities import count
 
 
 def scale(
-    data: str,
-    *,
-    base: str,
-    max_ms: str | None,
-    max_macs: str | None,
-    alpha: float | None,
-    beta: float | None,
-    gamma: float | None,
-    size: int | None,
-    epochs: int,
-    seed: int,
-    runs: Path,
-    figure: Path | None,
-    quiet: bool,
-    json_: bool,
-) -> None:
+    data: str, *, base: str, max_ms: str | None, max_macs: str | None, alpha: float | None, beta: float | None,
+    gamma: float | None, size: int | None, epochs: int, seed: int, runs: Path, figure: Path | None, quiet: bool,
+    json_: bool
+) -> None:  # fmt: skip
     """Scale a network in depth, width and resolution together, until it meets a budget."""
     if figure is not None:
         check_scaling_figure(figure)

@@ -17,15 +17,9 @@ from convlens.serving.worker_server import serve as serve_alone
 
 
 def serve(
-    source: str,
-    /,
-    *,
-    weights: str | None,
-    classes: Path | None,
-    ray: str | None,
-    replicas: int | None,
-    settings: Settings,
-) -> int:
+    source: str, /, *, weights: str | None, classes: Path | None, ray: str | None, replicas: int | None,
+    settings: Settings
+) -> int:  # fmt: skip
     """Serve predictions over HTTP until Ctrl-C or SIGTERM."""
     named = read_class_names(classes) if classes else None
     if ray is not None:

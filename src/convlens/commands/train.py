@@ -22,18 +22,9 @@ from convlens.training.train import Outcome, go_on, start
 
 
 def train(
-    data: str | None,
-    *,
-    config: Path | None,
-    resume: str | None,
-    seeds: int,
-    ray: str | None,
-    processes: int | None,
-    min_processes: int | None,
-    quiet: bool,
-    json_: bool,
-    **given: Any,
-) -> int:
+    data: str | None, *, config: Path | None, resume: str | None, seeds: int, ray: str | None, processes: int | None,
+    min_processes: int | None, quiet: bool, json_: bool, **given: Any
+) -> int:  # fmt: skip
     """Train a network on labelled images, and write a run folder for evaluation, prediction and export."""
     settings = given_settings(data, config, given)
     if launched() is not None:
