@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from convlens.cli.train_options import takes_settings
+from convlens.cli.train_options import CONFIG, takes_settings
 
 
 def find_lr(**given: Any) -> None:
@@ -19,7 +19,7 @@ takes_settings(
         ("lowest", float, 1e-6, "First learning rate."),
         ("highest", float, 1.0, "Last learning rate."),
         ("steps", int, 100, "Number of steps from the first rate to the last."),
-        ("config", Path | None, None, "YAML file of settings, named as the options are."),
+        CONFIG,
         ("figure", Path | None, None, "PNG file to draw the loss to."),
         ("quiet", bool, False, "Show no progress."),
         ("json_", bool, False, "Print the rates and losses as JSON and nothing else."),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from convlens.choosing.candidates import USUAL
-from convlens.cli.train_options import takes_settings
+from convlens.cli.train_options import CONFIG, JSON, QUIET, RAY, takes_settings
 
 
 def frontier(**given: Any) -> None:
@@ -38,15 +38,10 @@ takes_settings(
         ("weights", bool, True, "Also try published weights that are on this machine. [default: True]"),
         ("study", Path | None, None, "Folder of the study. Default: runs/frontier/ and the name of the data."),
         ("ship", str | None, None, "Export the recommended network: onnx, openvino, torch, safetensors or plan."),
-        ("config", Path | None, None, "YAML file of training settings, named as the options are."),
-        (
-            "ray",
-            str | None,
-            None,
-            "Train on a Ray cluster: host:port of its head node. Without a value: this machine's.",
-        ),
-        ("quiet", bool, False, "Print nothing but errors."),
-        ("json_", bool, False, "Print the result as JSON; progress goes to standard error."),
+        CONFIG,
+        RAY,
+        QUIET,
+        JSON,
     ],
     without=("network", "weights", "size", "name", "runs", "log"),
 )

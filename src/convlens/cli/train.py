@@ -1,9 +1,8 @@
 """What `convlens train` takes, and its help."""
 
-from pathlib import Path
 from typing import Any
 
-from convlens.cli.train_options import takes_settings
+from convlens.cli.train_options import CONFIG, JSON, QUIET, RAY, takes_settings
 
 
 def train(**given: Any) -> None:
@@ -22,7 +21,7 @@ def train(**given: Any) -> None:
 takes_settings(
     train,
     [
-        ("config", Path | None, None, "YAML file of settings, named as the options are."),
+        CONFIG,
         ("resume", str | None, None, "Run folder of an interrupted training to continue, or its address."),
         (
             "seeds",
@@ -30,12 +29,7 @@ takes_settings(
             1,
             "Number of trainings, with seeds counting up from --seed; prints the mean and its 95 % interval.",
         ),
-        (
-            "ray",
-            str | None,
-            None,
-            "Train on a Ray cluster: host:port of its head node. Without a value: this machine's.",
-        ),
+        RAY,
         ("processes", int | None, None, "With --ray: number of processes that train together. Default: 1."),
         (
             "min_processes",
@@ -43,7 +37,7 @@ takes_settings(
             None,
             "With --ray: number of processes that suffice when nodes are lost. Default: all.",
         ),
-        ("quiet", bool, False, "Print nothing but errors."),
-        ("json_", bool, False, "Print the result as JSON; progress goes to standard error."),
+        QUIET,
+        JSON,
     ],
 )

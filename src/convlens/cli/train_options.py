@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,6 +12,16 @@ from convlens.training.config import TrainConfig, default_of, field_types
 
 # name, type, default, help; what a command takes besides
 Own = tuple[str, Any, Any, str]
+
+CONFIG: Own = ("config", Path | None, None, "YAML file of settings, named as the options are.")
+RAY: Own = (
+    "ray",
+    str | None,
+    None,
+    "Train on a Ray cluster: host:port of its head node. Without a value: this machine's.",
+)
+QUIET: Own = ("quiet", bool, False, "Print nothing but errors.")
+JSON: Own = ("json_", bool, False, "Print the result as JSON; progress goes to standard error.")
 
 
 def takes_settings(command: Callable[..., None], own: Collection[Own], *, without: Collection[str] = ()) -> None:
