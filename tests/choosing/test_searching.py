@@ -15,6 +15,7 @@ from convlens.choosing.study import in_order
 from convlens.choosing.study_progress import Bar, Lines
 from convlens.training.progress import Plan
 from convlens.training.state import State
+from convlens.training.trouble import TrainingError
 
 from .pretended import NETWORKS, calls_in, pretend, search_in
 
@@ -96,6 +97,22 @@ def test_a_signal_ends_the_study_between_trainings_and_within_one(tmp_path):
     assert all(asked[:3].count(name) == 1 for name in asked[:3])
 
 
+def test_a_training_that_fails_ends_its_candidate_and_no_other(tmp_path):
+    def diverging(settings, until, held_out, watcher=None):
+        if settings["name"] == "net8" and until > 2:
+            raise TrainingError("the loss became nan; use a smaller --lr")
+        return pretend(settings, until, held_out)
+
+    search = search_in(tmp_path, run=diverging)
+    search.go()
+    reached = search.reached()
+    assert (reached["net8"].status, reached["net8"].failed) == ("failed", "the loss became nan")
+    assert "finished" in [each.status for each in reached.values()]
+    before = calls_in(tmp_path)
+    search_in(tmp_path, run=diverging).go()
+    assert calls_in(tmp_path) == before  # it is not tried again
+
+
 def test_a_budget_bounds_the_seconds_and_something_is_finished_all_the_same(tmp_path):
     """Each pretended training takes as many seconds as it has epochs."""
     for budget in (1.0, 60.0, 110.0):
@@ -173,13 +190,13 @@ def test_the_bar_says_the_best_so_far(tmp_path):
     assert "best net8 94.0%" in shown
 
 
-def test_lines_compare_within_a_rung_only(capsys):
+def test_lines_say_the_best_of_the_whole_study(capsys):
     lines = Lines()
     lines.rung("rung 1 of 3", 2)
     lines.reached("a", 0.9)
     lines.rung("rung 2 of 3", 1)
     lines.reached("b", 0.8)
-    assert "best so far: b 80.00%" in capsys.readouterr().err.splitlines()[-1]
+    assert "best so far: a 90.00%" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_where_training_is_so_short_that_rungs_fall_together_nobody_is_left_behind_for_nothing(tmp_path):

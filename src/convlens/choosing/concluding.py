@@ -10,6 +10,7 @@ from convlens.choosing.rung import answers_of
 from convlens.choosing.searching import Ended, Search, answered_by
 from convlens.choosing.study import StudyFolder
 from convlens.choosing.survivors import Measured, measure_survivors
+from convlens.errors import ConvlensError
 from convlens.processors import default_threads, processor_name
 
 Note = Callable[[str], None]
@@ -23,9 +24,17 @@ def conclude(folder: StudyFolder, search: Search, ended: Ended, note: Note) -> F
         search: its trials.
         ended: how the search did.
         note: told what is measured.
+
+    Raises:
+        ConvlensError: every training failed.
     """
     reached = search.reached()
     finished = [name for name, each in reached.items() if each.status == "finished"]
+    if not finished:
+        raise ConvlensError(
+            "no training came to its end: "
+            + "; ".join(f"{n}: {each.failed}" for n, each in reached.items() if each.failed)
+        )
     limits, seeds = Limits(**folder.settings["limits"]), folder.settings["seeds"]
     measured = measure_survivors({name: folder.runs / name for name in finished}, folder.path, note)
     costs = {name: _as_measured(folder.costs[name], measured.get(name)) for name in finished}
@@ -42,7 +51,7 @@ def conclude(folder: StudyFolder, search: Search, ended: Ended, note: Note) -> F
             continue
         far = reached[name]
         status = "not needed" if far.status == "waiting" and ended.settled else far.status
-        entry = replace(about, status=status, epochs=far.epochs, val_top1=far.top1)
+        entry = replace(about, status=status, epochs=far.epochs, val_top1=far.top1, reason=far.failed)
         entry = replace(entry, run=None if status == "not tried" else f"{folder.runs.name}/{name}")
         if name in answered:
             entry = _finished(folder, entry, answered[name], measured.get(name))

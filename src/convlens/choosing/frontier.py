@@ -13,7 +13,7 @@ from convlens.errors import UnknownNameError, unknown_name
 
 FILE = "frontier.json"
 _FORMAT = 1
-Status = Literal["finished", "left behind", "waiting", "not needed", "not tried", "dropped"]
+Status = Literal["finished", "left behind", "waiting", "not needed", "not tried", "failed", "dropped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Entry:
         name: of the candidate.
         network, size, weights: what it is; (height, width) in pixels.
         status: `finished`: trained to its end; `left behind` at a rung by others; `waiting` for time that the budget
-            had not; `not needed`, for it could not have changed the recommendation; `not tried`; `dropped` before
-            training, by a limit.
-        reason: why it was dropped, or which limit it turned out to break when it was measured.
+            had not; `not needed`, for it could not have changed the recommendation; `not tried`; `failed` in
+            training; `dropped` before it, by a limit.
+        reason: why it failed or was dropped, or which limit it turned out to break when it was measured.
         costs: counted; of those that finished, memory, file and latency as measured on this machine.
         runtime, precision: of the latency, where it was measured.
         epochs: that it was trained for.

@@ -15,6 +15,7 @@ from convlens.choosing.study import StudyFolder
 from convlens.errors import ConvlensError
 from convlens.training.config import TrainConfig
 from convlens.training.settings import settle
+from convlens.training.trouble import TrainingError
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -44,6 +45,10 @@ class Progress(Protocol):
         """A candidate's accuracy on the validation images."""
         ...
 
+    def failed(self, name: str, why: str) -> None:
+        """A candidate's training failed."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
@@ -56,11 +61,12 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Reached:
-    """How far a candidate came, and the best accuracy on the validation images on the way."""
+    """How far a candidate came, the best accuracy on the validation images on the way, and why its training failed."""
 
     status: Status
     epochs: int
     top1: float | None
+    failed: str = ""
 
 
 @dataclass(kw_only=True)
@@ -132,12 +138,16 @@ class Search:
             TrialState.COMPLETE: "finished",
             TrialState.PRUNED: "left behind",
             TrialState.RUNNING: "waiting",
+            TrialState.FAIL: "failed",
         }
         return {
             self._name(trial): Reached(
-                status=statuses.get(trial.state, "not tried") if trial.intermediate_values else "not tried",
+                status=statuses.get(trial.state, "not tried")
+                if trial.user_attrs.keys() & {"epochs", "failed"}
+                else "not tried",
                 epochs=trial.user_attrs.get("epochs", 0),
                 top1=max(trial.intermediate_values.values(), default=None),
+                failed=trial.user_attrs.get("failed", ""),
             )
             for trial in self.trials.get_trials(deepcopy=False)
         }
@@ -156,9 +166,6 @@ class Search:
         waiting = [trial for trial in members if rung not in trial.intermediate_values]
         epochs = sorted({self._epochs(rung, self._config(trial)) for trial in members})
         title = "probing frozen features" if rung == PROBE else f"rung {rung} of {LAST}, {_to(epochs)}"
-        if waiting:
-            self.progress.rung(title, len(waiting))
-            self.begin([call for trial in waiting for call in self._calls(trial, rung)])
         left = list(waiting)
         for trial in waiting:
             trained = trial.user_attrs.get("epochs", 0) >= self._config(trial).epochs and self.seeds == 1
@@ -167,18 +174,31 @@ class Search:
             nobody_yet = len(left) == len(members)
             if self._out_of_time(rung, trial) and not (nobody_yet and trial is self._quickest(left, rung)):
                 continue
+            if len(left) == len(waiting):
+                self.progress.rung(title, len(waiting))
+                self.begin([call for trial in waiting for call in self._calls(trial, rung)])
             if stopped_by := self.asked_to_stop() or self._train(trial, rung):
                 return Ended(why="it was interrupted", stopped_by=stopped_by)
             left.remove(trial)
         return Ended(why="the time budget is spent") if left else None
 
     def _train(self, frozen: "FrozenTrial", rung: int) -> int:
-        """One rung of one trial, on the last one with every seed; the signal that stopped it, 0 for none."""
+        """One rung of one trial, on the last one with every seed; the signal that stopped it, 0 for none.
+
+        A training that fails, as by a loss that is no number, ends its trial and no other one.
+        """
         name = self._name(frozen)
         done: dict[str, Any] = {}
         seconds = 0.0
         for settings, until, held_out in self._calls(frozen, rung):
-            found = self.run(settings, until, held_out, self.progress.training(name, until))
+            try:
+                found = self.run(settings, until, held_out, self.progress.training(name, until))
+            except TrainingError as error:
+                why = str(error).partition(";")[0]
+                optuna.trial.Trial(self.trials, frozen._trial_id).set_user_attr("failed", why)
+                self.trials.tell(frozen.number, state=TrialState.FAIL)
+                self.progress.failed(name, why)
+                return 0
             if found["stopped_by"]:
                 return int(found["stopped_by"])
             done, seconds = done or found, seconds + found["seconds"]

@@ -26,6 +26,9 @@ class Quiet:
     def reached(self, name: str, top1: float) -> None:
         """Say nothing."""
 
+    def failed(self, name: str, why: str) -> None:
+        """Say nothing."""
+
     def close(self) -> None:
         """Nothing is shown."""
 
@@ -41,15 +44,18 @@ class Lines(Quiet):
         print(text, file=sys.stderr, flush=True)
 
     def rung(self, title: str, trainings: int) -> None:
-        """Say what begins; accuracies of different rungs are not compared."""
-        self.best = ("", -1.0)
-        self.note(f"{title}: {trainings} candidates")
+        """Say what begins."""
+        self.note(f"{title}: {trainings} candidate{'' if trainings == 1 else 's'}")
 
     def reached(self, name: str, top1: float) -> None:
         """Print the candidate's accuracy."""
         if top1 > self.best[1]:
             self.best = (name, top1)
         self.note(f"  {name}  {top1:.2%} of the validation images (best so far: {self.best[0]} {self.best[1]:.2%})")
+
+    def failed(self, name: str, why: str) -> None:
+        """Print why."""
+        self.note(f"  {name}  failed: {why}")
 
 
 class Bar(Lines):
@@ -88,9 +94,16 @@ class Bar(Lines):
     def reached(self, name: str, top1: float) -> None:
         """Print the accuracy, and move the bar to the next candidate."""
         super().reached(name, top1)
+        self._next(f"best {self.best[0]} {self.best[1]:.1%}")
+
+    def failed(self, name: str, why: str) -> None:
+        """Print why, and move the bar to the next candidate."""
+        super().failed(name, why)
+        self._next("")
+
+    def _next(self, best: str) -> None:
         self.done += 1
         if self.task is not None:
-            best = f"best {self.best[0]} {self.best[1]:.1%}"
             self.progress.update(self.task, completed=self.done, figures=best)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from convlens.training.speed.depthwise import fast_depthwise
 from convlens.training.speed.detours import direct_averages, silus_out_of_place
+from convlens.training.speed.narrow_maps import narrow_maps_in_float32
 from convlens.training.speed.recomputation import recomputing
 
 Chosen = Literal["float32", "bfloat16", "float16"]
@@ -83,8 +84,7 @@ class Numerics:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16 itself, rather than by converting.
 
-    oneDNN also offers bfloat16 to processors that have AVX-512 and no instruction for it. It converts there, and some
-    of its gradients of maps of 2 × 2 were seen to be NaN.
+    oneDNN also offers bfloat16 to processors that have AVX-512 and no instruction for it, and converts there.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -142,6 +142,8 @@ def shaped(network: nn.Module, numerics: Numerics, *, recompute: bool) -> Iterat
     with ExitStack() as stack:
         if numerics.depthwise != "torch":
             stack.enter_context(fast_depthwise(network))
+        if numerics.precision == "bfloat16" and numerics.device == "cpu":
+            stack.enter_context(narrow_maps_in_float32(network))
         if recompute:
             stack.enter_context(recomputing(network))
         if numerics.average != "torch":
