@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.grad import conv2d_weight
 
 from convlens.training.speed.depthwise import fast_depthwise
 from convlens.training.speed.narrow_maps import narrow_maps_in_float32
@@ -28,7 +29,7 @@ def test_the_gradient_of_a_map_narrower_than_the_stride_is_written(groups, heigh
             y = network(x)
         gradient = torch.ones(y.shape)
         y.backward(gradient.to(y.dtype))
-        expected = torch.nn.grad.conv2d_weight(x.double(), layer.weight.shape, gradient.double(), stride, 1, 1, groups)
+        expected = conv2d_weight(x.double(), layer.weight.shape, gradient.double(), stride, 1, 1, groups)
         torch.testing.assert_close(
             layer.weight.grad.double(), expected, rtol=0, atol=0.02 * float(expected.abs().max())
         )

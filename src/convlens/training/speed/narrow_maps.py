@@ -8,7 +8,6 @@ nothing.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import cast
 
 import torch
@@ -25,7 +24,6 @@ def narrow_maps_in_float32(network: nn.Module) -> Iterator[int]:
         yield count
 
 
-@cache
 def _careful(own: type[nn.Module]) -> type[nn.Module]:
     return cast("type[nn.Module]", type(own.__name__, (_Careful, own), {"__module__": own.__module__}))
 
@@ -33,7 +31,9 @@ def _careful(own: type[nn.Module]) -> type[nn.Module]:
 class _Careful(nn.Conv2d):
     def _conv_forward(self, x_NCHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if x_NCHW.shape[-1] >= self.stride[-1]:
-            return super()._conv_forward(x_NCHW, weight, bias)
+            usual: Tensor = super()._conv_forward(x_NCHW, weight, bias)
+            return usual
         with torch.autocast(x_NCHW.device.type, enabled=False):
             bias = None if bias is None else bias.float()
-            return nn.Conv2d._conv_forward(self, x_NCHW.float(), weight.float(), bias)
+            exact: Tensor = nn.Conv2d._conv_forward(self, x_NCHW.float(), weight.float(), bias)
+        return exact
