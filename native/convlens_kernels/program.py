@@ -104,6 +104,8 @@ class Program:
         self._tensors = [dict(t) for t in description["tensors"]]
         self._constants = [_aligned(c) for c in constants]
         for name in ("inputs", "outputs"):
+            if not description[name]:
+                raise ValueError(f"a program needs {name}: the list is empty")
             for index in description[name]:
                 if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(self._tensors):
                     raise ValueError(f"{name}: there is no tensor {index!r}")

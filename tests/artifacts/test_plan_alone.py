@@ -72,7 +72,7 @@ def test_it_predicts_serves_and_explains(plan, tmp_path):
     done = python("-m", "convlens", "predict", str(plan), str(picture), "--top", "1")
     assert f"noise.png: {label} " in done.stdout, done.stderr
     done = python("-m", "convlens", "inspect", str(plan))
-    assert done.stderr == "convlens: this needs 'torch', which is not installed here; pip install torch\n"
+    assert done.stderr == "convlens: this needs the package 'torch', which is not installed here: pip install 'torch'\n"
     words = [sys.executable, "-m", "convlens", "serve", str(plan), "--port", "0"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:

@@ -228,6 +228,7 @@ def with_tensor(description, index, **fields):
         (lambda d: change(d, isa="sparc"), "packed for sparc"),
         (lambda d: change(d, colour=1), "no field 'colour'"),
         (lambda d: change(d, inputs=[9]), "no tensor 9"),
+        (lambda d: change(d, inputs=[]), "needs inputs"),
         (lambda d: change(d, inputs=[1]), "must be nchw or nhwc"),
         (lambda d: change(d, arena=1000), "tensor 1: does not fit into its arena"),
         (lambda d: change(d, batch_arena=64), "does not fit into its arena"),

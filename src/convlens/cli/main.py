@@ -96,33 +96,21 @@ def build_app(asked: str = "") -> App:
 
 
 def work_of(declared: Callable[..., Any]) -> Callable[..., Any]:
-    """What a declared command does, from the file of its name in `commands`, which imports all that it needs.
-
-    Raises:
-        ConvlensError: a package that it needs is not installed.
-    """
+    """What a declared command does, from the file of its name in `commands`, which imports all that it needs."""
     room, _, name = declared.__module__.rpartition(".")
     if room != "convlens.cli":  # help and version are the parser's own
         return declared
-    try:
-        module = import_module(f"convlens.commands.{name}")
-    except ModuleNotFoundError as error:
-        install = _brought_by(str(error.name).partition(".")[0])
-        if install is None:
-            raise
-        message = f"{name.replace('_', '-')} needs the package {error.name!r}: pip install '{install}'"
-        raise ConvlensError(message) from None
-    work: Callable[..., Any] = getattr(module, name)
+    work: Callable[..., Any] = getattr(import_module(f"convlens.commands.{name}"), name)
     return work
 
 
 def _brought_by(package: str) -> str | None:
-    """What to install for a package: Convlens with the first extra that brings it, or as it is."""
+    """What to install for a package: Convlens with the first extra that brings it, or what Convlens itself needs."""
     for needed in requires("convlens") or ():
         named, _, condition = needed.partition(";")
-        if re.split(r"[^\w-]", named)[0].replace("-", "_").lower() == package.lower():
+        if (distribution := re.split(r"[^\w-]", named)[0]).replace("-", "_").lower() == package.lower():
             extra = re.search(r"extra == ['\"](\w+)['\"]", condition)
-            return f"convlens[{extra[1]}]" if extra else "convlens"
+            return f"convlens[{extra[1]}]" if extra else distribution
     return None
 
 
@@ -158,9 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _explain_os_error(error)
     except ModuleNotFoundError as error:
-        if error.name is None or "." in error.name:  # a part of something that is there: our mistake
+        package = str(error.name)
+        if "." in package or not (install := _brought_by(package)):  # a part of something that is there: our mistake
             raise
-        return _complain(f"this needs {error.name!r}, which is not installed here; pip install {error.name}")
+        return _complain(f"this needs the package {package!r}, which is not installed here: pip install '{install}'")
     return result if isinstance(result, int) else 0
 
 
