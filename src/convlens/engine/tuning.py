@@ -71,9 +71,11 @@ class Tuner:
 
 
 def _machine() -> str:
-    from importlib.metadata import version
+    """The processor and the kernels as they were built: other ones are measured anew."""
+    from importlib.metadata import distribution
 
     import convlens_kernels as kernels
 
-    text = f"{processor_name()} {kernels.isa()} {version('convlens-kernels')}"
+    installed = distribution("convlens-kernels")
+    text = f"{processor_name()} {kernels.isa()} {installed.read_text('RECORD') or installed.version}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
