@@ -29,7 +29,8 @@ import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
         first = name.partition(".")[0]
-        if first not in {allowed!r} and first not in sys.stdlib_module_names and not first.startswith("_sysconfigdata"):
+        starting = first.startswith(("_sysconfigdata", "_editable_"))  # what the interpreter and its site import
+        if first not in {allowed!r} and first not in sys.stdlib_module_names and not starting:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())

@@ -172,8 +172,8 @@ def test_an_interrupt_stops_a_long_batch():
         for threads in (1, 2):
             program = kernels.Program(description, constants, threads=threads)
             x = np.repeat(images(1), 60000, 0)
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
             try:
+                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
                 for _ in range(100):  # on a fast machine the signal may fall between two batches
                     program.run(x)
             except KeyboardInterrupt:

@@ -35,5 +35,5 @@ def test_every_address_and_option_that_the_page_names_is_there(serving):
     named = set(re.findall(r"`(?:GET |POST )?(/[a-z.]+)`", text)) - {"/openapi.json", "/docs"}
     assert set(api["paths"]) <= named
     options = {option.replace("-", "_") for option in re.findall(r"--([a-z][a-z-]*)", text)}
-    foreign = {"top", "json", "rm", "cpus", "build_arg", "format", "data_binary"}
+    foreign = {"top", "json", "to", "out", "rm", "cpus", "build_arg", "format", "data_binary"}
     assert options - foreign <= set(Settings.__dataclass_fields__)
