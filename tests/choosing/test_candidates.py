@@ -30,8 +30,8 @@ def test_commas_within_the_name_of_a_scaled_network_end_no_name():
     [
         ("resnett18", "unknown network 'resnett18'; did you mean resnet18"),
         ("alex*x", "unknown pattern of networks"),
-        ("resnet18..", "no range of networks"),
-        ("resnet18..b3", "no range of networks"),
+        ("resnet18..", "not a range of networks"),
+        ("resnet18..b3", "not a range of networks"),
         ("resnet90..95", "unknown range of networks 'resnet90..95'"),
         (" , ", "give names or patterns"),
     ],

@@ -221,7 +221,7 @@ def test_a_study_of_other_images_or_another_question_is_refused(study, tmp_path,
     assert "cannot be understood" in complaint(["frontier", "digits", *SMALL, *FLAGS, "--study", tmp_path], capsys)
     (tmp_path / "study.json").unlink()
     (tmp_path / "holiday.jpg").write_text("not to be lost")
-    assert "no study" in complaint(["frontier", "digits", *SMALL, *FLAGS, "--study", tmp_path], capsys)
+    assert "not a study" in complaint(["frontier", "digits", *SMALL, *FLAGS, "--study", tmp_path], capsys)
     assert (tmp_path / "holiday.jpg").exists()
 
 
