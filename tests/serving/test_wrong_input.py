@@ -44,7 +44,7 @@ def test_a_device_that_is_not_here(run, device):
 
 def test_a_host_that_is_not_here(run, capsys):
     assert "host is '256.1.1.1'" in _complaint(capsys, run, "--host", "256.1.1.1")
-    assert "no address of this machine" in _complaint(capsys, run, "--host", "192.0.2.1")
+    assert "not an address of this machine" in _complaint(capsys, run, "--host", "192.0.2.1")
 
 
 @pytest.mark.parametrize(
