@@ -38,8 +38,8 @@ def test_a_run_is_given_as_json_and_its_class_names_are_no_markup(photos, capsys
 
 
 def test_the_command_that_goes_on_can_be_pasted(photos, capsys, monkeypatch):
-    folder = SimpleNamespace(path="runs/train/my photos")
-    monkeypatch.setattr("convlens.commands.train.start", lambda *_: SimpleNamespace(folder=folder, place=folder.path, stopped_by=15))
+    stopped = SimpleNamespace(place="runs/train/my photos", stopped_by=15)
+    monkeypatch.setattr("convlens.commands.train.start", lambda *_: stopped)
     assert main(["train", photos]) == 143
     command = capsys.readouterr().err.strip().removeprefix("stopped; go on with: ")
     assert shlex.split(command) == ["convlens", "train", "--resume", "runs/train/my photos"]
