@@ -81,10 +81,10 @@ def _train_on_ray(
 
 
 def _tell(outcome: Outcome, quiet: bool, as_json: bool) -> int:
-    folder = outcome.folder
     if outcome.stopped_by:
         print(f"stopped; go on with: convlens train --resume {quote(outcome.place)}", file=sys.stderr)
         return 128 + outcome.stopped_by
+    folder = outcome.folder
     if as_json:
         about = {"run": str(folder.path), "report": str(folder.path / "report.html")}
         print(json.dumps(about | dict(folder.description.result), ensure_ascii=False, indent=2))
