@@ -165,7 +165,8 @@ def test_a_fork_after_a_call_makes_its_own_helpers():
 
 def test_an_interrupt_stops_a_long_batch():
     done = run_python("""
-        import os, signal, threading, time
+        import os, signal, threading
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
         import numpy as np, convlens_kernels as kernels
         from test_kernels_program import small_network, images
         description, constants, reference = small_network()
