@@ -104,8 +104,6 @@ class Program:
         self._tensors = [dict(t) for t in description["tensors"]]
         self._constants = [_aligned(c) for c in constants]
         for name in ("inputs", "outputs"):
-            if not description[name]:
-                raise ValueError(f"a program needs {name}: the list is empty")
             for index in description[name]:
                 if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(self._tensors):
                     raise ValueError(f"{name}: there is no tensor {index!r}")
@@ -141,6 +139,8 @@ class Program:
         Each input: (N, C, H, W) float32, or (N, H, W, C) uint8 where the program's input is nhwc. Returns the output,
         (N, C, H, W) or (N, C) float32, or a tuple of them. ValueError if a shape or a dtype is not the program's.
         """
+        if not inputs:
+            raise ValueError("a program is run with its inputs, and none was given")
         given = [self._input(index, x) for index, x in zip(self._indices("inputs", len(inputs)), inputs, strict=True)]
         images = given[0].shape[0]
         if any(x.shape[0] != images for x in given):
