@@ -228,9 +228,16 @@ class Side {
     const [way, alone] = [this.settings.get("way"), this.settings.get("b") === ""];
     const view = [this.graph.name, way, alone].join();
     const scene = (across) => sceneOf(this.#shown, { scale, across, tint });
-    // the way that shows it larger; it stays when a part is opened, and two beside each other go down
-    if (view !== this.#fitted) this.across = way === "fit" ? alone && this.viewer.zoomFor(scene(true).box) > this.viewer.zoomFor(scene(false).box) : way === "across";
-    this.scene = scene(this.across);
+    if (view === this.#fitted) this.scene = scene(this.across); // it stays as it is when a part is opened
+    else if (way === "fit" && alone) {
+      // the way that shows it larger; two beside each other go down
+      const [down, across] = [scene(false), scene(true)];
+      this.across = this.viewer.zoomFor(across.box) > this.viewer.zoomFor(down.box);
+      this.scene = this.across ? across : down;
+    } else {
+      this.across = way === "across";
+      this.scene = scene(this.across);
+    }
     this.viewer.draw(this.scene, { fit: view !== this.#fitted || !this.#paths().length });
     this.#fitted = view;
     const at = this.settings.get("at");
