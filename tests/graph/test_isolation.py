@@ -8,6 +8,8 @@ import types
 from collections import OrderedDict, deque
 from typing import ClassVar
 
+import hypothesis
+import matplotlib.pyplot
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 import convlens
 from convlens.errors import ConvlensError
 from convlens.graph import record
+from convlens.graph.snapshot import Snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")
 
@@ -355,3 +358,11 @@ def test_files_that_import_each_other_are_walked_once():
     assert record(Circular(), (3, 8, 8)).failure is None
     assert other.kept == {}
     assert not fakes()
+
+
+def test_libraries_that_keep_no_tensors_are_not_walked():
+    class Drawing(nn.Conv2d):
+        def draw(self):
+            return hypothesis.strategies.integers(), pytest.raises, matplotlib.pyplot.figure()
+
+    assert len(Snapshot(Drawing(3, 4, 3))._undo) < 200  # thousands with what those libraries hold

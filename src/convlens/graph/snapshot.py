@@ -21,7 +21,10 @@ import torch
 
 _MOST = 400_000  # objects looked at; beyond is what no forward pass would write to, such as a data set
 _LARGE = 1 << 26  # bytes of an array that is not copied any more
-_NO_CODE = frozenset(sys.stdlib_module_names) | {"torch", "numpy", "scipy", "sympy"}  # whose code is not walked through
+_NO_CODE = frozenset(sys.stdlib_module_names) | {  # whose code is not walked through, since it keeps no tensors
+    *("torch", "numpy", "scipy", "sympy"),
+    *("IPython", "PIL", "_pytest", "hypothesis", "matplotlib", "pandas", "pytest", "rich", "sklearn", "tqdm"),
+}
 _NO_STATE = _NO_CODE - {"torch", "builtins", "collections", "functools", "types", "weakref", "_weakref", "_thread"}
 _ATOMS = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, CodeType)
 Memo: Any = functools._lru_cache_wrapper
