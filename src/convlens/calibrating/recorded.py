@@ -70,15 +70,13 @@ def _path() -> Path:
 
 
 def _record(name: str, size: tuple[int, int] | None) -> Recorded:
-    import torch
-
     from convlens.anatomy import inspect
     from convlens.calibrating.reading_graphs import steps_of
-    from convlens.networks import card, create
+    from convlens.networks import card, create, outlined
 
     where = size or card(name).input_size
     try:
-        with torch.device("meta"):
+        with outlined():
             network = create(name, size=where).eval()
         sheet = inspect(network, (card(name).channels, *where))
     except ConvlensError as error:

@@ -85,11 +85,9 @@ def shortlist(
 
 def counted(candidate: Candidate, classes: int, channels: int) -> Costs:
     """Read a candidate's costs off its anatomy; no number of it is computed."""
-    import torch
-
     from convlens.anatomy import inspect
 
-    with torch.device("meta"):
+    with networks.outlined():
         network = networks.create(candidate.network, classes=classes, channels=channels, size=candidate.size).eval()
     sheet = inspect(network, (channels, *candidate.size))
     memory = sheet.memory

@@ -65,6 +65,7 @@ class Classifier:
         provenance: where it comes from.
         prepared: how its images are prepared; None where nothing says so.
         names: the class names, in the order of the outputs; None where nothing names them.
+        names_fit: there are as many names as outputs; otherwise they are counted when they are first asked for.
         structure: makes the network for its anatomy, without memory for weights where that can be.
         load: makes the network with its weights; None where only a runtime can run it.
         artifact: the opened file, of an artifact.
@@ -80,6 +81,7 @@ class Classifier:
     prepared: Preprocessing | None
     lock: "threading.RLock" = field(default_factory=threading.RLock, repr=False, compare=False)
     names: tuple[str, ...] | None = field(default=None, repr=False)
+    names_fit: bool = field(default=False, repr=False)
     structure: "Callable[[], nn.Module]" = field(repr=False, compare=False)
     load: "Callable[[], nn.Module] | None" = field(default=None, repr=False, compare=False)
     artifact: OpenArtifact | None = field(default=None, repr=False, compare=False)
@@ -137,7 +139,7 @@ class Classifier:
         Raises:
             ConvlensError: the network does not give one score a class.
         """
-        count = None if self.kind in ("run", "artifact") else self._outputs()
+        count = None if self.names_fit else self._outputs()
         if self.names is None:
             return tuple(str(number) for number in range(count or 0))
         if count is not None and count != len(self.names):

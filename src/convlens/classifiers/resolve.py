@@ -93,6 +93,7 @@ def _from_run(source: str, folder: runs.RunFolder) -> Classifier:
         shape=(folder.channels, *folder.size),
         prepared=folder.preprocessing,
         names=folder.classes,
+        names_fit=True,
         provenance=Provenance(
             choice=choice | {"size": list(choice["size"])},
             trained=True,
@@ -107,7 +108,7 @@ def _from_run(source: str, folder: runs.RunFolder) -> Classifier:
             folder=folder.path,
             weights_file=folder.weights_path(),
         ),
-        structure=lambda: _on_meta(folder.build_network),
+        structure=lambda: _outline(folder.build_network),
         load=folder.load_network,
     )
 
@@ -122,7 +123,7 @@ def _from_artifact(source: str, path: Path) -> Classifier:
             raise ConvlensError(
                 f"{source} holds {choice['name']!r}, which is not a network of the catalogue; give its code"
             )
-        return _on_meta(lambda: networks.create(**choice | {"size": tuple(choice["size"])}))
+        return _outline(lambda: networks.create(**choice | {"size": tuple(choice["size"])}))
 
     return Classifier(
         source=source,
@@ -131,6 +132,7 @@ def _from_artifact(source: str, path: Path) -> Classifier:
         shape=(manifest.preprocessing.channels, *manifest.preprocessing.size),
         prepared=manifest.preprocessing,
         names=manifest.classes,
+        names_fit=True,
         provenance=Provenance(choice=choice, trained=True, licence=manifest.weights_licence, run=dict(manifest.run)),
         structure=build,
         load=opened.network if opened.has_network else None,
@@ -173,13 +175,14 @@ def _from_catalogue(
         shape=(preprocessing.channels, *preprocessing.size),
         prepared=preprocessing,
         names=names,
+        names_fit=classes is None and (published is not None or weights is None),
         provenance=Provenance(
             choice=choice | {"size": list(preprocessing.size)},
             trained=weights is not None,
             weights="" if weights is None else str(weights),
             licence=_licence(weights, published),
         ),
-        structure=lambda: _on_meta(lambda: create(None)),
+        structure=lambda: _outline(lambda: create(None)),
         load=lambda: create(weights),
     )
 
@@ -219,10 +222,8 @@ def _from_module(
     )
 
 
-def _on_meta(build: "Callable[[], nn.Module]") -> "nn.Module":
-    import torch
-
-    with torch.device("meta"):
+def _outline(build: "Callable[[], nn.Module]") -> "nn.Module":
+    with networks.outlined():
         return build()
 
 

@@ -87,7 +87,7 @@ def _cost(what: str, classes: int, channels: int) -> Callable[[str], float]:
     known = calibration()
 
     def milliseconds(name: str) -> float:
-        with torch.device("meta"):
+        with networks.outlined():
             network = networks.create(name, classes=classes, channels=channels).eval()
         return predicted_latency(network, (channels, *networks.card(name).input_size), using=known).milliseconds
 

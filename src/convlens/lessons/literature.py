@@ -108,11 +108,10 @@ def compare(rows: Sequence[Stated]) -> list[Compared]:
 @cache
 def _count(name: str, size: tuple[int, int]) -> tuple[int, int]:
     """Parameters and multiply-adds as the network answers: heads that only training has are left out of both."""
-    import torch
-
     from convlens.anatomy import inspect
+    from convlens.networks import outlined
 
-    with torch.device("meta"):
+    with outlined():
         network = create(name).eval()
     sheet = inspect(network, (card(name).channels, *size))
     used = sum(p.numel() for part, p in network.named_parameters() if not part.startswith("aux"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convlens.networks.inception import InceptionNaive as InceptionNaive
     from convlens.networks.inception import InceptionWidths as InceptionWidths
     from convlens.networks.observation import activations as activations
+    from convlens.networks.outline import outlined as outlined
 
 # imported when first used, so that cards can be read without torch
 _WITH_TORCH = {
@@ -32,6 +33,7 @@ _WITH_TORCH = {
     "amoebanet_b": "amoebanet",
     "amoebanet_d": "amoebanet",
     "fully_convolutional": "convolutional_heads",
+    "outlined": "outline",
     "scale_efficientnet": "efficientnet",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "is_scaled",
     "matching",
     "names",
+    "outlined",
     "read_scaled",
     "scale_efficientnet",
     "scaled_name",

@@ -138,6 +138,8 @@ def counted(name: str, classes: int, channels: int) -> tuple[int, int]:
     import torch
     from torch import nn
 
+    from convlens.networks.outline import outlined
+
     side = read_scaled(name).scale.resolution
     macs = 0
 
@@ -145,7 +147,7 @@ def counted(name: str, classes: int, channels: int) -> tuple[int, int]:
         nonlocal macs
         macs += made.numel() * module.weight[0].numel()  # type: ignore[index]
 
-    with torch.device("meta"), torch.inference_mode():
+    with outlined(), torch.inference_mode():
         network = scaled_builder(name)(
             Request(classes=classes, channels=channels, size=(side, side), dropout=None)
         ).eval()

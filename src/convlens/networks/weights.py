@@ -14,6 +14,7 @@ from convlens.networks.cards import Card, card, names
 from convlens.networks.catalogue import builder_of, family_of
 from convlens.networks.checkpoints import SUFFIXES, read_checkpoint
 from convlens.networks.families import Family, Request
+from convlens.networks.outline import outlined
 from convlens.networks.published import PublishedWeights
 
 # How many networks, the nearest in size first, are compared with weights that do not fit.
@@ -71,7 +72,7 @@ def looks_like(entries: Mapping[str, Tensor]) -> str | None:
 def _outline(sheet: Card, family: Family) -> nn.Module:
     """The network without memory: names and shapes of its entries."""
     request = Request(classes=sheet.classes, channels=sheet.channels, size=sheet.input_size, dropout=None)
-    with torch.device("meta"):
+    with outlined():
         return builder_of(sheet, family)(request)
 
 

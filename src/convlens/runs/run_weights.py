@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convlens import files
+from convlens.networks.outline import outlined
 from convlens.runs.description import RunError
 from convlens.untrusted.tensors import read_sealed, read_shapes, write_sealed
 from convlens.untrusted.untrusted_bytes import UntrustedFileError
@@ -38,7 +39,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 def check_weights(folder: "RunFolder") -> None:
     """Check, without reading them, that the best and the last weights are whole and are those of the run's network."""
-    with torch.device("meta"):
+    with outlined():
         network = folder.build_network()
     for which in ("best", "last"):
         path = folder.weights_path(which)
