@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from convlens import networks
 from convlens.calibrating import calibration, predicted_latency
 from convlens.choosing.compound import (

@@ -5,8 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import torch
-
 from convlens import networks
 from convlens.anatomy import inspect
 from convlens.classifiers import Classifier
