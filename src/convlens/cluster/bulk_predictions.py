@@ -89,8 +89,9 @@ def _answers(shipment: Shipment, pieces: Sequence[tuple[int, Piece]], *, top: in
         8_000_000, 2 * batch * 4 * preprocessing.channels * int(np.prod(preprocessing.size))
     )
     rows = [{"number": number, "piece": piece.to_line()} for number, piece in pieces]
-    there = ray.cluster_resources()
-    reading, predicting, most = _resources(there.get("CPU", 1.0), there.get("GPU", 0.0), shipment.device)
+    processors = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    gpus = ray.cluster_resources().get("GPU", 0.0)
+    reading, predicting, most = _resources(processors, gpus, shipment.device)
     answers = (
         ray.data.from_items(rows, override_num_blocks=len(rows))
         .map_batches(partial(_prepared, preprocessing, str(Path.cwd()), batch), batch_size=1, num_cpus=reading)
@@ -105,20 +106,22 @@ def _answers(shipment: Shipment, pieces: Sequence[tuple[int, Piece]], *, top: in
     yield from answers.iter_batches(batch_size=None, prefetch_batches=1)
 
 
-def _resources(cpus: float, gpus: float, device: str) -> tuple[float, dict[str, Any], int]:
+def _resources(processors: Sequence[float], gpus: float, device: str) -> tuple[float, dict[str, Any], int]:
     """Processors of a reading task, what a predicting actor takes, and how many actors there may be.
 
-    They differ, because Ray would join the two steps otherwise; and some processors are left for reading, without which
-    all would wait for ever.
+    The smallest node alone has room for both: any other may be lost, and an actor that left no room for reading would
+    wait for ever. They differ, because Ray would join the two steps otherwise.
 
-    >>> _resources(8, 0, "auto"), _resources(8, 2, "auto")
-    ((0.5, {'num_cpus': 1}, 7), (1, {'num_cpus': 0, 'num_gpus': 1}, 2))
+    >>> _resources([4, 4], 0, "auto"), _resources([8], 2, "auto"), _resources([1, 1], 0, "auto")
+    ((0.5, {'num_cpus': 1}, 6), (1, {'num_cpus': 0, 'num_gpus': 1}, 2), (0.25, {'num_cpus': 0.5}, 2))
     """
     if gpus >= 1 and device != "cpu":
         return 1, {"num_cpus": 0, "num_gpus": 1}, int(gpus)
-    if cpus >= 2:
-        return 0.5, {"num_cpus": 1}, int(cpus) - 1
-    return cpus / 2, {"num_cpus": cpus / 2}, 1
+    computing = [each for each in processors if each > 0] or [1.0]
+    smallest = min(computing)
+    if smallest >= 2:
+        return 0.5, {"num_cpus": 1}, sum(int(each) - 1 for each in computing)
+    return smallest / 4, {"num_cpus": smallest / 2}, len(computing)
 
 
 def _prepared(preprocessing: Preprocessing, folder: str, batch: int, row: Columns) -> Iterator[Columns]:
