@@ -54,7 +54,8 @@ struct PlanarArguments {
 using PlanarTile = void (*)(const PlanarArguments&);
 
 struct DepthwiseArguments {
-    const float* rows[32];  // the padded input rows that the tile's output rows read, each at its first column
+    const float* rows[32];  // the padded input rows that the output rows read, each at its first column
+    int tiles;              // so many side by side
     const float* weights;   // [kh][kw][16]
     const float* bias;
     char* out;

@@ -188,7 +188,7 @@ template <int Rows, int Vectors> void planar_tile(const PlanarArguments& p) {
         }
         w += Vectors * 16;
     }
-    finish_tile<BFloat16, Exactness::as_finish_says, false, true>(sums, p.tile);
+    finish_tile<BFloat16, Exactness::fine, false, true>(sums, p.tile);
 }
 
 // One row against a panel of weights that memory holds up: four sums for each vector, so that no addition waits for another.

@@ -11,7 +11,7 @@ class Rows {
         const int kernel = s.kernel[0], stride = s.stride[0];
         const bool square = kernel == s.kernel[1] && stride == s.stride[1] && s.dilation == std::array<int, 2>{1, 1};
         fast_ = square && (kernel == 3 || kernel == 5 || kernel == 7) && (stride == 1 || stride == 2);
-        most_columns_ = fast_ ? kernels.most_columns : y.width;
+        split_ = EvenSplit(y.width, kernels.most_columns);
         pair_ = fast_ && kernels.depthwise[kernel / 2][stride - 1][1][1] != nullptr;
         width_ = (y.width - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] + 1;
         width_ = std::max(width_, x.width + s.padding[2]);
@@ -41,32 +41,37 @@ class Rows {
 
     // `count` rows of outputs from `y` on, of the block at `vector` in the ring.
     void make(float* ring, int vectors, int vector, int y, int count, const float* weights, const float* bias, char* out, float* pool, const Finish& finish) const {
-        DepthwiseArguments a{};
-        const float* rows[32];
-        const int used = fast_ ? reach_ + (count - 1) * s_.stride[0] : s_.kernel[0];
-        for (int i = 0; i < used; i++) {
-            const int in = y * s_.stride[0] - s_.padding[0] + i * (fast_ ? 1 : s_.dilation[0]);
-            rows[i] = in < 0 || in >= x_.height ? ring + (size_t)vectors * ring_ * line() : row(ring, vector, in) - (size_t)s_.padding[2] * kBlock;
+        DepthwiseArguments a;
+        const int used = fast_ ? reach_ + (count - 1) * s_.stride[0] : s_.kernel[0], step = fast_ ? 1 : s_.dilation[0];
+        const float* zeros = ring + (size_t)vectors * ring_ * line();
+        const float* lines = ring + (size_t)vector * ring_ * line();
+        int in = y * s_.stride[0] - s_.padding[0], slot = std::max(in, 0) % ring_;  // the row's place in the ring
+        for (int i = 0; i < used; i++, in += step) {
+            a.rows[i] = in < 0 || in >= x_.height ? zeros : lines + slot * line();
+            slot += std::max(in + step, 0) - std::max(in, 0);
+            while (slot >= ring_) slot -= ring_;
         }
+        const size_t pixel = kBlock * size_of(y_.type);
         a.weights = weights;
         a.bias = bias;
+        a.out_row = y_.width * pixel;
+        a.out = out + y * a.out_row;
         a.pool = pool;
         a.finish = &finish;
-        const size_t pixel = kBlock * size_of(y_.type);
-        a.out_row = y_.width * pixel;
         a.kernel_height = s_.kernel[0];
         a.kernel_width = s_.kernel[1];
         a.column_step = s_.stride[1];
         a.dilation_width = s_.dilation[1];
-        const EvenSplit split(y_.width, most_columns_);
-        int x = 0;
-        for (int i = 0; i < split.parts; i++) {
-            const int columns = split.at(i);
-            for (int r = 0; r < used; r++) a.rows[r] = rows[r] + (size_t)x * s_.stride[1] * kBlock;
-            a.out = out + y * a.out_row + x * pixel;
-            a.columns = columns;
-            (fast_ ? kernels_.depthwise[s_.kernel[0] / 2][s_.stride[0] - 1][columns][count - 1] : kernels_.depthwise_any)(a);
-            x += columns;
+        a.columns = y_.width;
+        if (!fast_) return kernels_.depthwise_any(a);
+        const int tiles[2] = {split_.larger, split_.parts - split_.larger}, columns[2] = {split_.size + 1, split_.size};
+        for (int k = 0; k < 2; k++) {  // the wider ones, then the others
+            if (!tiles[k]) continue;
+            a.tiles = tiles[k];
+            kernels_.depthwise[s_.kernel[0] / 2][s_.stride[0] - 1][columns[k]][count - 1](a);
+            if (k == 1) break;
+            for (int r = 0; r < used; r++) a.rows[r] += (size_t)tiles[k] * columns[k] * s_.stride[1] * kBlock;
+            a.out += tiles[k] * columns[k] * pixel;
         }
     }
 
@@ -75,7 +80,8 @@ class Rows {
     Tensor x_, y_;
     const Kernels& kernels_;
     bool fast_, pair_;
-    int most_columns_, width_, reach_, ring_;
+    EvenSplit split_{0, 1};  // of an output row into tiles
+    int width_, reach_, ring_;
 };
 
 // What goes into a ring is float32, whatever comes of it in the end.

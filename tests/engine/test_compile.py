@@ -9,6 +9,7 @@ from torch import nn
 import convlens
 from convlens import networks
 from convlens.engine import UnknownOperatorError
+from convlens.engine.compiled import _on_this_processor
 from convlens.errors import ConvlensError
 
 pytest.importorskip("convlens_kernels")
@@ -231,3 +232,16 @@ def test_measured_kernels_are_remembered(tmp_path, monkeypatch):
     monkeypatch.setattr(convlens_kernels, "measure_step", None)
     again = convlens.compile(network, (3, 20, 20), threads=1)
     assert [step.tile for step in again.plan.steps] == [step.tile for step in first.plan.steps]
+
+
+@pytest.mark.parametrize(("isa", "computed"), [("avx512bf16", "bfloat16"), ("avx2", "float32")])
+def test_bfloat16_becomes_float32_where_the_processor_has_none(isa, computed, monkeypatch, caplog):
+    monkeypatch.setattr("convlens_kernels.isa", lambda: isa)
+    assert _on_this_processor("bfloat16") == computed
+    said = (
+        []
+        if computed == "bfloat16"
+        else [f"the engine computes in float32: this processor has no bfloat16 (it uses {isa})"]
+    )
+    assert [record.getMessage() for record in caplog.records] == said
+    assert _on_this_processor("int8") == "int8"

@@ -1,5 +1,6 @@
 """A network as a callable on the kernels."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from convlens.processors import default_threads
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+log = logging.getLogger("convlens.engine")
 
 
 class CompiledNetwork:
@@ -83,8 +86,8 @@ def compile(
         module: any module from images (N, C, H, W) to maps or vectors whose operators the engine knows; as it is now,
             in evaluation mode.
         size: (C, H, W).
-        precision: `"float32"`; `"bfloat16"` for weights and maps, with sums in float32; or `"int8"` for the products of
-            dense convolutions, with exact sums.
+        precision: `"float32"`; `"bfloat16"` for weights and maps, with sums in float32, which a processor without it
+            computes in float32; or `"int8"` for the products of dense convolutions, with exact sums.
         calibration: for int8, preprocessed images (N, C, H, W) like those that will come; their activations decide the
             ranges of whole numbers. Some dozens that show everything are enough.
         threads: that a call may use; None takes the processors that the container has.
@@ -106,7 +109,7 @@ def compile(
     from convlens.graph import record
 
     require_kernels()
-    check_precision(precision)
+    precision = _on_this_processor(check_precision(precision))
     _check_calibration(precision, calibration, size)
     if threads is not None and threads < 1:
         raise ConvlensError(f"threads is {threads}; use at least 1")
@@ -131,6 +134,16 @@ def check_precision(precision: str) -> Precision:
         if precision == name:
             return name
     raise unknown_name("precision of the engine", precision, known)
+
+
+def _on_this_processor(precision: Precision) -> Precision:
+    """The precision, or float32 with a message where bfloat16 would only be imitated, slower than float32."""
+    import convlens_kernels as kernels
+
+    if precision != "bfloat16" or kernels.isa() == "avx512bf16":
+        return precision
+    log.warning("the engine computes in float32: this processor has no bfloat16 (it uses %s)", kernels.isa())
+    return "float32"
 
 
 def _check_calibration(precision: Precision, calibration: "NDArray[Any] | None", size: Sequence[int]) -> None:
