@@ -1,6 +1,7 @@
 // Runs the steps of a program: one image split over threads, or images over threads, then the steps of the whole batch.
 #include "program.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,9 +21,15 @@ namespace {
 struct Free { void operator()(char* p) const { std::free(p); } };
 using Memory = std::unique_ptr<char, Free>;
 
+// What fills most of a large page lies on large pages, where the system has them: fewer misses of the address cache.
 Memory allocate(size_t bytes) {
-    char* p = (char*)std::aligned_alloc(64, align64(std::max<size_t>(bytes, 64)));
+    constexpr size_t large = 2 << 20;
+    const size_t page = bytes >= large / 2 ? large : 64, whole = (std::max<size_t>(bytes, 64) + page - 1) / page * page;
+    char* p = (char*)std::aligned_alloc(page, whole);
     if (!p) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (page == large) madvise(p, whole, MADV_HUGEPAGE);  // a wish: whether it is granted does not matter
+#endif
     return Memory(p);
 }
 
