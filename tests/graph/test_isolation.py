@@ -366,3 +366,18 @@ def test_libraries_that_keep_no_tensors_are_not_walked():
             return hypothesis.strategies.integers(), pytest.raises, matplotlib.pyplot.figure()
 
     assert len(Snapshot(Drawing(3, 4, 3))._undo) < 200  # thousands with what those libraries hold
+
+
+def test_stores_that_gc_was_told_to_leave_alone_are_emptied():
+    class Remembering(nn.Module):
+        def forward(self, x):
+            return grid(3, 3).sum() * x
+
+    grid.cache_clear()
+    gc.freeze()
+    try:
+        assert record(Remembering(), (3, 8, 8)).failure is None
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    assert not fakes()

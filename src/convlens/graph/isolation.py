@@ -131,6 +131,16 @@ def _expel(stand_ins: StandIns) -> list[Any]:
     """Take out what can be; give the holders from which nothing could be taken."""
     if not stand_ins.alive():
         return []
+    set_aside = gc.get_freeze_count() > 0
+    gc.unfreeze()  # gc does not see what a server has set aside
+    try:
+        return _expel_seen(stand_ins)
+    finally:
+        if set_aside:
+            gc.freeze()
+
+
+def _expel_seen(stand_ins: StandIns) -> list[Any]:
     for fake in stand_ins.alive():  # one noted on another that its gradient leads back to: a circle that gc cannot see
         for name in [name for name, value in vars(fake).items() if holds(value, torch.Tensor)]:
             delattr(fake, name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -44,10 +45,18 @@ def serve(
     """
     journal.begin(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    server = make_server(settings, load, readiness, renew)
+    server = make_server(settings, lambda: _set_aside(load()), readiness, renew)
     server.run(sockets=[listener])
     if server.service.failure:
         raise server.service.failure
+
+
+def _set_aside(loaded: Loaded) -> Loaded:
+    """Leave what the process holds by now out of garbage collections: one of all of it stops every answer for 0.1 s."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return loaded
 
 
 def make_server(
