@@ -8,10 +8,10 @@
 
 Each round calls every runtime once, each beginning another round; the ratio is the median over rounds of the best
 peer's time in that round to ours. The share is that of the multiply-adds a second that one core reaches in registers,
-times the threads. The error is the relative L2 distance of the scores from those in float64, on 16 images. int8 is
-calibrated on the same images on both sides; the peers' is NNCF's. ncnn is a peer in float32 where it and pnnx, which
-converts for it and takes its time, are installed, but for --quick. With --isa only OpenVINO is a peer: no other can be
-held back.
+times the threads. Weights are the initial ones, and batch norms have seen four images. The error is the relative L2
+distance of the scores from those in float64, on 16 images. int8 is calibrated on the same images on both sides; the
+peers' is NNCF's. ncnn is a peer in float32 where it and pnnx, which converts for it and takes its time, are installed,
+but for --quick. With --isa only OpenVINO is a peer: no other can be held back.
 """
 
 import argparse
@@ -92,6 +92,7 @@ def convert_for_ncnn(name, folder):
     import pnnx
 
     classifier = resolve(name)
+    settle(classifier)
     pnnx.export(classifier.network, f"{folder}/m.pt", torch.zeros(1, *classifier.image_shape), fp16=False)
 
 
@@ -116,6 +117,20 @@ def measure(calls, seconds, least):
     return taken
 
 
+def settle(classifier):
+    """Give batch norms the statistics of what comes, as training does: or a deep network answers all images alike."""
+    torch.manual_seed(0)
+    norms = [module for module in classifier.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all that it sees
+    with torch.inference_mode():
+        classifier.network.train()(torch.from_numpy(noise(classifier, 4, 3)))
+    classifier.network.eval()
+
+
 def error(classifier, calls, images=16):
     """Relative L2 distance of the logarithms of the answers from those in float64, less their mean."""
     x = noise(classifier, images, 1)
@@ -134,6 +149,7 @@ def error(classifier, calls, images=16):
 def compare(name, precision, threads, batch, seconds, least, with_error, with_ncnn):
     """One row."""
     classifier = resolve(name)
+    settle(classifier)
     calibration = noise(classifier, CALIBRATION_IMAGES, 2)
     settings = {"precision": precision, "threads": threads}
     settings |= {"calibration": calibration} if precision == "int8" else {}
