@@ -26,12 +26,14 @@ class CifarBlock(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         if self.skip:
-            if self.stride > 1:
-                x = x[:, :, :: self.stride, :: self.stride]
-            if self.added:
-                x = F.pad(x, (0, 0, 0, 0, 0, self.added))
-            y = y + x
+            y = y + self.shortcut(x)
         return self.relu(y)  # type: ignore[no-any-return]
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Return x in the shape of F(x)."""
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, 0, self.added)) if self.added else x
 
 
 class CifarResNet(nn.Module):

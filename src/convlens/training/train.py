@@ -14,6 +14,7 @@ from convlens.training.loop import begin_with_probe, fit
 from convlens.training.progress import Plan, Watcher
 from convlens.training.remote_runs import Mirror, fetched
 from convlens.training.run_report import report_run
+from convlens.training.speed.freed_memory import keeping_freed_memory
 from convlens.training.speed.numerics import computing
 from convlens.training.speed.speed_search import opening
 from convlens.training.state import State
@@ -45,7 +46,7 @@ class Outcome:
 
 def start(config: TrainConfig, watcher: Watcher, team: Team = ALONE, *, until: int | None = None) -> Outcome:
     """Train from the beginning in a new run folder, to its end or for `until` epochs, after which `go_on` goes on."""
-    with watcher:
+    with watcher, keeping_freed_memory():
         job, state = prepare(config, watcher.say, team)
         try:
             with team.alone_in(job.folder.path):
@@ -76,7 +77,7 @@ def go_on(
     here = fetched(address, keep=team.writes) if address else Path(path)
     if not address:
         team.check_shared(here)
-    with watcher, team.alone_in(runs.open_folder(here, weights=False).path):
+    with watcher, keeping_freed_memory(), team.alone_in(runs.open_folder(here, weights=False).path):
         return _train(*resume(here, given, watcher.say, team), watcher, until, address)
 
 
@@ -87,7 +88,7 @@ def _train(job: Job, state: State, watcher: Watcher, until: int | None, address:
         mirror.send()  # an address that cannot be written to is said before anything is computed
     steps = job.train_loader.steps
     done = state.epoch * steps + state.step
-    watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.batch, done=done))
+    watcher.begin(Plan(epochs=job.config.epochs, steps=steps, batch=job.config.images_per_step, done=done))
     with (
         requests_to_stop(patience=0.0 if job.team.size == 1 else _FORWARDED_SECONDS) as asked_to_stop,
         job.team.computing(job.network),

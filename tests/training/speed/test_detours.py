@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from convlens import networks
-from convlens.training.speed.detours import DirectAverage, direct_averages, silus_out_of_place
+from convlens.networks.resnet_cifar import CifarBlock
+from convlens.training.speed.detours import DirectAverage, direct_averages, direct_shortcuts, silus_out_of_place
 
 
 def gradients(network, way, precision, side=32):
@@ -66,3 +67,18 @@ def test_a_network_whose_only_average_is_its_end_gains_nothing():
         assert count == 0
     with direct_averages(nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.AdaptiveAvgPool2d(1))) as count:
         assert count == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_gradient_of_a_shortcut_is_that_of_torch_to_the_bit_and_lies_as_its_map_does(precision):
+    torch.manual_seed(0)
+    block = CifarBlock(channels=3, width=8, stride=2)
+    theirs = gradients(block, silus_out_of_place, precision, side=7)
+    ours = gradients(block, direct_shortcuts, precision, side=7)
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with direct_shortcuts(block) as count:
+        block.shortcut(x).sum().backward()
+    assert count == 1
+    assert type(block) is CifarBlock
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from convlens.training.speed.depthwise import fast_depthwise
-from convlens.training.speed.detours import direct_averages, silus_out_of_place
+from convlens.training.speed.detours import direct_averages, direct_shortcuts, silus_out_of_place
 from convlens.training.speed.narrow_maps import narrow_maps_in_float32
 from convlens.training.speed.recomputation import recomputing
 
@@ -150,6 +150,7 @@ def shaped(network: nn.Module, numerics: Numerics, *, recompute: bool) -> Iterat
             stack.enter_context(direct_averages(network))
         if numerics.compile == "none":
             stack.enter_context(silus_out_of_place(network))
+            stack.enter_context(direct_shortcuts(network))
         else:
             stack.enter_context(_compiled(network, numerics.compile))
         yield
