@@ -80,10 +80,11 @@ def test_the_command_takes_what_train_takes_and_writes_the_figure_where_it_is_to
     assert "--channels 1" in shown
     assert "--config mine.yaml" in shown
     assert "--lr" in shown
+    assert "--batch 16" in shown
     with Image.open("c.png") as picture:
         assert picture.format == "PNG"
     assert main([*words, "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"rates", "losses", "suggestion", "largest"}
+    assert set(json.loads(capsys.readouterr().out)) == {"rates", "losses", "suggestion", "largest", "batch"}
     assert main([*words, "--figure", "c.jpg"]) == 2
     assert "ends in .png" in capsys.readouterr().err
 

@@ -296,7 +296,7 @@ class Search:
 
     def _epochs(self, rung: int, config: TrainConfig) -> int:
         images = self.folder.settings["training_images"] * config.repeats
-        return epochs_at(rung, config.epochs, max(1, images // config.batch))
+        return epochs_at(rung, config.epochs, max(1, images // config.images_per_step))
 
     def _name(self, trial: "FrozenTrial") -> str:
         return str(trial.user_attrs["candidate"])

@@ -35,7 +35,7 @@ def find_lr(
         print(json.dumps(asdict(found), indent=2))
         return 0
     print(f"the loss falls fastest at {found.suggestion:.2g} and is smallest at {found.largest:.2g}")
-    flags = as_flags({"config": config} | given | {"lr": f"{found.suggestion:.2g}"})
+    flags = as_flags({"config": config} | given | {"lr": f"{found.suggestion:.2g}", "batch": found.batch})
     print(f"train     convlens train {quote(data) + ' ' if data else ''}{flags}")
     if figure:
         print(f"figure    {figure}")

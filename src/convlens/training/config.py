@@ -20,6 +20,8 @@ Augment = Literal["auto", "none"]
 Cache = Literal["auto", "memory", "disk", "none"]
 Monitor = Literal["top1", "macro_f1", "log_loss"]
 
+USUAL_BATCH = 32
+
 
 def _option(default: Any, text: str) -> Any:
     """A field with its default and the sentence that the command line shows for it."""
@@ -51,11 +53,18 @@ class TrainConfig:
     channels: int | None = _option(None, "Number of channels: 3 for RGB, 1 for gray. Default: chosen from the images.")
     dropout: float | None = _option(None, "Dropout rate before the last layer, from 0 to 0.99. Default: the paper's.")
     epochs: int = _option(30, "Number of passes over the training images; 0 with --probe trains the last layer only.")
-    batch: int = _option(32, "Number of images per step.")
+    batch: int | None = _option(
+        None,
+        "Number of images per step. Default: 32; up to 128 if there are many images and the network has batch norms.",
+    )
     optimizer: Optimizer = _option(
         "adamw", "Optimiser: sgd (Nesterov momentum 0.9), adamw, or lamb (for large batches)."
     )
-    lr: float | None = _option(None, "Peak learning rate. Default: 0.001 for adamw, 0.005 for lamb, 0.05 for sgd.")
+    lr: float | None = _option(
+        None,
+        "Peak learning rate; if no batch is given, for one of 32: it grows with the batch. Default: 0.001 for adamw, "
+        "0.005 for lamb, 0.05 for sgd.",
+    )
     weight_decay: float | None = _option(
         None, "Weight decay, not applied to norms and biases. Default: 0.0005 for sgd, otherwise 0.05."
     )
@@ -167,10 +176,14 @@ class TrainConfig:
             raise ConvlensError("epochs is 0; use at least 1, or --recipe probe")
         if self.probe and not self.weights:
             raise ConvlensError("a probe needs weights whose features it can use; give them with --weights")
-        if self.accumulate > self.batch:
-            raise ConvlensError(
-                f"accumulate is {self.accumulate} for a batch of {self.batch}; use at most {self.batch}"
-            )
+        images = self.images_per_step
+        if self.accumulate > images:
+            raise ConvlensError(f"accumulate is {self.accumulate} for a batch of {images}; use at most {images}")
+
+    @property
+    def images_per_step(self) -> int:
+        """The batch: the one given, or the usual one, which the data and the network may change."""
+        return USUAL_BATCH if self.batch is None else self.batch
 
     @property
     def learning_rate(self) -> float:

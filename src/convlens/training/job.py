@@ -173,8 +173,8 @@ def _numerics(config: TrainConfig, material: Material, say: Say, *, divided: boo
     predicted, needed, free = parts_that_fit(material.network, batch.images, config)
     if predicted > config.accumulate:
         say(
-            f"a batch of {config.batch} is computed in {predicted} parts: a step then needs {needed / 1e9:.1f} GB of "
-            f"the {free / 1e9:.1f} GB that are free"
+            f"a batch of {config.images_per_step} is computed in {predicted} parts: a step then needs "
+            f"{needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB that are free"
         )
     steps = config.epochs * material.train_loader.steps
 
@@ -231,7 +231,7 @@ def _assemble(config: TrainConfig, folder: runs.RunFolder, material: Material, n
     body = Body.of(network, heads_of(config, network))
     body = body and replace(body, precision=numerics.features)
     average = AverageWeights(network, config.ema) if config.ema else None
-    shape = (config.batch, material.preprocessing.channels, *material.preprocessing.size)
+    shape = (config.images_per_step, material.preprocessing.channels, *material.preprocessing.size)
     team.spread(network, average.network if average else None, shape)
     return Job(
         config=config,

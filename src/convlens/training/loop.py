@@ -204,7 +204,7 @@ def _write_metrics(job: Job, state: State) -> None:
 
 def _row(job: Job, state: State) -> dict[str, Any]:
     """What is known about an epoch, as it is written to metrics.jsonl."""
-    images = state.step * job.config.batch
+    images = state.step * job.config.images_per_step
     row = {
         "epoch": state.epoch + 1,
         "loss": state.loss_sum.item() / state.step,

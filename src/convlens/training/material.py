@@ -9,7 +9,8 @@ from torch import nn
 from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.images import Preprocessing
-from convlens.training.config import TrainConfig, default_of
+from convlens.training.batch_choice import with_fitting_batch
+from convlens.training.config import TrainConfig
 from convlens.training.distillation import load_teacher
 from convlens.training.input_choice import choose_preprocessing, preprocessing_of, weights_file
 from convlens.training.speed.numerics import prepare_device
@@ -55,14 +56,15 @@ def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None, 
     dataset = _open_data(config, say)
     team.check_same("data set", dataset.fingerprint())
     if folder is None:
-        config = _with_fitting_batch(config, dataset, say)
         preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
         choice = _choice(config, dataset, preprocessing)
+        network = _fresh_network(choice, config)
+        config = with_fitting_batch(config, network, len(dataset.records("train")), say)
     else:
         _check_same_data(config, dataset, folder)
         preprocessing, choice = folder.preprocessing, folder.description.network
+        network = _fresh_network(choice, config)
     train_loader, val_loader = _loaders(config, dataset, preprocessing, team.data_share)
-    network = _fresh_network(choice, config)
     return Material(
         config=config,
         dataset=dataset,
@@ -104,16 +106,6 @@ def _open_data(config: TrainConfig, say: Say) -> Dataset:
     return dataset if config.mirrors is None else replace(dataset, mirrors=config.mirrors)
 
 
-def _with_fitting_batch(config: TrainConfig, dataset: Dataset, say: Say) -> TrainConfig:
-    """The usual batch is for more images than it: of fewer, half go into a step, so that an epoch has two."""
-    images = len(dataset.records("train"))
-    if config.batch != default_of(TrainConfig.__dataclass_fields__["batch"]) or images >= config.batch:
-        return config
-    batch = min(images, max(2, images // 2))
-    say(f"{images} images to train on, so a step takes {batch} instead of {config.batch}")
-    return replace(config, batch=batch, accumulate=min(config.accumulate, batch))
-
-
 def _loaders(
     config: TrainConfig, dataset: Dataset, preprocessing: Preprocessing, share: tuple[int, int]
 ) -> tuple[Loader, Loader | None]:
@@ -121,7 +113,7 @@ def _loaders(
         dataset,
         "train",
         preprocessing,
-        batch_size=config.batch,
+        batch_size=config.images_per_step,
         augmentation=augmentation_of(config, dataset, preprocessing),
         seed=config.seed,
         sampling="balanced" if config.balance == "sampling" else "shuffled",
@@ -133,7 +125,7 @@ def _loaders(
     )
     if not dataset.splits.get("val"):
         return train, None
-    batch_size = max(config.batch, 64)
+    batch_size = max(config.images_per_step, 64)
     return train, Loader(
         dataset,
         "val",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -27,13 +27,15 @@ _CERTAIN = 5  # a fall must be so many times what chance moves the smoothed loss
 class RateSweep:
     """Rates and the loss at each, smoothed over a quarter of a decade to both sides.
 
-    `suggestion` is the rate at which the loss fell fastest, `largest` the one at which it was smallest.
+    `suggestion` is the rate at which the loss fell fastest, `largest` the one at which it was smallest, both
+    for steps of `batch` images; None if that is not known.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestion: float
     largest: float
+    batch: int | None = None
 
     def figure(self) -> Curves:
         """The loss over the logarithm of the rate."""
@@ -99,7 +101,7 @@ def find_rate(
                 on_progress(step + 1, steps)
     if len(losses) < 10:
         raise ConvlensError(f"the loss explodes at once; lower the first rate, which is {lowest:g}")
-    return read_sweep(rates, losses)
+    return replace(read_sweep(rates, losses), batch=config.batch)
 
 
 def read_sweep(rates: Sequence[float], losses: Sequence[float]) -> RateSweep:

@@ -51,7 +51,7 @@ class PipelinedRanks(Ranks):
         self.pipelines = place.size // stages
         self.data_share = (place.rank // stages, self.pipelines)
         self.microbatches = microbatches_of(config)
-        self.micro = config.batch // self.pipelines // self.microbatches
+        self.micro = config.images_per_step // self.pipelines // self.microbatches
         rows = torch.arange(place.size).view(self.pipelines, stages)
         # Every process takes part in making every group.
         own = [dist.new_group(row.tolist()) for row in rows]
@@ -305,11 +305,11 @@ def check_pipeline(config: TrainConfig, processes: int) -> None:
             f"{(processes // stages + 1) * stages}"
         )
     pipelines = processes // stages
-    if config.batch % (micro * pipelines):
+    if config.images_per_step % (micro * pipelines):
         shared = f" for each of {pipelines} pipelines" if pipelines > 1 else ""
         raise ConvlensError(
-            f"a batch of {config.batch} cannot be divided into {micro} equal micro-batches{shared}; use a --batch that "
-            f"is a multiple of {micro * pipelines}, or other --microbatches"
+            f"a batch of {config.images_per_step} cannot be divided into {micro} equal "
+            f"micro-batches{shared}; use a --batch that is a multiple of {micro * pipelines}, or other --microbatches"
         )
     for name, plain in {
         "probe": False,

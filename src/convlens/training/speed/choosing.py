@@ -167,7 +167,7 @@ def _speeds(clock: StepClock, found: Found, config: TrainConfig, steps: int) -> 
 
 def _suggest(speeds: list[float] | None, batch: int, config: TrainConfig, say: Callable[[str], None]) -> None:
     """Say that a larger batch would be faster. It is another recipe, so it is never taken unasked."""
-    if speeds and batch == config.batch and speeds[1] > CLEARLY_FASTER * speeds[0]:
+    if speeds and batch == config.images_per_step and speeds[1] > CLEARLY_FASTER * speeds[0]:
         say(
             f"a batch of {2 * batch} would give {speeds[1]:,.0f} images/s instead of {speeds[0]:,.0f}; it changes what "
             f"is learnt, so --batch stays {batch}"
