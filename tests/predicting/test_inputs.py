@@ -90,6 +90,8 @@ def test_pillow_pictures_go_the_way_of_files(tmp_path):
 def test_nothing_gives_nothing():
     assert predicting.predict(Brightness(), []) == []
     assert predicting.predict(Brightness(), ()) == []
+    assert predicting.predict(Brightness(), np.zeros((0, 8, 8, 3), np.uint8)) == []
+    assert predicting.predict(Brightness(), torch.zeros(0, 3, 8, 8)) == []
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def image_tensors(value: Any, name: str) -> list[NDArray[np.uint8]]:
         array = array[np.newaxis] if torch_like else array[..., np.newaxis]
     several = array if array.ndim == 4 else array[np.newaxis]
     channels = several.shape[1 if torch_like else -1] if several.ndim == 4 else 0
+    if channels in (1, 3) and len(several) == 0:
+        return []
     if channels not in (1, 3) or not several.size:
         kind = "a tensor" if torch_like else "an array"
         other = "permute(2, 0, 1)" if torch_like else "transpose(1, 2, 0)"
