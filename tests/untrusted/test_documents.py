@@ -1,4 +1,8 @@
+import io
 import os
+import struct
+import warnings
+import zipfile
 
 import pytest
 import torch
@@ -73,11 +77,64 @@ def test_a_checkpoint_that_asks_for_code(tmp_path):
 
 
 def test_a_checkpoint_that_is_packed_is_not_unpacked():
-    import io
-    import zipfile
-
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(10_000_000))
     with pytest.raises(UntrustedFileError, match="compressed"):
+        load_pickle(buffer.getvalue(), "net.pt")
+
+
+def _halves(archive):
+    """An archive's members, its central directory and the record that ends it."""
+    end = archive.rfind(b"PK\5\6")
+    size, begin = struct.unpack_from("<II", archive, end + 12)
+    return archive[:begin], archive[begin : begin + size], archive[end:]
+
+
+def _directory(listed, *, shift):
+    """A central directory whose members are that many bytes further on."""
+    shifted, place = bytearray(listed), 0
+    while place < len(shifted):
+        (begin,) = struct.unpack_from("<I", shifted, place + 42)
+        struct.pack_into("<I", shifted, place + 42, begin + shift)
+        place += 46 + sum(struct.unpack_from("<HHH", shifted, place + 28))
+    return bytes(shifted)
+
+
+def _archive(value, compression=zipfile.ZIP_STORED):
+    saved, packed = io.BytesIO(), io.BytesIO()
+    torch.save({"w": value}, saved)
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(packed, "w", compression) as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name))
+    return packed.getvalue()
+
+
+def test_what_another_reader_finds_in_an_archive_is_not_opened():
+    # Python looks for the list of members before the end record, PyTorch where that record says
+    members, listed, end = _halves(_archive(torch.ones(4)))
+    others, other_list, _ = _halves(_archive(torch.zeros(2_000_000), zipfile.ZIP_DEFLATED))
+    record = bytearray(end)
+    struct.pack_into("<I", record, 16, len(others))
+    shift = len(others) - len(members)
+    two = others + other_list + members + _directory(listed, shift=shift) + bytes(record)
+    assert len(torch.load(io.BytesIO(two), weights_only=True)["w"]) == 2_000_000
+    assert len(load_pickle(two, "net.pt")["w"]) == 4
+
+
+def test_members_that_are_one_and_the_same_bytes():
+    members, listed, end = _halves(_archive(torch.ones(4)))
+    record = bytearray(end)
+    count = struct.unpack_from("<H", record, 10)[0]
+    struct.pack_into("<HHI", record, 8, 50 * count, 50 * count, 50 * len(listed))
+    with pytest.raises(UntrustedFileError, match="overlap"):
+        load_pickle(members + 50 * listed + bytes(record), "net.pt")
+
+
+def test_a_member_that_is_there_twice():
+    buffer = io.BytesIO(_archive(torch.ones(4)))
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("archive/data/0", bytes(16))
+    with pytest.raises(UntrustedFileError, match="'archive/data/0' twice"):
         load_pickle(buffer.getvalue(), "net.pt")

@@ -11,11 +11,11 @@ from importlib.metadata import requires
 from io import TextIOWrapper
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 from cyclopts.exceptions import UnknownCommandError
 
 from convlens import __version__
-from convlens.cli.usage import explain_usage
+from convlens.cli.usage import explain_usage, kinds_of
 from convlens.errors import ConvlensError, unknown_name
 
 USER_ERROR = 2
@@ -79,6 +79,14 @@ def declaration(command: str) -> str:
     return f"convlens.cli.{name}:{name}"
 
 
+def converted(kind: Any, tokens: Sequence[Token]) -> Any:
+    """The value of an option. Of 1.5, the parser's own conversion would make the whole number 2 without a word."""
+    kinds = kinds_of(kind)
+    if int in kinds and float not in kinds and any("." in token.value for token in tokens) and str not in kinds:
+        raise ValueError
+    return convert(kind, tokens)
+
+
 def build_app(asked: str = "") -> App:
     """Build the command line application without importing any command but the one that is asked for."""
     app = App(
@@ -86,7 +94,7 @@ def build_app(asked: str = "") -> App:
         help="See through convolutional networks: understand, train, choose, ship and explain them.",
         help_epilogue="Example: convlens demo",
         version=__version__,
-        default_parameter=None,
+        default_parameter=Parameter(converter=converted),
     )
     for position, (name, summary) in enumerate(COMMANDS.items()):
         # The command that is asked for tells about itself, with its own example; the others are a line each.

@@ -58,6 +58,12 @@ def explain_usage(error: CycloptsError) -> str:
     return " ".join(str(error).split())
 
 
+def kinds_of(kind: Any) -> set[Any]:
+    """The types that a declared type is made of: `int` and `None` of `tuple[int, ...] | None`."""
+    parts = get_args(kind)
+    return set().union(*map(kinds_of, parts)) if parts else {kind}
+
+
 def _kinds(kind: Any) -> str:
     """The type in words; nothing for one that has none here."""
     if get_origin(kind) in (Union, UnionType):

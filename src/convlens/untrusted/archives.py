@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def read_members(content: bytes, where: str | Path, expected: Callable[[str], bo
     members: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            listed = checked_list(archive, where)
+            listed = checked_list(archive, len(content), where)
             roots = {entry.filename.partition("/")[0] for entry in listed}
             for entry in listed:
                 name = entry.filename.partition("/")[2]
@@ -42,13 +43,28 @@ def read_members(content: bytes, where: str | Path, expected: Callable[[str], bo
     return members
 
 
-def checked_list(archive: zipfile.ZipFile, where: str | Path) -> list[zipfile.ZipInfo]:
-    """List the members of an archive, none of which may take more memory than it takes in the file.
+def checked_copy(content: bytes, where: str | Path) -> bytes:
+    """Write anew what this reader finds in an archive, since another may find a second list of members in it.
 
     Raises:
-        UntrustedFileError: a member is compressed or encrypted, or there are too many.
+        UntrustedFileError: a member is compressed, encrypted or there twice, or there are too many.
+        zipfile.BadZipFile: it is damaged.
+    """
+    copy = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(copy, "w") as whole:
+        for entry in checked_list(archive, len(content), where):
+            whole.writestr(entry.filename, archive.read(entry))
+    return copy.getvalue()
+
+
+def checked_list(archive: zipfile.ZipFile, size: int, where: str | Path) -> list[zipfile.ZipInfo]:
+    """List the members of an archive of `size` bytes, which may not take more memory than they take in the file.
+
+    Raises:
+        UntrustedFileError: a member is compressed, encrypted or there twice, or they overlap, or there are too many.
     """
     listed = archive.infolist()
+    names = Counter(entry.filename for entry in listed)
     if len(listed) > _MOST_MEMBERS:
         raise UntrustedFileError(f"{where} is refused: it has {len(listed):,} members, more than {_MOST_MEMBERS:,}")
     for entry in listed:
@@ -57,6 +73,10 @@ def checked_list(archive: zipfile.ZipFile, where: str | Path) -> list[zipfile.Zi
                 f"{where} is refused: its member {entry.filename[:80]!r} is compressed or encrypted, "
                 "which PyTorch never writes"
             )
+        if names[entry.filename] > 1:
+            raise UntrustedFileError(f"{where} is refused: it has the member {entry.filename[:80]!r} twice")
+    if sum(entry.file_size for entry in listed) > size:
+        raise UntrustedFileError(f"{where} is refused: its members overlap, so that they are larger than the file")
     return listed
 
 

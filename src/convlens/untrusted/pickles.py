@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from convlens.untrusted.archives import checked_list
+from convlens.untrusted.archives import checked_copy
 from convlens.untrusted.sealing import BLANK, NAME, seal
 from convlens.untrusted.untrusted_bytes import UntrustedFileError
 
@@ -38,8 +38,7 @@ def load_pickle(content: bytes, where: str | Path, device: "torch.device | str" 
     """
     try:
         if content[:2] == b"PK":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                checked_list(archive, where)
+            content = checked_copy(content, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about storages of old formats, which still load
             return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
