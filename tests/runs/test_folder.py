@@ -38,6 +38,21 @@ def test_a_description_survives_the_file(folder):
     assert runs.open_folder(folder.path).description == describe()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("dog", "dig"), ("mean:\n  - 0.5", "mean:\n  - 0.7"), ("name: lenet5", "name: lenet4")]
+)
+def test_what_decides_answers_does_not_change_unseen(folder, before, after):
+    file = folder.path / "run.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+    with pytest.raises(runs.RunError, match=r"run\.yaml has another network, other classes .* line 'digest'"):
+        runs.open_folder(folder.path)
+    changed = text.replace(before, after).splitlines(keepends=True)
+    file.write_text("".join(line for line in changed if not line.startswith("digest:")), encoding="utf-8")
+    runs.read_folder(folder.path)
+
+
 def test_a_run_is_never_overwritten(tmp_path):
     made = [runs.create_folder(tmp_path, "pets", describe()) for _ in range(3)]
     assert [folder.path.name for folder in made] == ["pets", "pets-2", "pets-3"]

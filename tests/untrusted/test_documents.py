@@ -3,6 +3,7 @@ import os
 import struct
 import warnings
 import zipfile
+import zlib
 
 import pytest
 import torch
@@ -122,13 +123,22 @@ def test_what_another_reader_finds_in_an_archive_is_not_opened():
     assert len(load_pickle(two, "net.pt")["w"]) == 4
 
 
-def test_members_that_are_one_and_the_same_bytes():
-    members, listed, end = _halves(_archive(torch.ones(4)))
-    record = bytearray(end)
-    count = struct.unpack_from("<H", record, 10)[0]
-    struct.pack_into("<HHI", record, 8, 50 * count, 50 * count, 50 * len(listed))
+def test_members_that_hold_one_another():
+    members, listed = b"", b""
+    for number in range(50):  # each holds the heads and the contents of all that come after it
+        name = f"archive/{number:02}".encode()
+        size = len(members)
+        sizes = struct.pack("<HHHHHIIIHH", 10, 0, 0, 0, 0, zlib.crc32(members), size, size, len(name), 0)
+        members = b"PK\3\4" + sizes + name + members
+        begin = len(members)  # counted from the end for now
+        listed += b"PK\1\2\x0a\0" + sizes + struct.pack("<HHHII", 0, 0, 0, 0, begin) + name
+    listed = b"".join(
+        entry[:42] + struct.pack("<I", len(members) - struct.unpack_from("<I", entry, 42)[0]) + entry[46:]
+        for entry in (listed[place : place + 56] for place in range(0, len(listed), 56))
+    )
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 50, 50, len(listed), len(members), 0)
     with pytest.raises(UntrustedFileError, match="overlap"):
-        load_pickle(members + 50 * listed + bytes(record), "net.pt")
+        load_pickle(members + listed + end, "net.pt")
 
 
 def test_a_member_that_is_there_twice():

@@ -1,5 +1,7 @@
 """What `run.yaml` says: the network, its classes in order, its preprocessing, its data and where it was made."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -41,7 +43,7 @@ class Description:
     """Everything in `run.yaml`.
 
     `numerics` holds what was chosen for speed and touches results: precision, memory format, threads, device.
-    `result` is empty until the first epoch ends.
+    `result` is empty until the first epoch ends. In the file, `digest` is that of network, classes and preprocessing.
     """
 
     name: str
@@ -60,13 +62,17 @@ class Description:
         """Give the description as plain values, in the order of the file."""
         network = asdict(self.network) | {"size": list(self.network.size)}
         data = asdict(self.data) | {"splits": dict(self.data.splits), "notes": list(self.data.notes)}
+        answers = {
+            "network": network,
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_dict(),
+        }
         return {
             "format": FORMAT,
             "name": self.name,
             "created": self.created,
-            "network": network,
-            "classes": list(self.classes),
-            "preprocessing": self.preprocessing.to_dict(),
+            **answers,
+            "digest": _digest(answers),
             "data": data,
             "config": dict(self.config),
             "numerics": dict(self.numerics),
@@ -117,7 +123,18 @@ class Description:
                 f"{where} names {len(description.classes)} classes for a network with {description.network.classes}; "
                 "copy the run folder again"
             )
+        if content.get("digest") not in (None, _digest(content)):
+            raise RunError(
+                f"{where} has another network, other classes or another preprocessing than were written; copy the run "
+                "folder again, or remove its line 'digest' if you changed them on purpose"
+            )
         return description
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """The digest of what decides a run's answers, so that a changed byte in it is noticed as one in the weights is."""
+    answers = [content[name] for name in ("network", "classes", "preprocessing")]
+    return hashlib.sha256(json.dumps(answers, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _pair(value: Any) -> tuple[int, int]:
