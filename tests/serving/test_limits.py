@@ -1,6 +1,5 @@
 """What the server turns down, and that nobody delays anybody else."""
 
-import gc
 import socket
 import struct
 import time
@@ -8,9 +7,6 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from convlens.serving.service import Loaded
-from convlens.serving.worker_server import for_good
 
 from .conftest import GRAY, field, png, wait_until
 
@@ -214,18 +210,3 @@ def test_the_token_guards_what_costs_or_tells(serving, token_file):
     assert client.get("/info", headers=right).status_code == 200
     for path in ("/health", "/ready", "/", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
-
-
-def test_libraries_are_out_of_garbage_collection_once_loaded():
-    # a full collection of them held up /health for 120 to 230 ms
-    try:
-        load = for_good(lambda: Loaded(predictor=None, load_explainer=None))
-        load()
-        kept = gc.get_freeze_count()
-        assert kept > 10_000
-        later = [[] for _ in range(1000)]
-        load()  # what is loaded anew is let go again
-        assert gc.get_freeze_count() <= kept
-        assert len(later) == 1000
-    finally:
-        gc.unfreeze()

@@ -91,6 +91,9 @@ def image_tensors(value: Any, name: str) -> list[NDArray[np.uint8]]:
     torch_like = not isinstance(value, np.ndarray)
     array = value
     if torch_like:
+        if value.is_meta or str(value.layout) != "torch.strided" or value.is_quantized:
+            kind = "meta" if value.is_meta else "quantised" if value.is_quantized else "sparse"
+            raise ValueError(f"{name} is a tensor without plain numbers ({kind}); give a dense one")
         value = value.detach().cpu()
         array = (value.float() if value.is_floating_point() else value).numpy()  # NumPy knows no bfloat16
     form = "(C, H, W)" if torch_like else "(H, W, C)"

@@ -45,39 +45,18 @@ def serve(
     """
     journal.begin(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
-<<<<<<< HEAD
     server = make_server(settings, lambda: _set_aside(load()), readiness, renew)
-=======
-    server = make_server(settings, for_good(load), readiness, renew)
->>>>>>> 3cc1632 (Health answers just after the start too; archives are opened as they were checked; 1.5 epochs are refused)
     server.run(sockets=[listener])
     if server.service.failure:
         raise server.service.failure
 
 
-<<<<<<< HEAD
 def _set_aside(loaded: Loaded) -> Loaded:
     """Leave what the process holds by now out of garbage collections: one of all of it stops every answer for 0.1 s."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
     return loaded
-=======
-def for_good(load: Callable[[], Loaded]) -> Callable[[], Loaded]:
-    """Take what is in memory after the first load out of garbage collection.
-
-    There are the libraries, in the main; a full collection of them held up every answer for 100 ms and more.
-    """
-
-    def load_and_keep() -> Loaded:
-        loaded = load()
-        if not gc.get_freeze_count():
-            gc.collect()
-            gc.freeze()
-        return loaded
-
-    return load_and_keep
->>>>>>> 3cc1632 (Health answers just after the start too; archives are opened as they were checked; 1.5 epochs are refused)
 
 
 def make_server(
