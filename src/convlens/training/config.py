@@ -86,6 +86,11 @@ class TrainConfig:
     mixup: float = _option(0.0, "Mixup parameter (blends two images); 0 for none.")
     cutmix: float = _option(0.0, "Cutmix parameter (puts a patch of one image into another); 0 for none.")
     erasing: float = _option(0.0, "Share of images in which a random rectangle is blanked.")
+    mixing_from: float = _option(
+        0.0,
+        "Number of parameters per image from which a network takes policy, mixup, cutmix and repeats; a smaller one "
+        "does not learn its images by heart, and these would only keep it from learning them.",
+    )
     repeats: int = _option(1, "Number of times each image appears in an epoch, augmented anew each time.")
     balance: Balance = _option(
         "none", "Class balance: sampling (all classes equally often), loss (all classes weighted equally) or none."
@@ -234,6 +239,7 @@ _RANGES: dict[str, Range] = {
     "mixup": Range(0, 100, "such as 0.2"),
     "cutmix": Range(0, 100, "such as 1.0"),
     "erasing": Range(0, 1),
+    "mixing_from": Range(0),
     "repeats": Range(1, 100),
     "ema": Range(0, 0.999999, "such as 0.999"),
     "accumulate": Range(1, 65_536),

@@ -10,6 +10,7 @@ from convlens import networks, runs
 from convlens.data import Augmentation, Dataset, Loader, open_dataset
 from convlens.images import Preprocessing
 from convlens.training.batch_choice import with_fitting_batch
+from convlens.training.capacity import with_fitting_mixing
 from convlens.training.config import TrainConfig
 from convlens.training.distillation import load_teacher
 from convlens.training.input_choice import choose_preprocessing, preprocessing_of, weights_file
@@ -59,7 +60,8 @@ def gather(config: TrainConfig, say: Say, folder: runs.RunFolder | None = None, 
         preprocessing = choose_preprocessing(config, dataset, preprocessing_of(config))
         choice = _choice(config, dataset, preprocessing)
         network = _fresh_network(choice, config)
-        config = with_fitting_batch(config, network, len(dataset.records("train")), say)
+        images = len(dataset.records("train"))
+        config = with_fitting_mixing(with_fitting_batch(config, network, images, say), network, images, say)
     else:
         _check_same_data(config, dataset, folder)
         preprocessing, choice = folder.preprocessing, folder.description.network

@@ -12,6 +12,7 @@ from convlens.data.augmentation import SMALL_IMAGE
 from convlens.errors import ConvlensError, unknown_name
 from convlens.networks import places
 from convlens.plain_yaml import read_yaml
+from convlens.training.capacity import UNMIXED
 from convlens.training.config import TrainConfig
 from convlens.untrusted.documents import read_document
 
@@ -42,6 +43,8 @@ def settle(given: Mapping[str, Any]) -> TrainConfig:
         for name in ("lr", "weight_decay"):
             if given.get(name) is None:
                 values.pop(name, None)
+    if given.get("mixing_from") is None and any(given.get(name) is not None for name in UNMIXED):
+        values["mixing_from"] = 0.0  # what is named is used
     return TrainConfig.from_dict(values)
 
 
