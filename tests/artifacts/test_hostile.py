@@ -199,6 +199,25 @@ def onnx_like(artifacts, path, edit):
     return path
 
 
+@pytest.mark.parametrize("inside", ["graph", "attribute"])
+def test_sparse_numbers_stand_for_any_number_of_zeros(artifacts, tmp_path, inside):
+    import onnx
+    from onnx import helper, numpy_helper
+
+    values = numpy_helper.from_array(np.ones(1, np.float32), "values")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64), "places"), [10**9])
+
+    def edit(model):
+        if inside == "graph":
+            model.graph.sparse_initializer.append(sparse)
+        else:
+            node = onnx.NodeProto(op_type="Constant", output=["made"])
+            node.attribute.append(helper.make_attribute("sparse_value", sparse))
+            model.graph.node.insert(0, node)
+
+    refused(onnx_like(artifacts, tmp_path / "sparse.onnx", edit), "has sparse numbers")
+
+
 def test_numbers_in_another_file(artifacts, tmp_path):
     from onnx import TensorProto
 

@@ -100,6 +100,8 @@ def test_nothing_gives_nothing():
         (np.zeros((3, 4, 6), np.uint8), r"array of shape \(3, 4, 6\); give \(H, W, C\).*transpose\(1, 2, 0\)"),
         (torch.zeros(4, 6, 3), r"tensor of shape \(4, 6, 3\); give \(C, H, W\).*permute\(2, 0, 1\)"),
         (PIXELS.astype(np.float32), r"floats from .* give uint8, or floats of 0\.\.1"),
+        (torch.zeros(3, 4, 6, device="meta"), r"without plain numbers \(meta\); give a dense one"),
+        (torch.zeros(4, 6).to_sparse(), r"without plain numbers \(sparse\); give a dense one"),
         (PIXELS.astype(np.int32), "image 0 holds int32; give uint8"),
         (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
         ([None], "NoneType is not an image"),

@@ -78,19 +78,22 @@ def check_plain(model: Any) -> None:
     """Stop unless a model is one graph of ONNX's own operators, with every number inside the file.
 
     Raises:
-        ValueError: it refers to other files, or has operators of others, functions, or graphs within graphs.
+        ValueError: it refers to other files, or has operators of others, functions, sparse numbers, or graphs
+            within graphs.
     """
     if model.functions or model.training_info:
         raise ValueError("it defines functions of its own")
+    if model.graph.sparse_initializer:
+        raise ValueError("it has sparse numbers")  # a few bytes of which stand for any number of zeros
     tensors = [*model.graph.initializer]
-    for sparse in model.graph.sparse_initializer:
-        tensors += [sparse.values, sparse.indices]
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise ValueError(f"it has the operator {node.op_type[:40]!r} of {node.domain[:40]!r}")
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs:
                 raise ValueError(f"the operator {node.op_type[:40]!r} has a graph of its own")
+            if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+                raise ValueError(f"the operator {node.op_type[:40]!r} has sparse numbers")
             tensors += [attribute.t, *attribute.tensors]
     for tensor in tensors:
         if tensor.data_location or tensor.external_data:
