@@ -89,3 +89,9 @@ class _Newer:
         import cloudpickle
 
         return cloudpickle.loads, (cloudpickle.dumps(self.facts),)
+
+
+def test_a_node_that_was_just_lost_is_left_out(cluster):
+    with joined(cluster.address) as nodes:
+        gone = joining.Node("0123" * 14, "192.0.2.1")
+        assert list(joining.on_each_node([gone, *nodes], int).values()) == [0] * len(nodes)

@@ -1,6 +1,7 @@
 """A training on a cluster, one of whose nodes is killed in the middle."""
 
 import pytest
+from PIL import Image
 
 from convlens import open_run
 from convlens.cli.main import main
@@ -42,3 +43,19 @@ def test_wrong_input_is_said_once(cluster, tmp_path, capsys):
     assert "add --ray" in capsys.readouterr().err
     with pytest.raises(ConvlensError, match="processes is 2 and min_processes is 3"):
         train_on_ray(SMALL, address=cluster.address, processes=2, min_processes=3, say=print)
+
+
+def test_what_stops_one_process_stops_all_and_is_said(cluster, another_node, digits, tmp_path):
+    folder = tmp_path / "photos"
+    for number, image in enumerate(digits):
+        (folder / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(folder / f"{number % 2}" / f"{number}.png")
+
+    def spoil(note):
+        if note.startswith("epoch 1:"):
+            for file in sorted(folder.rglob("*.png"))[::7]:
+                file.write_bytes(b"no image")
+
+    given = SMALL | {"data": str(folder), "batch": 4, "epochs": 300, "runs": str(tmp_path / "runs"), "name": "job"}
+    with pytest.raises(ConvlensError, match=r"rank \d on .*png"):
+        train_on_ray(given, address=cluster.address, processes=2, say=spoil)

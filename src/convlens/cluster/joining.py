@@ -66,8 +66,7 @@ def joined(address: str, *, running: bool = False) -> Iterator[list[Node]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         nodes = living_nodes()
-        _refuse_differences(nodes)
-        yield nodes
+        yield _alike(nodes)
     except ray.exceptions.RayError as error:
         raise _cause(error) from None
     finally:
@@ -105,7 +104,7 @@ def living_nodes() -> list[Node]:
 
 
 def on_each_node(nodes: list[Node], function: Callable[[], Result]) -> dict[Node, Result]:
-    """Call a function once on every node.
+    """Call a function once on every node; those that are lost meanwhile are left out.
 
     Raises:
         ConvlensError: a node starts no worker, or the function cannot be loaded there.
@@ -126,6 +125,8 @@ def on_each_node(nodes: list[Node], function: Callable[[], Result]) -> dict[Node
             raise ConvlensError(
                 f"node {node.address} started no worker within {_WORKER_SECONDS:.0f} s; look at ray status there"
             ) from None
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue
     return results
 
 
@@ -165,16 +166,18 @@ def extent(name: str) -> int | None:
         return None
 
 
-def _refuse_differences(nodes: list[Node]) -> None:
+def _alike(nodes: list[Node]) -> list[Node]:
+    """Those of the nodes that answer; raises where one has other versions than this machine."""
     facts = _facts_of(_SAME)
-    ours = facts()
-    for node, theirs in on_each_node(nodes, facts).items():
+    ours, found = facts(), on_each_node(nodes, facts)
+    for node, theirs in found.items():
         for name, value in ours.items():
             if theirs[name] != value:
                 raise ConvlensError(
                     f"node {node.address} has {name} {theirs[name]} and this machine has {value}; install the same "
                     "versions on every node"
                 )
+    return list(found)
 
 
 def _facts_of(packages: tuple[str, ...]) -> Callable[[], dict[str, str]]:

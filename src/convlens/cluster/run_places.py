@@ -99,6 +99,25 @@ class Place:
         system, name = file_system(path)
         return name, PyFileSystem(FSSpecHandler(system))
 
+    def leave(self, word: str) -> None:
+        """Leave a word for processes that are started later."""
+        path = self._word()
+        if self.address:
+            system, name = file_system(path)
+            system.pipe_file(name, word.encode())
+        else:
+            files.write_text(path, word)
+
+    def left(self) -> str | None:
+        """The word that was left, if there is one."""
+        try:
+            return contents(self._word()).decode() if self.address else Path(self._word()).read_text(encoding="utf-8")
+        except (OSError, DataError):
+            return None
+
+    def _word(self) -> str:
+        return f"{self.parent}/.ray/{self.name}.stopped"
+
     def clear_storage(self) -> None:
         """Remove the notes of Ray Train."""
         path = f"{self.parent}/.ray"

@@ -109,7 +109,11 @@ def _fit(place: Place, settings: dict[str, Any], processes: int, least: int, on_
 
 
 def _be_a_worker(how: dict[str, Any]) -> dict[str, Any]:
-    """One process of the training. What the user can mend is an answer, so that it is not tried again."""
+    """One process of the training. What the user can mend is an answer, so that it is not tried again.
+
+    Where other processes wait in a collective for this one, Ray has to end them all first: the answer is left for those
+    that it starts again.
+    """
     from convlens.training.distributed.entry import run_rank
     from convlens.training.distributed.launch import launched
     from convlens.training.distributed.shared_trouble import TeamError
@@ -117,6 +121,8 @@ def _be_a_worker(how: dict[str, Any]) -> dict[str, Any]:
     from convlens.training.train import go_on, start
 
     place, settings = place_of(how["run"]), how["settings"]
+    if (stopped := place.left()) is not None:
+        return {"error": stopped}
     try:
         resume = str(place) if place.is_run() else None
         if launched() is not None:
@@ -131,6 +137,9 @@ def _be_a_worker(how: dict[str, Any]) -> dict[str, Any]:
     except TeamError as error:
         if error.lost:
             raise RuntimeError(str(error)) from None  # Ray starts the workers again
+        if error.awaited:
+            place.leave(str(error))
+            raise RuntimeError(str(error)) from None
         return {"error": str(error)}
     except ConvlensError as error:
         return {"error": str(error)}

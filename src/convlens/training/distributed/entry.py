@@ -42,7 +42,7 @@ def run_rank(given: Mapping[str, Any], *, resume: str | Path | None = None, watc
         raise ConvlensError("this process was started alone; start several with torchrun, or leave the launcher out")
     store = meet(place)
     watcher = watcher or Silence()
-    trouble = SharedTrouble(store, place.rank, place.size)
+    trouble = SharedTrouble(store, place.rank, place.size, outlives=dist.is_initialized())
     ours = False
     with trouble.shared():
         device = device_of(str(given.get("device") or "auto"), place)

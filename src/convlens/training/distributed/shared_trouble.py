@@ -17,7 +17,7 @@ from torch._C._distributed_c10d import Store
 from convlens.errors import ConvlensError
 from convlens.training.step_memory import is_out_of_memory
 
-_CAUSE, _HEARD, _ALIVE, _HOST = "trouble", "heard/{rank}", "alive/{rank}", "host/{rank}"
+_CAUSE, _HEARD, _ALIVE, _HOST, _LEFT = "trouble", "heard/{rank}", "alive/{rank}", "host/{rank}", "left/{rank}"
 _LOOK_SECONDS = 0.5  # between two looks for a cause, each a sign of life
 _SILENT_SECONDS = 2.5  # without a sign of life, after which a process is lost
 _HEARING_SECONDS = 6.0  # until those that can hear have heard
@@ -31,11 +31,12 @@ class TeamError(ConvlensError):
         told: whether the first process says it, so that the others need not.
         exit_code: 2 for what the user can mend, 1 for what is ours.
         lost: whether a process was lost without a word, so that to start again may help.
+        awaited: whether others wait in a collective for this process, and will until it ends.
     """
 
-    def __init__(self, message: str, *, told: bool, exit_code: int, lost: bool = False) -> None:
+    def __init__(self, message: str, *, told: bool, exit_code: int, lost: bool = False, awaited: bool = False) -> None:
         super().__init__(message)
-        self.told, self.exit_code, self.lost = told, exit_code, lost
+        self.told, self.exit_code, self.lost, self.awaited = told, exit_code, lost, awaited
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ class SharedTrouble:
         store: what all processes read and write.
         rank: of this process.
         size: how many there are.
+        outlives: whether this process goes on after the training, so that its connections stay open.
     """
 
-    def __init__(self, store: Store, rank: int, size: int) -> None:
-        self.store, self.rank, self.size = store, rank, size
+    def __init__(self, store: Store, rank: int, size: int, *, outlives: bool = False) -> None:
+        self.store, self.rank, self.size, self.outlives = store, rank, size, outlives
         self.cause: Cause | None = None
         self._over = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="convlens-team", daemon=True)
@@ -100,7 +102,17 @@ class SharedTrouble:
         if cause.rank == self.rank and not isinstance(error, ConvlensError) and not _is_of_others(error):
             return None  # its traceback is of use
         told = self.rank != 0 and self._has_heard(0)
-        return TeamError(str(cause), told=told, exit_code=cause.exit_code, lost=cause.lost)
+        awaited = self.outlives and not self._all_leave()
+        return TeamError(str(cause), told=told, exit_code=cause.exit_code, lost=cause.lost, awaited=awaited)
+
+    def _all_leave(self) -> bool:
+        try:
+            self.store.set(_LEFT.format(rank=self.rank), "1")
+            left = [_LEFT.format(rank=rank) for rank in range(self.size)]
+            self._wait(lambda: bool(self.store.check(left)), _LOOK_SECONDS * 4)
+            return bool(self.store.check(left))
+        except RuntimeError:  # the first process has left, and the store with it
+            return True
 
     def _report_lost(self, error: BaseException) -> None:
         """Publish who ended without a word, unless a cause is heard before that is clear."""
