@@ -73,7 +73,7 @@ def test_nodes_that_are_not_alike_are_named(cluster, another_node, tmp_path, mon
         facts = joining._facts_of
         monkeypatch.setattr(joining, "_facts_of", lambda packages: _Newer(facts(packages)))
         with pytest.raises(ConvlensError, match=r"node .* has torch .* and this machine has 9\.9; install the same"):
-            joining._refuse_differences(nodes)
+            joining._alike(nodes)
 
 
 class _Newer:
