@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import convlens
-from convlens.training.settings import settle
 from convlens.training.several import student_interval
 
 NETWORKS = ("lenet5", "resnet20")
@@ -35,8 +34,8 @@ def trained(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         run = convlens.train(**settings, runs=str(folder), name=name, quiet=True)
     else:
         run = convlens.open_run(path)
-        asked = settle({**settings, "runs": str(folder), "name": name})
-        if dict(run.folder.config) != asked.to_dict():
+        asked = {**settings, "runs": str(folder), "name": name}
+        if any(run.folder.config[key] != value for key, value in asked.items() if key != "size"):
             sys.exit(f"recipes.py: {path} is a run with other settings; remove it, or choose another --runs")
         if run.result.get("status") != "finished":
             run = convlens.resume(path, quiet=True)
