@@ -39,6 +39,7 @@ def test_a_batch_that_is_named_is_taken_with_its_rate(given):
     assert chosen(54_000, batch=given, lr=0.3) == (given, 0.3, False)
 
 
-def test_a_rate_without_a_batch_is_one_for_the_usual_batch():
+def test_a_rate_that_is_named_is_taken_and_that_of_the_recipe_grows():
     assert chosen(300, lr=0.01) == (32, 0.01, False)
-    assert chosen(54_000, lr=0.01) == (128, 0.04, True)
+    assert chosen(54_000, lr=0.01) == (128, 0.01, True)
+    assert chosen(54_000, recipe="strong", lr=0.002) == (128, 0.008, True)
