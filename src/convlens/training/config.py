@@ -62,8 +62,8 @@ class TrainConfig:
     )
     lr: float | None = _option(
         None,
-        "Peak learning rate. Default: that of the recipe, which grows with the batch that is chosen; otherwise 0.001 for "
-        "adamw, 0.005 for lamb, 0.05 for sgd.",
+        "Peak learning rate. Default: that of the recipe, which grows with the batch that is chosen; otherwise 0.001 "
+        "for adamw, 0.005 for lamb, 0.05 for sgd.",
     )
     weight_decay: float | None = _option(
         None, "Weight decay, not applied to norms and biases. Default: 0.0005 for sgd, otherwise 0.05."
