@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from convlens.choosing.frontier import Entry, Frontier
 from convlens.choosing.limits import Costs
@@ -53,7 +54,7 @@ def test_the_keyboard_goes_from_network_to_network(visit, screenshot):
 def test_pointing_at_a_network_tells_its_numbers(visit):
     page = visit("/accuracy?set=weights")
     page.locator("svg.scatter circle.dot.vgg").last.hover()
-    assert "VGG-19" in page.locator(".told").inner_text()
+    expect(page.locator(".told")).to_contain_text("VGG-19", use_inner_text=True)
 
 
 @pytest.mark.browser

@@ -118,7 +118,7 @@ def test_pointing_lights_what_a_map_reads_and_pressing_takes_it_apart(visit, scr
     page = visit("/inside?network=resnet8_clothes&picture=boot", width=1440)
     columns = page.locator(".column:not(.outputs)")
     expect(columns).to_have_count(13)
-    assert "ankle boot" in page.locator(".outputs").inner_text()
+    expect(page.locator(".outputs")).to_contain_text("ankle boot", use_inner_text=True)
     sprite = page.locator(".sprite").nth(5)
     sprite.hover(position={"x": 8, "y": 40})
     page.get_by_text("layer2.0.conv1, map 1: reads 8 maps of layer1.0.add").wait_for()

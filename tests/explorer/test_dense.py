@@ -21,17 +21,21 @@ def times(page) -> str:
 
 def test_the_counts_and_their_ratio_are_what_one_sees_first(visit, screenshot):
     page = visit("/dense")
-    assert "483,388,358,656" in page.locator("[data-layer=dense]").inner_text()
-    assert "9,472" in page.locator("[data-layer=convolution]").inner_text()
-    assert "(224·224·3 + 1) · 224·224·64 = 483,388,358,656" in page.locator(".dense-numbers").inner_text()
-    assert "H·W·C·C_out = 224·224·3·64 = 9,633,792" in page.locator(".dense-numbers").inner_text()
+    expect(page.locator("[data-layer=dense]")).to_contain_text("483,388,358,656", use_inner_text=True)
+    expect(page.locator("[data-layer=convolution]")).to_contain_text("9,472", use_inner_text=True)
+    expect(page.locator(".dense-numbers")).to_contain_text(
+        "(224·224·3 + 1) · 224·224·64 = 483,388,358,656", use_inner_text=True
+    )
+    expect(page.locator(".dense-numbers")).to_contain_text(
+        "H·W·C·C_out = 224·224·3·64 = 9,633,792", use_inner_text=True
+    )
     assert times(page) == "51,033,399 times as many"
     screenshot(page, "dense")
 
 
 def test_an_address_restores_what_was_seen(visit):
     page = visit("/dense?side=32&channels=1&filters=6&kernel=5")
-    assert "6,297,600" in page.locator("[data-layer=dense]").inner_text()
+    expect(page.locator("[data-layer=dense]")).to_contain_text("6,297,600", use_inner_text=True)
     assert times(page) == "40,369 times as many"
     page.get_by_label("Filters").press("ArrowRight")
     page.wait_for_url(re.compile("filters=7"))
@@ -50,7 +54,7 @@ def test_pressing_the_figure_chooses_a_size(visit):
 def test_what_was_measured_is_there_at_once(visit):
     """Trained on digits that never moved: a pixel is enough to see that every place was learnt apart."""
     page = visit("/dense")
-    assert "Measured on 27 November 2026" in page.get_by_text("Measured on").inner_text()
+    expect(page.get_by_text("Measured on")).to_contain_text("Measured on 27 November 2026", use_inner_text=True)
     shown = [
         [float(text.replace("\u00a0%", "")) for text in page.locator(f"[data-network={name}] td").all_inner_texts()[1:]]
         for name in ("dense", "convolution")

@@ -65,7 +65,7 @@ def test_a_unit_is_chosen_on_the_picture_and_by_the_keyboard(visit):
 @pytest.mark.browser
 def test_a_gate_is_shown_as_such(visit):
     page = visit("/field?network=efficientnet_b0&step=20")
-    assert "sees 19 pixels" in page.locator(".gate").inner_text()
+    expect(page.locator(".gate")).to_contain_text("sees 19 pixels", use_inner_text=True)
     expect(page.locator(".gate-frame")).to_have_count(1)
 
 

@@ -28,7 +28,7 @@ def test_the_pixels_numbers_are_the_pictures(visit, temple, screenshot):
     page = visit("/image?row=50&column=60")
     red, green, blue = (int(value) for value in temple[50, 60])
     assert f"row 50, column 60 = ({red}, {green}, {blue})" in page.locator(".image-pixel").inner_text()
-    assert "(H, W, C) = (427, 640, 3)" in page.locator(".image-shape").inner_text()
+    expect(page.locator(".image-shape")).to_contain_text("(H, W, C) = (427, 640, 3)", use_inner_text=True)
     cells = page.get_by_role("group", name="Green", exact=True).locator(".cell")
     shown = cells.evaluate_all("cells => cells.map(cell => Number(cell.dataset.value))")
     assert shown == temple[47:54, 57:64, 1].ravel().tolist()
@@ -69,12 +69,12 @@ def test_normalisation_goes_there_and_back(visit, temple):
     assert line.endswith(f" {value}")
     page.get_by_role("button", name="0.5 and 0.5").click()
     page.wait_for_function("() => document.querySelector('[data-channel=red]').innerText.includes('− 0.5')")
-    assert "the largest difference is 0" in page.locator(".image-after").inner_text()
+    expect(page.locator(".image-after")).to_contain_text("the largest difference is 0", use_inner_text=True)
 
 
 def test_a_gray_picture_has_one_channel(visit):
     page = visit("/image?picture=digit&row=0&column=0")
-    assert "(N, C, H, W) = (1, 1, 64, 64)" in page.locator(".image-shape").inner_text()
+    expect(page.locator(".image-shape")).to_contain_text("(N, C, H, W) = (1, 1, 64, 64)", use_inner_text=True)
     expect(page.locator(".image-grids .number-grid")).to_have_count(1)
 
 
@@ -85,7 +85,7 @@ def test_a_picture_is_uploaded(visit):
     content = {"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()}
     page.get_by_label("Use a picture of your own").set_input_files(content)
     wait_for_pixel(page, "(1, 2, 3)")
-    assert "(H, W, C) = (9, 8, 3)" in page.locator(".image-shape").inner_text()
+    expect(page.locator(".image-shape")).to_contain_text("(H, W, C) = (9, 8, 3)", use_inner_text=True)
 
 
 def test_a_tall_picture_is_no_higher_than_the_window(visit):

@@ -95,14 +95,14 @@ def test_a_run_is_looked_into(visit, run_name):
     page = visit("/inside?panel=answer")
     assert page.get_by_label("Network", exact=True).input_value() == run_name
     assert page.locator(".bars .bar-label").first.inner_text() == "0"
-    assert "classes" in page.get_by_text("Trained weights", exact=False).first.inner_text()
+    expect(page.get_by_text("Trained weights", exact=False).first).to_contain_text("classes", use_inner_text=True)
     expect(page.locator(".column:not(.outputs)")).to_have_count(8)
 
 
 @pytest.mark.browser
 def test_a_unit_is_chosen_and_written_out(visit):
     page = visit("/inside?layer=c3&channel=4&row=3&column=7&panel=unit")
-    assert "c3: channel 4, row 3, column 7" in page.locator(".unit-card h2").inner_text()
+    expect(page.locator(".unit-card h2")).to_contain_text("c3: channel 4, row 3, column 7", use_inner_text=True)
     assert "good" in page.locator(".verdict").get_attribute("class")
     expect(page.locator(".stage-item")).to_have_count(2)
     page.get_by_role("button", name="Maps", exact=True).click()
@@ -187,7 +187,7 @@ def test_a_unit_behind_a_flattening_names_its_inputs(visit):
 @pytest.mark.browser
 def test_a_layer_that_the_network_lacks_is_said(visit):
     page = visit("/inside?layer=c9")
-    assert "has no layer c9" in page.locator("#notices").inner_text()
+    expect(page.locator("#notices")).to_contain_text("has no layer c9", use_inner_text=True)
 
 
 @pytest.mark.browser

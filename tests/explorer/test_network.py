@@ -195,5 +195,5 @@ def test_the_naive_module_stands_beside_the_reduced_one(visit, screenshot):
 @pytest.mark.browser
 def test_an_unknown_network_in_the_address_is_said(visit):
     page = visit("/network?a=resnet51")
-    assert "or resnet50" in page.locator("#notices").inner_text()
+    expect(page.locator("#notices")).to_contain_text("or resnet50", use_inner_text=True)
     visit.tolerated()

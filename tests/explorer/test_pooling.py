@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from convlens.explorer.api.pooling import shifted
 
@@ -24,8 +25,8 @@ def test_the_lecture_example_is_what_one_sees_first(visit, screenshot):
     assert numbers(page, "Maximum") == ["2", "2", "5", "4"]
     assert numbers(page, "Mean") == ["-0.25", "0.75", "1.25", "1.75"]
     assert results(page) == ["2", "-0.25"]
-    assert "max(2, −4, 0, 1) = 2" in page.locator(".pooled-sums").inner_text()
-    assert "(2 + (−4) + 0 + 1) / 4 = −0.25" in page.locator(".pooled-sums").inner_text()
+    expect(page.locator(".pooled-sums")).to_contain_text("max(2, −4, 0, 1) = 2", use_inner_text=True)
+    expect(page.locator(".pooled-sums")).to_contain_text("(2 + (−4) + 0 + 1) / 4 = −0.25", use_inner_text=True)
     screenshot(page, "pooling")
 
 
@@ -75,7 +76,7 @@ def test_moving_by_a_whole_stride_only_moves_the_outputs(visit):
 
 def test_what_does_not_fit_is_said_in_one_line(visit):
     page = visit("/pooling?window=2&padding=2")
-    assert "more than half of the window's 2 cells" in page.get_by_role("status").inner_text()
+    expect(page.get_by_role("status")).to_contain_text("more than half of the window's 2 cells", use_inner_text=True)
     visit.tolerated()  # Chromium itself writes every answer with status 400 to the console
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from convlens.explorer.app import STATIC, page_names
 
@@ -68,7 +69,7 @@ def test_language_and_theme_are_chosen_and_remembered(visit):
 
 def test_what_an_address_gets_wrong_is_said(visit):
     page = visit("/convolution?stride=99&colour=red")
-    assert "stride=99, colour" in page.get_by_role("status").inner_text()
+    expect(page.get_by_role("status")).to_contain_text("stride=99, colour", use_inner_text=True)
     page = visit(f"/convolution?input={'7' * 5000}")
     assert len(page.get_by_role("status").inner_text()) < 200
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from convlens.explorer.api.signals import SAMPLES, WIDTH, shape
 
@@ -20,7 +21,9 @@ def wait_for_area(page, text: str) -> None:
 
 def test_the_figure_of_the_lecture_is_what_one_sees_first(visit, screenshot):
     page = visit("/signals")
-    assert "∫ f(τ) g(t − τ) dτ = area at t = −0.3" in page.locator(".signal-stage .sum").inner_text()
+    expect(page.locator(".signal-stage .sum")).to_contain_text(
+        "∫ f(τ) g(t − τ) dτ = area at t = −0.3", use_inner_text=True
+    )
     # box and flipped ramp: from −0.5 to 0.2 the product rises from 0.3 to 1
     assert area(page) == pytest.approx(np.trapezoid([0.3, 1], [-0.5, 0.2]), abs=WIDTH)
     assert page.locator(".signal-choice[aria-pressed=true]").get_attribute("value") == "convolution"
