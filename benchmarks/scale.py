@@ -30,6 +30,7 @@ from convlens.anatomy import training_memory
 from convlens.networks.amoebanet import amoebanet_d
 from convlens.training import TrainConfig
 from convlens.training.optimisers import make_optimizer
+from convlens.training.speed.freed_memory import keeping_freed_memory
 from convlens.training.step import Step
 
 NETWORK, SIZE, BATCH = "resnet20", (32, 32), 64
@@ -201,6 +202,12 @@ def main():
     parser.add_argument("--rank-of-two", type=int, metavar="STEPS", help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    with keeping_freed_memory():  # as trainings do
+        measure(given)
+
+
+def measure(given):
+    """What one of two processes measures, or all, printed."""
     if given.rank_of_two:
         one_of_two(given.rank_of_two)
         return
